@@ -1,0 +1,44 @@
+//! The nouns that everything agrees on: addresses, values, kinds, resources, grants, inventory, snapshots, plans,
+//! findings, permits.
+//!
+//! Invariant: imports nothing of the other modules and does no I/O.
+
+pub mod address;
+pub mod decode;
+pub mod finding;
+pub mod grant;
+pub mod inventory;
+pub mod kind;
+pub mod lowering;
+pub mod ownership;
+pub mod pattern;
+pub mod permit;
+pub mod plan;
+pub mod resource;
+pub mod settings;
+pub mod snapshot;
+pub mod span;
+pub mod value;
+
+pub use address::{Address, AddressError, Name};
+pub use decode::decode;
+pub use finding::{Code, Finding, Level, Sources, Waiver, has_errors, nearest};
+pub use grant::{Collection, GrantKey};
+pub use inventory::{Account, DirectoryRecord, Inventory, Person, Status};
+pub use kind::{
+    Attribute, Declared, Flags, Kind, Native, ProviderScope, ProviderType, Registry, Relation, Schema,
+    Schemas,
+};
+pub use lowering::{AccessLowering, Lowered, Lowering, Target, Through};
+pub use ownership::{May, OwnRule, Ownership};
+pub use pattern::{Pattern, any_matches};
+pub use permit::{Approval, Permit, Verdict};
+pub use plan::{
+    Basis, Cause, Change, Demand, DemandState, DemandedField, DemandedGrant, Drift, Held, Op, Plan,
+    ProviderBasis, Risk, Ruling, Summary, Tally, Why,
+};
+pub use resource::{Desired, Lapse, LapseCause, Origin, Sensitivity, Wanted, WantedGrant};
+pub use settings::{Directory, Settings};
+pub use snapshot::{Coverage, LiveGrant, Resource, Scope, Snapshot};
+pub use span::{Entry, Many, Node, NodeValue, Span, Spanned};
+pub use value::{Attributes, Digest, Value};

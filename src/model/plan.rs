@@ -1,0 +1,467 @@
+//! The plan: an immutable list of changes, each with its cause, reason, risk and the live values it rests on
+//! (`rolecall.plan/v1`).
+//!
+//! Invariant: the effect digest depends on what the request changes do and on nothing else, not even their order.
+//! It must not hold secrets, floats, or anything that apply would trust without planning again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::address::{Address, Name};
+use super::finding::Finding;
+use super::grant::GrantKey;
+use super::resource::Origin;
+use super::value::{Attributes, Digest, Value};
+
+/// The `format` of a plan.
+pub const PLAN_FORMAT: &str = "rolecall.plan/v1";
+
+/// What a change does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Op {
+    /// Makes a resource.
+    Create,
+    /// Changes fields of a resource, or attributes of a grant.
+    Update,
+    /// Removes a resource.
+    Delete,
+    /// Adds an edge.
+    Grant,
+    /// Removes an edge.
+    Revoke,
+    /// Declares what is live already; writes nothing.
+    Adopt,
+    /// Lets go of what is no longer owned; writes nothing.
+    Forget,
+}
+
+impl Op {
+    /// Whether it takes something away.
+    #[must_use]
+    pub fn is_removal(self) -> bool {
+        matches!(self, Self::Delete | Self::Revoke)
+    }
+
+    /// Whether it calls the provider.
+    #[must_use]
+    pub fn writes(self) -> bool {
+        !matches!(self, Self::Adopt | Self::Forget)
+    }
+}
+
+/// Why something changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Head asks for it and base did not.
+    Request,
+    /// People or time moved under approved rules.
+    Standing,
+    /// Live moved by itself.
+    Drift,
+}
+
+/// Which approved rule moved a standing change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// Someone came.
+    Joiner,
+    /// Someone moved.
+    Mover,
+    /// Someone left or is suspended.
+    Leaver,
+    /// Something ended.
+    Expiry,
+}
+
+/// How much harm a change could do.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Risk {
+    /// Little.
+    #[default]
+    Low,
+    /// Some.
+    Medium,
+    /// Much.
+    High,
+}
+
+/// Why a change is declined for now. The order is the order of precedence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// It would change what is protected.
+    Protected,
+    /// It would take away from the principal that applies.
+    #[serde(rename = "self")]
+    OwnAccess,
+    /// Too few administrators would be left.
+    LastAdmin,
+    /// It would break a separation of duties.
+    Separation,
+    /// Too many removals.
+    Capped,
+    /// A group would become empty.
+    Empty,
+    /// A guardrail forbids it.
+    Guardrail,
+    /// An entry of its role cites what is gone.
+    Frozen,
+    /// What it rests on was not read whole.
+    Incomplete,
+    /// Its principal or resource does not exist and is not being created.
+    Absent,
+    /// A name has changed hands, or two people share one.
+    Identity,
+    /// An earlier operation is still under way.
+    Pending,
+    /// A standing change beyond what runs by itself.
+    Queued,
+}
+
+impl Why {
+    /// Whether the gate denies because of it (exit 3); the others only wait.
+    #[must_use]
+    pub fn denies(self) -> bool {
+        self <= Self::Guardrail
+    }
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// What it does.
+    pub op: Op,
+    /// The resource it is about; of a grant, what is given.
+    pub address: Address,
+    /// The edge, of a grant.
+    #[serde(default, flatten, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<GrantKey>,
+    /// The person it is about, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Address>,
+    /// The managed attributes before, as seen live; `None`: not there.
+    pub before: Option<Attributes>,
+    /// The managed attributes after; `None`: gone.
+    pub after: Option<Attributes>,
+    /// The names of the attributes that change, of an update.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub fields: BTreeSet<Name>,
+    /// Why.
+    pub cause: Cause,
+    /// Which rule moved it, of a standing change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
+    /// Who asked, and where.
+    pub reason: Origin,
+    /// Further places that ask for the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Origin>,
+    /// When what is given ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// How much harm it could do.
+    pub risk: Risk,
+    /// What makes it more than low, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub risk_reasons: Vec<String>,
+    /// Digests of the effects that must be done before.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub requires: BTreeSet<Digest>,
+    /// What goes with it: keys, MFA devices, memberships of what is deleted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dependents: Vec<String>,
+    /// Digest of the live values that it rests on.
+    pub precondition: Digest,
+    /// Digest of what it does: (op, address, grant key, after), and what goes with it.
+    pub effect: Digest,
+    /// Takes over a live edge that base did not claim.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub taken_over: bool,
+}
+
+impl Change {
+    /// The digest of what a change does: no ids, no reasons, no time.
+    #[must_use]
+    pub fn effect_of(
+        op: Op,
+        address: &Address,
+        grant: Option<&GrantKey>,
+        after: Option<&Attributes>,
+        dependents: &[String],
+    ) -> Digest {
+        #[derive(Serialize)]
+        struct Effect<'a> {
+            op: Op,
+            address: &'a Address,
+            grant: Option<&'a GrantKey>,
+            after: Option<&'a Attributes>,
+            #[serde(skip_serializing_if = "<[String]>::is_empty")]
+            dependents: &'a [String],
+        }
+        Digest::of(&Effect { op, address, grant, after, dependents })
+    }
+
+    /// What the change is done to, in one line: `okta:user/x member okta:group/y`, or an address.
+    #[must_use]
+    pub fn target(&self) -> String {
+        self.grant.as_ref().map_or_else(|| self.address.to_string(), ToString::to_string)
+    }
+
+    /// Whether a pattern picks it: by its address, principal, resource or person.
+    #[must_use]
+    pub fn is_on(&self, pattern: &super::pattern::Pattern) -> bool {
+        let grant = self.grant.iter().flat_map(|grant| [&grant.principal, &grant.resource]);
+        std::iter::once(&self.address).chain(&self.subject).chain(grant).any(|a| pattern.matches(a.as_str()))
+    }
+}
+
+/// A change that is declined for now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Why, first in precedence.
+    pub why: Why,
+    /// In words, with numbers and names.
+    pub text: String,
+    /// What to do: for a cap, the waiver ready to paste.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+    /// The change.
+    pub change: Change,
+}
+
+/// Something live that moved by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    /// A short name for `drift accept`: the first digits of the digest of address and values.
+    pub id: String,
+    /// What would put it back. Never part of a plan's changes.
+    pub change: Change,
+    /// In words: `added by hand`, `removed by hand`, `changed by hand`.
+    pub text: String,
+}
+
+/// A count of things with the first few named.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tally {
+    /// How many resources, by instance and kind in the plural (`okta groups`).
+    pub resources: BTreeMap<String, u64>,
+    /// How many edges, by instance.
+    pub grants: BTreeMap<String, u64>,
+    /// The first few addresses.
+    pub examples: Vec<String>,
+}
+
+/// Counts.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Summary {
+    /// Changes by operation.
+    #[serde(flatten)]
+    pub by_op: BTreeMap<Op, u64>,
+    /// Changes by risk.
+    pub by_risk: BTreeMap<Risk, u64>,
+    /// Changes by cause.
+    pub by_cause: BTreeMap<Cause, u64>,
+}
+
+impl Summary {
+    /// Counts changes.
+    #[must_use]
+    pub fn of(changes: &[Change]) -> Self {
+        let mut summary = Self::default();
+        for change in changes {
+            *summary.by_op.entry(change.op).or_default() += 1;
+            *summary.by_risk.entry(change.risk).or_default() += 1;
+            *summary.by_cause.entry(change.cause).or_default() += 1;
+        }
+        summary
+    }
+}
+
+/// What a plan rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Basis {
+    /// The commit of base, where Git tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Digest of head's files.
+    pub config: String,
+    /// Digest of base's files; `None`: no base.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_config: Option<String>,
+    /// What was seen of each provider.
+    pub providers: BTreeMap<Name, ProviderBasis>,
+}
+
+/// What was seen of one provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProviderBasis {
+    /// Digest of what was seen.
+    pub snapshot: Digest,
+    /// Scopes that were not read whole, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub partial: BTreeMap<Name, String>,
+    /// How many scopes were read.
+    pub scopes: u64,
+    /// Calls made.
+    pub calls: u64,
+}
+
+/// What the gate said, for people and files; it opens nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ruling {
+    /// All changes may go on.
+    Allowed,
+    /// Some are held for reasons that deny; the others may go on.
+    Denied,
+}
+
+/// What planner and gate made, complete: this is `plan.json`.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`PLAN_FORMAT`].
+    pub format: String,
+    /// A short id: digits of the digest of effect, creation and basis.
+    pub id: String,
+    /// The digest of all request effects, which is what is approved.
+    pub effect: Digest,
+    /// The digests of the request changes, sorted.
+    pub effects: Vec<Digest>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it can no longer be applied.
+    pub expires: Timestamp,
+    /// Name and version of the program.
+    pub tool: String,
+    /// What it rests on.
+    pub base: Basis,
+    /// The changes in the order of execution.
+    pub changes: Vec<Change>,
+    /// What is declined for now.
+    pub held: Vec<Held>,
+    /// What moved by itself.
+    pub drift: Vec<Drift>,
+    /// What is outside `own`.
+    pub unmanaged: Tally,
+    /// What is inside `own` and was never declared.
+    pub unclaimed: Tally,
+    /// Messages of the checks.
+    pub findings: Vec<Finding>,
+    /// What the gate said.
+    pub verdict: Ruling,
+    /// Counts of the changes.
+    pub summary: Summary,
+    /// Whether everything was read whole.
+    pub complete: bool,
+    /// Whether all providers are simulated.
+    #[serde(default)]
+    pub simulated: bool,
+}
+
+impl Plan {
+    /// The digests of the request changes, sorted, and the digest of those.
+    #[must_use]
+    pub fn effects_of(changes: &[Change]) -> (Vec<Digest>, Digest) {
+        let mut effects: Vec<Digest> =
+            changes.iter().filter(|c| c.cause == Cause::Request).map(|c| c.effect.clone()).collect();
+        effects.sort();
+        effects.dedup();
+        let all = Digest::of(&effects);
+        (effects, all)
+    }
+}
+
+macro_rules! words {
+    ($type:ty: $($variant:ident => $word:literal),+ $(,)?) => {
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$variant => $word),+ })
+            }
+        }
+    };
+}
+
+words!(Op: Create => "create", Update => "update", Delete => "delete", Grant => "grant", Revoke => "revoke",
+    Adopt => "adopt", Forget => "forget");
+words!(Cause: Request => "request", Standing => "standing", Drift => "drift");
+words!(Standing: Joiner => "joiner", Mover => "mover", Leaver => "leaver", Expiry => "expiry");
+words!(Risk: Low => "low", Medium => "medium", High => "high");
+words!(Why: Protected => "protected", OwnAccess => "self", LastAdmin => "last_admin", Separation => "separation",
+    Capped => "capped", Empty => "empty", Guardrail => "guardrail", Frozen => "frozen", Incomplete => "incomplete",
+    Absent => "absent", Identity => "identity", Pending => "pending", Queued => "queued");
+words!(Ruling: Allowed => "allowed", Denied => "denied");
+
+/// What was demanded, as memory keeps it (`rolecall.demand/v1`): D of the design.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Demand {
+    /// The `format`.
+    pub format: String,
+    /// Edges.
+    pub grants: Vec<DemandedGrant>,
+    /// Fields of resources.
+    pub resources: BTreeMap<Address, BTreeMap<Name, DemandedField>>,
+}
+
+/// The `format` of a saved demand.
+pub const DEMAND_FORMAT: &str = "rolecall.demand/v1";
+
+/// Whether what was demanded came true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DemandState {
+    /// It was seen to be true.
+    #[default]
+    True,
+    /// The gate held it.
+    Held,
+    /// The provider is still at it.
+    Pending,
+    /// It was tried or not reached, and not seen to be true.
+    Unfinished,
+}
+
+/// An edge that was demanded, or (`want: null`) demanded to be gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DemandedGrant {
+    /// The edge.
+    #[serde(flatten)]
+    pub key: GrantKey,
+    /// Its attributes; `None`: it is to be gone.
+    pub want: Option<Attributes>,
+    /// Whether that came true.
+    #[serde(default)]
+    pub state: DemandState,
+    /// The cause it had, which it keeps until it is true.
+    pub cause: Cause,
+    /// Whose principal it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Address>,
+    /// Who asked.
+    pub reason: Origin,
+    /// When it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// A field that was demanded. The field named `""` stands for the resource's existence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DemandedField {
+    /// Its value; `Null` under `""` means that the resource is to be gone.
+    pub want: Value,
+    /// Whether that came true.
+    #[serde(default)]
+    pub state: DemandState,
+    /// The cause it had.
+    pub cause: Cause,
+}

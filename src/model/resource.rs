@@ -1,0 +1,158 @@
+//! What is wanted: desired resources and grants, each with the chain of places that asked for it.
+//!
+//! Invariant: grants are sorted by key and unique; an edge asked for twice keeps both origins and the later end.
+//! It must not say what to do about it: that is the plan's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::address::{Address, Name};
+use super::finding::Finding;
+use super::grant::{Collection, GrantKey};
+use super::span::Span;
+use super::value::Attributes;
+
+/// Why something is wanted (or no longer): a sentence, the place, and what led there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Origin {
+    /// In words: `role birthright_engineering, entry 2: department is infrastructure`.
+    pub text: String,
+    /// The line that says so.
+    pub span: Span,
+    /// What led there, nearest first: the roles and grants in between.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<String>,
+    /// The role that gives it, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Name>,
+}
+
+/// A resource that should exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its address.
+    pub address: Address,
+    /// The managed fields, schema defaults included.
+    pub attributes: Attributes,
+    /// Who asked.
+    pub origin: Arc<Origin>,
+    /// A document, or a role for its own group, declares it. Otherwise an access entry names it: it is created if `own`
+    /// allows all on it, and never deleted.
+    pub declared: bool,
+    /// Whether its membership may become empty.
+    pub allow_empty: bool,
+    /// How sensitive the role is that it belongs to, for the risk.
+    pub sensitivity: Sensitivity,
+}
+
+/// How much harm access can do; as roles say.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Sensitivity {
+    /// Little.
+    #[default]
+    Low,
+    /// Some.
+    Medium,
+    /// Much.
+    High,
+}
+
+/// An edge that should exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedGrant {
+    /// The edge.
+    pub key: GrantKey,
+    /// Its attributes.
+    pub attributes: Attributes,
+    /// Who asked; at least one.
+    pub origins: Vec<Arc<Origin>>,
+    /// When the last of them ends.
+    pub until: Option<jiff::Timestamp>,
+    /// Whose principal it is (`person:x`), where it is a person's.
+    pub subject: Option<Address>,
+    /// The highest sensitivity of those who ask.
+    pub sensitivity: Sensitivity,
+}
+
+/// Why an edge that YAML still mentions, or mentioned, is not wanted at `now`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lapse {
+    /// What took it away.
+    pub cause: LapseCause,
+    /// The place that says so.
+    pub origin: Arc<Origin>,
+    /// Whose it is.
+    pub subject: Option<Address>,
+}
+
+/// What takes an edge away without anyone editing YAML, or by an explicit line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LapseCause {
+    /// Its `until` has passed.
+    Expired,
+    /// Its `from` has not come.
+    NotYet,
+    /// An `except` names the person.
+    Excepted,
+    /// The person has left.
+    Left,
+    /// The person is suspended.
+    Suspended,
+}
+
+/// Everything that one side (head or base) asks for at one `now`.
+#[derive(Debug, Clone, Default)]
+pub struct Desired {
+    /// Resources by address.
+    pub resources: BTreeMap<Address, Wanted>,
+    /// Edges, sorted by key, unique.
+    pub grants: Vec<WantedGrant>,
+    /// Edges that YAML mentions and that are not wanted at `now`.
+    pub lapsed: BTreeMap<GrantKey, Lapse>,
+    /// Collections that are what YAML says, no more, with the place that claims them.
+    pub claims: BTreeMap<Collection, Arc<Origin>>,
+    /// Targets that access entries name, declared or not.
+    pub named: BTreeMap<Address, Arc<Origin>>,
+    /// The principal of each known person in each instance, to recognise live edges of people.
+    pub people: BTreeMap<Address, Address>,
+    /// Roles whose removals are held because an entry cites a value or manager that is gone, and why.
+    pub frozen: BTreeMap<Name, Finding>,
+    /// Edges of frozen or unreadable origin: held if they would be removed. Role by grant key.
+    pub kept: BTreeMap<GrantKey, Name>,
+    /// Resources whose group may become empty because leavers alone empty it, and the like, are the gate's to know;
+    /// here: people who left or are suspended, by `person:x`.
+    pub gone: BTreeSet<Address>,
+    /// What is wrong or worth knowing.
+    pub findings: Vec<Finding>,
+}
+
+impl Desired {
+    /// An edge by key.
+    #[must_use]
+    pub fn grant(&self, key: &GrantKey) -> Option<&WantedGrant> {
+        self.grants.binary_search_by(|grant| grant.key.cmp(key)).ok().and_then(|index| self.grants.get(index))
+    }
+
+    /// Whether an edge belongs to a claimed collection.
+    #[must_use]
+    pub fn claims(&self, key: &GrantKey) -> bool {
+        key.collections().iter().any(|collection| self.claims.contains_key(collection))
+    }
+}

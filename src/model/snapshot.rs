@@ -1,0 +1,125 @@
+//! Live: what providers were seen to hold, and how much of it was read (`rolecall.snapshot/v1`).
+//!
+//! Invariant: what was not read whole says so; nothing may be removed because it is missing here.
+//! A saved snapshot is a cache and a memory: it never justifies a removal.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::address::{Address, Name};
+use super::grant::GrantKey;
+use super::value::{Attributes, Digest};
+
+/// The `format` of a saved snapshot.
+pub const SNAPSHOT_FORMAT: &str = "rolecall.snapshot/v1";
+
+/// A resource that exists.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Resource {
+    /// The vendor's immutable id, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Name>,
+    /// Attributes; sensitive ones are never read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: Attributes,
+    /// Why nobody may change the thing itself, where the provider forbids it (built in, mastered by an app).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mastered: Option<String>,
+    /// What hangs on it and would go with it: keys, MFA devices, a login profile. Each is an effect of a deletion.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dependents: Vec<String>,
+}
+
+/// An edge that exists.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LiveGrant {
+    /// The edge.
+    #[serde(flatten)]
+    pub key: GrantKey,
+    /// Its attributes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: Attributes,
+    /// What put it there, where that makes it unremovable by hand (`group rule x`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
+}
+
+/// How much of a scope was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Coverage {
+    /// All of it.
+    Complete,
+    /// Not all of it, and why.
+    Partial(String),
+}
+
+/// A part of a provider that is read as one: `okta:group` (all groups), `okta:group/x` (its edges), `aws/2222` (a whole
+/// account).
+pub type Scope = Name;
+
+/// What was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Resources by address.
+    pub resources: BTreeMap<Address, Resource>,
+    /// Edges, sorted by key, unique.
+    pub grants: Vec<LiveGrant>,
+    /// How much of each scope was read; a scope that is not here was not read at all.
+    pub coverage: BTreeMap<Scope, Coverage>,
+    /// Calls made per instance.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub calls: BTreeMap<Name, u64>,
+}
+
+impl Snapshot {
+    /// Puts in order what was gathered in any order.
+    pub fn normalize(&mut self) {
+        self.grants.sort();
+        self.grants.dedup_by(|a, b| a.key == b.key);
+    }
+
+    /// Takes in what another part of the world was seen to hold.
+    pub fn merge(&mut self, other: Self) {
+        self.resources.extend(other.resources);
+        self.grants.extend(other.grants);
+        self.coverage.extend(other.coverage);
+        for (instance, calls) in other.calls {
+            *self.calls.entry(instance).or_default() += calls;
+        }
+        self.normalize();
+    }
+
+    /// An edge by key.
+    #[must_use]
+    pub fn grant(&self, key: &GrantKey) -> Option<&LiveGrant> {
+        self.grants.binary_search_by(|grant| grant.key.cmp(key)).ok().and_then(|index| self.grants.get(index))
+    }
+
+    /// How much was read of what would show whether this resource exists: the scope of its kind, else of its place.
+    #[must_use]
+    pub fn coverage_of(&self, address: &Address) -> Option<&Coverage> {
+        let kind = format!("{}:{}", address.place(), address.kind());
+        self.coverage.get(kind.as_str()).or_else(|| self.coverage.get(address.place()))
+    }
+
+    /// How much was read of what would show whether this edge exists: the scope of its resource, of its principal, of
+    /// its place.
+    #[must_use]
+    pub fn coverage_of_grant(&self, key: &GrantKey) -> Option<&Coverage> {
+        self.coverage
+            .get(key.resource.as_str())
+            .or_else(|| self.coverage.get(key.principal.as_str()))
+            .or_else(|| self.coverage.get(key.principal.place()))
+            .or_else(|| self.coverage.get(key.resource.place()))
+    }
+
+    /// The digest of one instance's part.
+    #[must_use]
+    pub fn digest_of(&self, instance: &str) -> Digest {
+        let resources: Vec<_> = self.resources.iter().filter(|(a, _)| a.instance() == instance).collect();
+        let grants: Vec<_> = self.grants.iter().filter(|g| g.key.principal.instance() == instance).collect();
+        Digest::of(&(resources, grants))
+    }
+}

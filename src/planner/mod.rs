@@ -1,0 +1,1 @@
+//! What must change, why, in which order.

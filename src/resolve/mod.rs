@@ -1,0 +1,1 @@
+//! What manifests ask for, given people and time.

@@ -1,0 +1,1 @@
+//! Okta and AWS in one file.
