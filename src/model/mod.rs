@@ -14,6 +14,7 @@ pub mod ownership;
 pub mod pattern;
 pub mod permit;
 pub mod plan;
+pub mod report;
 pub mod resource;
 pub mod settings;
 pub mod snapshot;
@@ -34,9 +35,10 @@ pub use ownership::{May, OwnRule, Ownership};
 pub use pattern::{Pattern, any_matches};
 pub use permit::{Approval, Permit, Verdict};
 pub use plan::{
-    Basis, Cause, Change, Demand, DemandState, DemandedField, DemandedGrant, Drift, Held, Op, Plan,
+    Basis, Cause, Change, Demand, DemandState, DemandedField, DemandedGrant, Draft, Drift, Held, Op, Plan,
     ProviderBasis, Risk, Ruling, Summary, Tally, Why,
 };
+pub use report::Report;
 pub use resource::{Desired, Lapse, LapseCause, Origin, Sensitivity, Wanted, WantedGrant};
 pub use settings::{Directory, Settings};
 pub use snapshot::{Coverage, LiveGrant, Resource, Scope, Snapshot};

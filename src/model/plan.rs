@@ -465,3 +465,21 @@ pub struct DemandedField {
     /// The cause it had.
     pub cause: Cause,
 }
+
+/// What the planner found, before the gate has judged it.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Draft {
+    /// The changes in the order of execution, each with what it requires.
+    pub changes: Vec<Change>,
+    /// What the planner itself must decline: absent, incomplete, frozen, identity.
+    pub held: Vec<Held>,
+    /// What moved by itself.
+    pub drift: Vec<Drift>,
+    /// What is outside `own`.
+    pub unmanaged: Tally,
+    /// What is inside `own` and was never declared.
+    pub unclaimed: Tally,
+    /// Messages.
+    pub findings: Vec<Finding>,
+}
