@@ -196,6 +196,8 @@ pub enum Through {
 /// One thing that a role's `access:` entry names.
 #[derive(Debug, Clone)]
 pub struct Target {
+    /// The provider's instance, in which people's principals are looked up.
+    pub instance: Name,
     /// What is given.
     pub resource: Address,
     /// By which edge.
@@ -236,6 +238,7 @@ impl AccessLowering<'_> {
         };
         let span = name.span.clone();
         self.targets.push(Target {
+            instance: self.instance.into(),
             resource,
             relation: relation.into(),
             through,

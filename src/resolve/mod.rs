@@ -1,1 +1,65 @@
-//! What manifests ask for, given people and time.
+//! What manifests ask for, given people and `now`: entries to members, roles to groups and grants, each with its origin.
+//!
+//! Invariant: pure, and independent of the order of files, documents and people. What is not wanted at `now` although
+//! YAML mentions it is told as a lapse. It must not look at live: whether a thing exists is the planner's.
+
+mod entries;
+mod people;
+mod roles;
+mod wanted;
+
+pub use people::{Principals, normalized, people};
+pub use wanted::resolve;
+
+use crate::model::Code;
+
+/// Two people would have one handle.
+pub const HANDLE_CLASH: Code =
+    Code { code: "RC301", title: "two records of the directory give the same handle" };
+/// A person has no type.
+pub const NO_TYPE: Code = Code { code: "RC302", title: "a person matches none of `types`" };
+/// A person cannot be named in a provider.
+pub const NO_IDENTITY: Code = Code { code: "RC303", title: "a person has no identity in a provider" };
+/// Two people would be one principal.
+pub const IDENTITY_CLASH: Code =
+    Code { code: "RC304", title: "two people have the same identity in a provider" };
+/// Two values of an attribute cannot be told apart.
+pub const VALUE_CLASH: Code = Code { code: "RC305", title: "two values are the same in lower_snake_case" };
+/// A role keeps its members because an entry cites what is gone.
+pub const FROZEN: Code =
+    Code { code: "RC306", title: "an entry cites what no longer exists; its role is frozen" };
+/// A manager is not in the directory.
+pub const NO_MANAGER: Code = Code { code: "RC307", title: "a manager is not in the directory" };
+/// A person of the directory has a `User` manifest too.
+pub const DIRECTORY_MASTERS: Code = Code { code: "RC308", title: "the directory masters what a `User` says" };
+/// The directory was not read whole.
+pub const INCOMPLETE_DIRECTORY: Code = Code { code: "RC309", title: "the directory was not read whole" };
+/// An attribute value that nobody has.
+pub const NO_SUCH_VALUE: Code = Code { code: "RC203", title: "an entry cites a value that nobody has" };
+/// A handle that nobody has.
+pub const NO_SUCH_PERSON: Code = Code { code: "RC204", title: "a handle that nobody has" };
+/// Something is declared twice.
+pub const DECLARED_TWICE: Code = Code { code: "RC205", title: "a resource is declared twice" };
+/// A manifest that is named does not exist.
+pub const NO_SUCH_MANIFEST: Code = Code { code: "RC206", title: "a manifest that is named does not exist" };
+/// A provider that is named does not exist.
+pub const NO_SUCH_PROVIDER: Code =
+    Code { code: "RC207", title: "a provider that is named is not in `providers:`" };
+
+/// All codes of this module.
+pub const CODES: &[Code] = &[
+    HANDLE_CLASH,
+    NO_TYPE,
+    NO_IDENTITY,
+    IDENTITY_CLASH,
+    VALUE_CLASH,
+    FROZEN,
+    NO_MANAGER,
+    DIRECTORY_MASTERS,
+    INCOMPLETE_DIRECTORY,
+    NO_SUCH_VALUE,
+    NO_SUCH_PERSON,
+    DECLARED_TWICE,
+    NO_SUCH_MANIFEST,
+    NO_SUCH_PROVIDER,
+];

@@ -1,0 +1,223 @@
+//! Entries: which people one entry of `members` or `except` is about.
+//!
+//! Invariant: people are numbers in the order of handles, sets of them sorted; who has left still matches, because the
+//! caller must be able to say why he has nothing. Values are compared in lower_snake_case; two that collide match nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::people::normalized;
+use super::{NO_SUCH_PERSON, NO_SUCH_VALUE, VALUE_CLASH};
+use crate::manifest::{Condition, RoleEntry};
+use crate::model::{Finding, Inventory, Name, Person, Spanned, nearest};
+
+/// People by number, sorted.
+pub(super) type Set = Vec<u32>;
+
+/// People with the indexes that entries ask.
+pub(super) struct Crowd<'a> {
+    /// People in the order of handles.
+    pub(super) people: Vec<&'a Person>,
+    by_handle: BTreeMap<&'a str, u32>,
+    by_kind: BTreeMap<&'a str, Set>,
+    by_manager: BTreeMap<&'a str, Set>,
+    by_value: BTreeMap<&'a str, BTreeMap<String, Set>>,
+    /// Values that look alike although they differ, by attribute.
+    clashes: BTreeMap<&'a str, BTreeSet<String>>,
+    complete: bool,
+}
+
+/// What an entry cites that nobody has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Dead {
+    /// What is cited: `department`, `handle`, `manager`, `reports_to`.
+    pub(super) key: String,
+    /// The value, normalized.
+    pub(super) value: String,
+    /// The message, as the error that it is when it is new.
+    pub(super) finding: Finding,
+}
+
+impl<'a> Crowd<'a> {
+    pub(super) fn of(inventory: &'a Inventory, findings: &mut Vec<Finding>) -> Self {
+        let mut crowd = Self {
+            people: inventory.people.values().collect(),
+            by_handle: BTreeMap::new(),
+            by_kind: BTreeMap::new(),
+            by_manager: BTreeMap::new(),
+            by_value: BTreeMap::new(),
+            clashes: BTreeMap::new(),
+            complete: inventory.incomplete.is_empty(),
+        };
+        let mut spellings: BTreeMap<(&str, String), &str> = BTreeMap::new();
+        for (number, person) in (0_u32..).zip(inventory.people.values()) {
+            crowd.by_handle.insert(&person.handle, number);
+            if let Some(kind) = &person.kind {
+                crowd.by_kind.entry(kind).or_default().push(number);
+            }
+            if let Some(manager) = &person.manager {
+                crowd.by_manager.entry(manager).or_default().push(number);
+            }
+            for (name, value) in &person.attributes {
+                let key = normalized(value);
+                crowd.by_value.entry(name).or_default().entry(key.clone()).or_default().push(number);
+                let spelled = spellings.entry((name, key.clone())).or_insert(value);
+                // Case and space around it are typing, anything else is another value.
+                let same = spelled.trim().to_lowercase() == value.trim().to_lowercase();
+                if !same && crowd.clashes.entry(name).or_default().insert(key) {
+                    let message = format!(
+                        "`{spelled}` and `{value}` are the same {name} to an entry, so it matches neither"
+                    );
+                    findings
+                        .push(Finding::warning(VALUE_CLASH, message).help("make them one in the directory"));
+                }
+            }
+        }
+        crowd
+    }
+
+    pub(super) fn number(&self, handle: &str) -> Option<u32> {
+        self.by_handle.get(handle).copied()
+    }
+
+    pub(super) fn person(&self, number: u32) -> Option<&'a Person> {
+        self.people.get(usize::try_from(number).ok()?).copied()
+    }
+
+    /// The people of the types that rules match without being told.
+    pub(super) fn of_types<'n>(&self, types: impl Iterator<Item = &'n Name>) -> Set {
+        union(types.filter_map(|name| self.by_kind.get(name.as_ref())))
+    }
+
+    /// Whom a condition is about; `roles` tells who has a role.
+    pub(super) fn matching(
+        &self,
+        condition: &Condition,
+        roles: &dyn Fn(&str) -> Set,
+        dead: &mut Vec<Dead>,
+    ) -> Set {
+        match condition {
+            Condition::Handle(handles) => {
+                let mut set: Set =
+                    handles.iter().filter_map(|handle| self.handle(handle, "handle", dead)).collect();
+                set.sort_unstable();
+                set.dedup();
+                set
+            }
+            Condition::Type(types) => {
+                union(types.iter().filter_map(|kind| self.by_kind.get(kind.value.as_str())))
+            }
+            Condition::Manager(managers) => union(managers.iter().filter_map(|manager| {
+                self.handle(manager, "manager", dead);
+                self.by_manager.get(manager.value.as_str())
+            })),
+            Condition::ReportsTo(managers) => {
+                let tops =
+                    managers.iter().filter(|manager| self.handle(manager, "reports_to", dead).is_some());
+                self.below(tops.map(|manager| manager.value.as_str()))
+            }
+            Condition::Role(names) => {
+                let sets: Vec<Set> = names.iter().map(|name| roles(&name.value)).collect();
+                union(sets.iter())
+            }
+            Condition::Attribute { name, values } => {
+                union(values.iter().filter_map(|value| self.value(name, value, dead)))
+            }
+        }
+    }
+
+    /// Whom all conditions of an entry are about.
+    pub(super) fn all(&self, entry: &RoleEntry, roles: &dyn Fn(&str) -> Set, dead: &mut Vec<Dead>) -> Set {
+        let mut sets = entry.conditions.iter().map(|condition| self.matching(condition, roles, dead));
+        let Some(first) = sets.next() else { return Set::new() };
+        sets.fold(first, |all, set| intersection(&all, &set))
+    }
+
+    fn handle(&self, handle: &Spanned<String>, key: &str, dead: &mut Vec<Dead>) -> Option<u32> {
+        let number = self.number(&handle.value);
+        if number.is_none() && self.complete {
+            let finding = Finding::error(NO_SUCH_PERSON, format!("nobody has the handle `{}`", handle.value))
+                .at(&handle.span);
+            let finding = match nearest(&handle.value, self.by_handle.keys().copied()) {
+                Some(near) => finding.help(format!("did you mean `{near}`?")),
+                None => finding.help("name a person of the directory, or add a `User` manifest"),
+            };
+            dead.push(Dead { key: key.to_owned(), value: handle.value.clone(), finding });
+        }
+        number
+    }
+
+    fn value(&self, name: &Spanned<String>, value: &Spanned<String>, dead: &mut Vec<Dead>) -> Option<&Set> {
+        let key = normalized(&value.value);
+        let values = self.by_value.get(name.value.as_str());
+        if self.clashes.get(name.value.as_str()).is_some_and(|clashes| clashes.contains(&key)) {
+            return None;
+        }
+        let found = values.and_then(|values| values.get(&key));
+        if found.is_none() && self.complete {
+            let message = format!("{} `{}` is cited here, but nobody has it", name.value, value.value);
+            let finding = Finding::error(NO_SUCH_VALUE, message).at(&value.span);
+            let near = values.and_then(|values| {
+                let near = nearest(&key, values.keys().map(String::as_str))?;
+                Some((near, values.get(near).map_or(0, Vec::len)))
+            });
+            let finding = match near {
+                Some((near, 1)) => finding.help(format!("did you mean `{near}` (1 person)?")),
+                Some((near, count)) => finding.help(format!("did you mean `{near}` ({count} people)?")),
+                None => finding.help(format!("no value of `{}` in the directory is like it", name.value)),
+            };
+            dead.push(Dead { key: name.value.clone(), value: key, finding });
+        }
+        found
+    }
+
+    /// Everyone below some people, at any depth; a circle of managers ends where it closes.
+    fn below<'h>(&self, tops: impl Iterator<Item = &'h str>) -> Set {
+        let mut set = BTreeSet::new();
+        let mut open: Vec<&str> = tops.collect();
+        while let Some(manager) = open.pop() {
+            for number in self.by_manager.get(manager).into_iter().flatten() {
+                if set.insert(*number)
+                    && let Some(person) = self.person(*number)
+                {
+                    open.push(&person.handle);
+                }
+            }
+        }
+        set.into_iter().collect()
+    }
+}
+
+fn union<'s>(sets: impl Iterator<Item = &'s Set>) -> Set {
+    let mut all: Set = sets.flatten().copied().collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+pub(super) fn intersection(one: &Set, two: &Set) -> Set {
+    let (short, long) = if one.len() <= two.len() { (one, two) } else { (two, one) };
+    short.iter().filter(|number| long.binary_search(number).is_ok()).copied().collect()
+}
+
+/// An entry in words: `division is engineering, region is emea or amer`.
+pub(super) fn in_words(entry: &RoleEntry) -> String {
+    let words = |key: &str, values: &[Spanned<String>]| {
+        let values: Vec<&str> = values.iter().map(|value| value.value.as_str()).collect();
+        format!("{key} is {}", values.join(" or "))
+    };
+    let conditions: Vec<String> = entry
+        .conditions
+        .iter()
+        .map(|condition| match condition {
+            Condition::Handle(values) => words("handle", values),
+            Condition::Type(values) => words("type", values),
+            Condition::Manager(values) => words("manager", values),
+            Condition::ReportsTo(values) => {
+                words("reports_to", values).replacen("reports_to is", "reports to", 1)
+            }
+            Condition::Role(values) => words("role", values).replacen("role is", "has role", 1),
+            Condition::Attribute { name, values } => words(&name.value, values),
+        })
+        .collect();
+    conditions.join(", ")
+}

@@ -1,0 +1,331 @@
+//! Roles: who has each role at `now`, through which entries, until when; and who is mentioned but does not have it.
+//!
+//! Invariant: a role is worked out after those it cites; a circle (which `load` refuses) gives nobody anything.
+//! An entry that cites what is gone freezes its role where base cited it too, and is an error where head is the first.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::FROZEN;
+use super::entries::{Crowd, Dead, Set, in_words, intersection};
+use super::people::normalized;
+use crate::manifest::{Condition, GrantFile, Role, RoleEntry, Tree};
+use crate::model::{Finding, LapseCause, Name, Origin, Status};
+
+/// Why and until when a person has a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Membership {
+    /// The entries and grants that give it.
+    pub(super) origins: Vec<Arc<Origin>>,
+    /// When the last of them ends.
+    pub(super) until: Option<Timestamp>,
+}
+
+/// Who has one role.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Members {
+    /// Members by number.
+    pub(super) current: BTreeMap<u32, Membership>,
+    /// Those who are mentioned and do not have it.
+    pub(super) lapsed: BTreeMap<u32, (LapseCause, Arc<Origin>)>,
+}
+
+/// Who has which role.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Memberships {
+    /// By role.
+    pub(super) roles: BTreeMap<Name, Members>,
+    /// Roles that keep their members, and why.
+    pub(super) frozen: BTreeMap<Name, Finding>,
+}
+
+/// Who has which role at `now`. `base` tells which citations are older than head.
+pub(super) fn memberships(
+    tree: &Tree,
+    base: Option<&Tree>,
+    crowd: &Crowd<'_>,
+    now: Timestamp,
+    findings: &mut Vec<Finding>,
+) -> Memberships {
+    let ruled = crowd.of_types(tree.settings.types.iter().filter(|kind| kind.rules).map(|kind| &kind.name));
+    let mut work = Work {
+        roles: tree.roles.iter().map(|role| (role.name.value.as_str(), role)).collect(),
+        grants: BTreeMap::new(),
+        cited: base.map(cited).unwrap_or_default(),
+        crowd,
+        ruled,
+        now,
+        out: Memberships::default(),
+        open: BTreeSet::new(),
+        findings,
+    };
+    for grant in &tree.grants {
+        for role in &grant.roles {
+            work.grants.entry(role.value.as_str()).or_default().push(grant);
+        }
+    }
+    for role in &tree.roles {
+        work.role(&role.name.value);
+    }
+    work.out
+}
+
+/// What a tree's entries cite: (role, key, value).
+fn cited(tree: &Tree) -> BTreeSet<(String, String, String)> {
+    let mut all = BTreeSet::new();
+    for role in &tree.roles {
+        let mut add = |key: &str, value: String| all.insert((role.name.value.clone(), key.to_owned(), value));
+        for condition in role.members.iter().chain(&role.except).flat_map(|entry| &entry.conditions) {
+            let (key, values) = match condition {
+                Condition::Handle(values) => ("handle", values),
+                Condition::Manager(values) => ("manager", values),
+                Condition::ReportsTo(values) => ("reports_to", values),
+                Condition::Attribute { name, values } => {
+                    for value in values {
+                        add(&name.value, normalized(&value.value));
+                    }
+                    continue;
+                }
+                Condition::Type(_) | Condition::Role(_) => continue,
+            };
+            for value in values {
+                add(key, value.value.clone());
+            }
+        }
+    }
+    for grant in &tree.grants {
+        for (role, to) in grant.roles.iter().flat_map(|role| grant.to.iter().map(move |to| (role, to))) {
+            all.insert((role.value.clone(), "handle".to_owned(), to.value.clone()));
+        }
+    }
+    all
+}
+
+struct Work<'a, 'c> {
+    roles: BTreeMap<&'a str, &'a Role>,
+    grants: BTreeMap<&'a str, Vec<&'a GrantFile>>,
+    cited: BTreeSet<(String, String, String)>,
+    crowd: &'a Crowd<'c>,
+    ruled: Set,
+    now: Timestamp,
+    out: Memberships,
+    open: BTreeSet<String>,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl<'a> Work<'a, '_> {
+    fn role(&mut self, name: &str) {
+        let Some(role) = self.roles.get(name).copied() else { return };
+        if self.out.roles.contains_key(name) || !self.open.insert(name.to_owned()) {
+            return;
+        }
+        for cites in roles_of(role) {
+            self.role(cites);
+        }
+        let mut members = Members::default();
+        let mut dead = Vec::new();
+        for entry in &role.members {
+            self.entry(role, entry, &mut members, &mut dead);
+        }
+        for grant in self.grants.get(name).cloned().unwrap_or_default() {
+            self.grant(role, grant, &mut members, &mut dead);
+        }
+        for entry in &role.except {
+            self.except(role, entry, &mut members, &mut dead);
+        }
+        self.judge(role, dead);
+        self.out.roles.insert(role.name.value.as_str().into(), members);
+    }
+
+    fn entry(&mut self, role: &Role, entry: &RoleEntry, members: &mut Members, dead: &mut Vec<Dead>) {
+        let roles = |name: &str| {
+            self.out.roles.get(name).map(|m| m.current.keys().copied().collect()).unwrap_or_default()
+        };
+        let mut set = self.crowd.all(entry, &roles, dead);
+        if needs_type(entry) {
+            set = intersection(&set, &self.ruled);
+        }
+        let origin = Arc::new(Origin {
+            text: format!(
+                "role {}: {}{}",
+                role.name.value,
+                in_words(entry),
+                because(entry.reason.as_deref())
+            ),
+            span: entry.span.clone(),
+            chain: cited_roles(entry).map(|name| self.link(name)).collect(),
+            role: Some(role.name.value.as_str().into()),
+        });
+        let until = entry.until.as_ref().map(|until| until.value);
+        let lapse = lapse(entry.from.as_ref().map(|from| from.value), until, self.now);
+        for number in set {
+            // What comes through a role ends when that membership ends.
+            let inherited = cited_roles(entry)
+                .filter_map(|name| self.out.roles.get(name)?.current.get(&number))
+                .map(|membership| membership.until)
+                .reduce(later);
+            let until = inherited.map_or(until, |inherited| earlier(until, inherited));
+            self.add(number, members, &origin, until, lapse);
+        }
+    }
+
+    fn grant(&mut self, role: &Role, grant: &GrantFile, members: &mut Members, dead: &mut Vec<Dead>) {
+        let ticket = grant.ticket.as_ref().map(|ticket| format!(", {ticket}")).unwrap_or_default();
+        let origin = Arc::new(Origin {
+            text: format!("grant {}{}{ticket}", grant.name.value, because(grant.reason.as_deref())),
+            span: grant
+                .roles
+                .iter()
+                .find(|name| name.value == role.name.value)
+                .map_or(&grant.span, |name| &name.span)
+                .clone(),
+            chain: vec![self.link(&role.name.value)],
+            role: Some(role.name.value.as_str().into()),
+        });
+        let until = grant.until.as_ref().map(|until| until.value);
+        let lapse = lapse(grant.from.as_ref().map(|from| from.value), until, self.now);
+        for number in self.crowd.matching(&Condition::Handle(grant.to.clone()), &|_| Set::new(), dead) {
+            self.add(number, members, &origin, until, lapse);
+        }
+    }
+
+    fn add(
+        &self,
+        number: u32,
+        members: &mut Members,
+        origin: &Arc<Origin>,
+        until: Option<Timestamp>,
+        lapse: Option<LapseCause>,
+    ) {
+        let status = self.crowd.person(number).map_or(Status::Left, |person| person.status);
+        let lapse = match status {
+            Status::Left => Some(LapseCause::Left),
+            Status::Suspended => Some(LapseCause::Suspended),
+            Status::Staged => Some(LapseCause::NotYet),
+            Status::Active => lapse,
+        };
+        if let Some(cause) = lapse {
+            members.lapsed.entry(number).or_insert_with(|| (cause, origin.clone()));
+            return;
+        }
+        let membership =
+            members.current.entry(number).or_insert_with(|| Membership { origins: Vec::new(), until });
+        if !membership.origins.is_empty() {
+            membership.until = later(membership.until, until);
+        }
+        membership.origins.push(origin.clone());
+    }
+
+    fn except(&mut self, role: &Role, entry: &RoleEntry, members: &mut Members, dead: &mut Vec<Dead>) {
+        let roles = |name: &str| {
+            self.out.roles.get(name).map(|m| m.current.keys().copied().collect()).unwrap_or_default()
+        };
+        let set = self.crowd.all(entry, &roles, dead);
+        let (from, until) = (entry.from.as_ref().map(|at| at.value), entry.until.as_ref().map(|at| at.value));
+        if lapse(from, until, self.now).is_some() {
+            return;
+        }
+        let origin = Arc::new(Origin {
+            text: format!(
+                "role {} excepts: {}{}",
+                role.name.value,
+                in_words(entry),
+                because(entry.reason.as_deref())
+            ),
+            span: entry.span.clone(),
+            chain: Vec::new(),
+            role: Some(role.name.value.as_str().into()),
+        });
+        for number in set {
+            if members.current.remove(&number).is_some() {
+                members.lapsed.insert(number, (LapseCause::Excepted, origin.clone()));
+            }
+        }
+    }
+
+    fn judge(&mut self, role: &Role, dead: Vec<Dead>) {
+        let name: Name = role.name.value.as_str().into();
+        for dead in dead {
+            let known = self.cited.contains(&(role.name.value.clone(), dead.key.clone(), dead.value.clone()));
+            if !known {
+                self.findings.push(dead.finding);
+                continue;
+            }
+            let mut finding = Finding::warning(
+                FROZEN,
+                format!(
+                    "role `{name}` is frozen: its {} `{}` is gone, so nobody loses the role until this is mended",
+                    dead.key, dead.value
+                ),
+            );
+            finding.span = dead.finding.span;
+            let finding = finding
+                .about(format!("role:{name}"))
+                .help("cite what its people have now, or remove the entry");
+            self.findings.push(finding.clone());
+            self.out.frozen.entry(name.clone()).or_insert(finding);
+        }
+        let inherited = roles_of(role).find_map(|cites| self.out.frozen.get(cites)).cloned();
+        if let Some(finding) = inherited {
+            self.out.frozen.entry(name).or_insert(finding);
+        }
+    }
+
+    fn link(&self, role: &str) -> String {
+        match self.roles.get(role) {
+            Some(role) => format!("role {} ({})", role.name.value, role.name.span),
+            None => format!("role {role}"),
+        }
+    }
+}
+
+fn cited_roles(entry: &RoleEntry) -> impl Iterator<Item = &str> {
+    entry
+        .conditions
+        .iter()
+        .filter_map(|condition| if let Condition::Role(names) = condition { Some(names) } else { None })
+        .flatten()
+        .map(|name| name.value.as_str())
+}
+
+fn roles_of(role: &Role) -> impl Iterator<Item = &str> {
+    role.members.iter().chain(&role.except).flat_map(cited_roles)
+}
+
+/// Rules match only types that say so, unless the entry names a type; handles and roles name people already.
+fn needs_type(entry: &RoleEntry) -> bool {
+    let named = |condition: &Condition| matches!(condition, Condition::Type(_) | Condition::Handle(_));
+    let rule = |condition: &Condition| {
+        matches!(condition, Condition::Attribute { .. } | Condition::Manager(_) | Condition::ReportsTo(_))
+    };
+    entry.conditions.iter().any(rule) && !entry.conditions.iter().any(named)
+}
+
+fn because(reason: Option<&str>) -> String {
+    reason.map(|reason| format!(" ({reason})")).unwrap_or_default()
+}
+
+fn lapse(from: Option<Timestamp>, until: Option<Timestamp>, now: Timestamp) -> Option<LapseCause> {
+    if until.is_some_and(|until| until <= now) {
+        Some(LapseCause::Expired)
+    } else if from.is_some_and(|from| from > now) {
+        Some(LapseCause::NotYet)
+    } else {
+        None
+    }
+}
+
+/// The later of two ends, where none is never.
+pub(super) fn later(one: Option<Timestamp>, two: Option<Timestamp>) -> Option<Timestamp> {
+    Some(one?.max(two?))
+}
+
+/// The earlier of two ends, where none is never.
+fn earlier(one: Option<Timestamp>, two: Option<Timestamp>) -> Option<Timestamp> {
+    match (one, two) {
+        (Some(one), Some(two)) => Some(one.min(two)),
+        (one, two) => one.or(two),
+    }
+}
