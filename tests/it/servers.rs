@@ -4,6 +4,8 @@
 //! are missing, a test says so through `skip` and passes, unless `ROLECALL_REQUIRE_SERVERS=1` forbids it.
 //! A server belongs to the value that started it and ends with it.
 
+#![expect(clippy::disallowed_methods, reason = "real processes are waited for in real time")]
+
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
