@@ -1,1 +1,5 @@
-fn main() {}
+//! The `rolecall` program.
+
+fn main() -> std::process::ExitCode {
+    rolecall::cli::main()
+}

@@ -1,1 +1,203 @@
-//! The command line: one file a command, and the only place where parts are wired together.
+//! The command line: one file a command, and the only place where the parts are wired together.
+//!
+//! Invariant: stdout is data, stderr is talk; exit codes are 64 usage, 1 error, 4 stale or not approved, 3 denied,
+//! 2 changes, 0. It must not decide anything about access.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::model::{Finding, Sources};
+use crate::render::Style;
+
+mod apply;
+mod check;
+mod drift;
+mod explain;
+mod plan;
+pub mod repo;
+mod schema;
+mod session;
+mod simulate;
+
+/// What a command ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All is well.
+    Success,
+    /// Something is wrong.
+    Error,
+    /// There are changes, or drift.
+    Changes,
+    /// The gate denies.
+    Denied,
+    /// The plan is stale or not approved.
+    Stale,
+    /// The command line is wrong.
+    Usage,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Success => 0,
+            Exit::Error => 1,
+            Exit::Changes => 2,
+            Exit::Denied => 3,
+            Exit::Stale => 4,
+            Exit::Usage => 64,
+        })
+    }
+}
+
+/// Why a command could not do its work: findings for people, with the files that they point into.
+#[derive(Debug, Default)]
+pub struct Failure {
+    findings: Vec<Finding>,
+    sources: Sources,
+    exit: Option<Exit>,
+}
+
+impl From<Finding> for Failure {
+    fn from(finding: Finding) -> Self {
+        Self { findings: vec![finding], ..Self::default() }
+    }
+}
+
+impl From<Vec<Finding>> for Failure {
+    fn from(findings: Vec<Finding>) -> Self {
+        Self { findings, ..Self::default() }
+    }
+}
+
+impl Failure {
+    fn in_sources(findings: Vec<Finding>, sources: &Sources) -> Self {
+        Self { findings, sources: sources.clone(), exit: None }
+    }
+
+    fn exit(mut self, exit: Exit) -> Self {
+        self.exit = Some(exit);
+        self
+    }
+}
+
+/// Keeps who has access to what in Git: YAML in, an explained plan out, and only what was approved applied.
+#[derive(Debug, Parser)]
+#[command(name = "rolecall", version, max_term_width = 100)]
+struct Arguments {
+    /// How to print results
+    #[arg(long, global = true, value_enum, default_value_t)]
+    format: Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Format {
+    /// For reading in a terminal
+    #[default]
+    Text,
+    /// For programs
+    Json,
+    /// For a merge request
+    Markdown,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check all that needs no network: syntax, names, references
+    Check(check::Arguments),
+    /// Show what would change, for whom, why, and how risky it is
+    Plan(plan::Arguments),
+    /// Carry out a plan that was approved
+    Apply(apply::Arguments),
+    /// Show what was changed behind Git's back
+    Drift(drift::Arguments),
+    /// Tell who has what, and why
+    Explain(explain::Arguments),
+    /// Print the JSON Schema of a kind, or of every document
+    Schema(schema::Arguments),
+    /// Serve the simulated Okta and AWS of an access repo on loopback
+    Simulate(simulate::Arguments),
+}
+
+/// Runs the command line that this process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Clap knows where its text goes: help to stdout, mistakes to stderr.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Success }.into();
+        }
+    };
+    let levels = tracing_subscriber::EnvFilter::try_from_env("ROLECALL_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
+    tracing_subscriber::fmt().with_env_filter(levels).with_writer(std::io::stderr).init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            say(&format!("error: no runtime can be started: {error}\n"));
+            return Exit::Error.into();
+        }
+    };
+    let format = arguments.format;
+    let done = runtime.block_on(async {
+        match arguments.command {
+            Command::Check(arguments) => check::run(&arguments, format),
+            Command::Plan(arguments) => plan::run(&arguments, format).await,
+            Command::Apply(arguments) => apply::run(&arguments, format).await,
+            Command::Drift(arguments) => drift::run(&arguments, format).await,
+            Command::Explain(arguments) => explain::run(&arguments, format).await,
+            Command::Schema(arguments) => schema::run(&arguments),
+            Command::Simulate(arguments) => simulate::run(&arguments).await,
+        }
+    });
+    match done {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            match format {
+                Format::Json => print(&crate::render::findings::json(&failure.findings)),
+                Format::Markdown => print(&crate::render::findings::markdown(&failure.findings)),
+                Format::Text => say(&crate::render::findings::terminal(&failure.findings, &failure.sources, &style(true))),
+            }
+            failure.exit.unwrap_or(Exit::Error).into()
+        }
+    }
+}
+
+/// Data goes to stdout. A reader that went away is no error of ours.
+fn print(text: &str) {
+    let _ = write!(anstream::stdout(), "{text}");
+}
+
+/// Talk goes to stderr.
+fn say(text: &str) {
+    let _ = write!(anstream::stderr(), "{text}");
+}
+
+/// How wide and how coloured.
+fn style(talk: bool) -> Style {
+    let choice = if talk {
+        anstream::AutoStream::choice(&std::io::stderr())
+    } else {
+        anstream::AutoStream::choice(&std::io::stdout())
+    };
+    let width = environment("COLUMNS").and_then(|columns| columns.parse().ok()).unwrap_or(100_usize).clamp(40, 160);
+    Style { color: choice != anstream::ColorChoice::Never, width, ..Style::default() }
+}
+
+/// A variable of the environment: the one place that reads it.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The folder of the access repo: what was named, else the current one.
+fn repo_or_here(repo: Option<&PathBuf>) -> PathBuf {
+    repo.cloned().unwrap_or_else(|| Path::new(".").to_owned())
+}

@@ -1,0 +1,91 @@
+//! `rolecall plan`: what would change, for whom, why, and how risky it is.
+//!
+//! Invariant: nothing is written to any provider: no writer can be made here.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::session::{Options, Session};
+use super::{Exit, Failure, Format, print, repo_or_here, say, style};
+use crate::model::{Finding, Pattern, Plan, Ruling};
+use crate::render::{Style, gitlab, html, json, markdown, terminal};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The access repo
+    repo: Option<PathBuf>,
+    /// Compare with this instead of the last verified apply: a Git revision, or a folder
+    #[arg(long, value_name = "REV|DIR")]
+    base: Option<String>,
+    /// Write plan.json, plan.md, plan.html and GitLab's reports into this folder
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Plan only what these select: addresses, or patterns of them
+    #[arg(long, value_name = "SELECTOR")]
+    only: Vec<String>,
+    /// Turn drift that these select into changes that put it back
+    #[arg(long, value_name = "SELECTOR")]
+    revert: Vec<String>,
+    /// Plan as if it were this time
+    #[arg(long, value_name = "TIME")]
+    at: Option<Timestamp>,
+    /// Exit with 2 where there are changes and with 3 where the gate denies
+    #[arg(long)]
+    detailed_exitcode: bool,
+}
+
+pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure> {
+    let patterns = |texts: &[String]| texts.iter().map(Pattern::new).collect();
+    let session = Session::open(Options {
+        repo: repo_or_here(arguments.repo.as_ref()),
+        base: arguments.base.clone(),
+        only: patterns(&arguments.only),
+        revert: patterns(&arguments.revert),
+        at: arguments.at,
+    })
+    .await?;
+    let planned = session.plan().await?;
+    let plan = &planned.plan;
+    // A plan for another time is for reading only: it must not become the last one, which `apply` takes.
+    if arguments.at.is_none() {
+        session.memory.save_plan(plan)?;
+    }
+    let style = Style { timezone: session.head.settings.timezone.clone(), ..style(false) };
+    if let Some(folder) = &arguments.out {
+        write(folder, plan).map_err(|error| {
+            Finding::error(super::repo::UNREADABLE, format!("`{}` cannot be written: {error}", folder.display()))
+                .help("name a folder that can be written")
+        })?;
+    }
+    match format {
+        Format::Text => print(&terminal::plan(plan, &session.head.sources, &style)),
+        Format::Markdown => print(&markdown::plan(plan)),
+        Format::Json => print(&json::plan(plan)),
+    }
+    if format == Format::Text && arguments.at.is_some() {
+        say("this plan is for another time and cannot be applied\n");
+    }
+    let exit = match (arguments.detailed_exitcode, plan.verdict) {
+        (true, Ruling::Denied) => Exit::Denied,
+        (true, Ruling::Allowed) if !plan.changes.is_empty() => Exit::Changes,
+        _ => Exit::Success,
+    };
+    session.close()?;
+    Ok(exit)
+}
+
+fn write(folder: &Path, plan: &Plan) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    for (name, text) in [
+        ("plan.json", json::plan(plan)),
+        ("plan.md", markdown::plan(plan)),
+        ("plan.html", html::plan(plan)),
+        ("terraform.json", gitlab::terraform(plan)),
+        ("codequality.json", gitlab::codequality(&plan.findings)),
+        ("junit.xml", gitlab::junit(&plan.findings)),
+    ] {
+        std::fs::write(folder.join(name), text)?;
+    }
+    Ok(())
+}

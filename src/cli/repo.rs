@@ -1,0 +1,194 @@
+//! Reading an access repo from disk, into a map that everything else is a function of.
+//!
+//! Invariant: nothing outside the repo's root is ever read: links are refused, not followed; sizes are bounded.
+//! It must not parse what it reads, nor run anything of the repo: it is data.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use crate::model::{Code, Finding, Name, Sources, Span};
+
+/// There is no access repo.
+pub const NO_REPO: Code = Code { code: "RC101", title: "the folder is no access repo" };
+/// A file that cannot be read.
+pub const UNREADABLE: Code = Code { code: "RC102", title: "a file or folder cannot be read" };
+/// A link.
+pub const LINK: Code = Code { code: "RC103", title: "a link in an access repo" };
+/// Too much.
+pub const TOO_LARGE: Code = Code { code: "RC104", title: "a file, or the repo as a whole, is too large" };
+
+/// All codes of this module.
+pub const CODES: &[Code] = &[NO_REPO, UNREADABLE, LINK, TOO_LARGE];
+
+/// Bytes of one file: far more than a person writes, far less than hurts.
+const MOST_FILE: u64 = 4 << 20;
+/// Bytes of all files.
+const MOST_ALL: u64 = 256 << 20;
+/// How deep folders may be.
+const MOST_DEPTH: usize = 32;
+
+/// The files of the access repo at `root`: `rolecall.yaml` and everything in the folders that hold manifests.
+///
+/// # Errors
+/// All that is wrong, at once.
+pub fn read(root: &Path, folders: impl Fn(&[u8]) -> Vec<String>) -> Result<Sources, Vec<Finding>> {
+    let mut reading = Reading { root, sources: Sources::default(), bytes: 0, findings: Vec::new() };
+    let settings = root.join("rolecall.yaml");
+    if !settings.exists() {
+        let message = format!("`{}` has no `rolecall.yaml`", root.display());
+        let help = "run this in an access repo, or name one: `rolecall plan examples/acme`";
+        return Err(vec![Finding::error(NO_REPO, message).help(help)]);
+    }
+    reading.file(&settings, "rolecall.yaml");
+    let folders = reading.sources.files.get("rolecall.yaml").map(|bytes| folders(bytes)).unwrap_or_default();
+    for folder in folders {
+        let plain = !folder.is_empty()
+            && folder.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+            && !folder.contains('\\');
+        if !plain {
+            let message = format!("`manifests` names `{folder}`, which is not a plain relative path");
+            let finding = Finding::error(UNREADABLE, message).at(&Span::file("rolecall.yaml"));
+            reading.findings.push(finding.help("name folders below the access repo"));
+            continue;
+        }
+        // Each step on the way is looked at, so that no link among them leads out.
+        let mut path = root.to_owned();
+        let linked = folder.split('/').any(|part| {
+            path.push(part);
+            path.is_symlink()
+        });
+        if linked {
+            reading.refuse_link(&folder);
+        } else if path.is_dir() {
+            reading.folder(&path, &folder, 0);
+        }
+    }
+    if reading.findings.is_empty() { Ok(reading.sources) } else { Err(reading.findings) }
+}
+
+struct Reading<'a> {
+    root: &'a Path,
+    sources: Sources,
+    bytes: u64,
+    findings: Vec<Finding>,
+}
+
+impl Reading<'_> {
+    fn folder(&mut self, folder: &Path, name: &str, depth: usize) {
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) => return self.refuse(UNREADABLE, name, format!("`{name}` cannot be read: {error}"), "check its permissions"),
+        };
+        if depth > MOST_DEPTH {
+            return self.refuse(TOO_LARGE, name, format!("`{name}` is more than {MOST_DEPTH} folders deep"), "move it up");
+        }
+        let mut paths: Vec<PathBuf> = Vec::new();
+        for entry in entries {
+            match entry {
+                Ok(entry) => paths.push(entry.path()),
+                Err(error) => self.refuse(UNREADABLE, name, format!("`{name}` cannot be read: {error}"), "check its permissions"),
+            }
+        }
+        paths.sort();
+        for path in paths {
+            let Some(last) = path.file_name().and_then(|last| last.to_str()) else {
+                let message = format!("`{}` has a name that is not UTF-8", path.display());
+                self.refuse(UNREADABLE, name, message, "rename it");
+                continue;
+            };
+            if last.starts_with('.') {
+                continue;
+            }
+            let name = format!("{name}/{last}");
+            if path.is_symlink() {
+                self.refuse_link(&name);
+            } else if path.is_dir() {
+                self.folder(&path, &name, depth + 1);
+            } else if path.is_file() {
+                self.file(&path, &name);
+            }
+        }
+    }
+
+    fn file(&mut self, path: &Path, name: &str) {
+        if path.is_symlink() {
+            return self.refuse_link(name);
+        }
+        let size = fs::metadata(path).map_or(0, |metadata| metadata.len());
+        self.bytes = self.bytes.saturating_add(size);
+        if size > MOST_FILE || self.bytes > MOST_ALL {
+            let message = format!("`{name}` is too large: a file may have {} MiB, all together {} MiB", MOST_FILE >> 20, MOST_ALL >> 20);
+            return self.refuse(TOO_LARGE, name, message, "split it, or keep it outside the folders that hold manifests");
+        }
+        match fs::read(path) {
+            Ok(bytes) => {
+                self.sources.files.insert(Name::from(name), Arc::from(bytes));
+            }
+            Err(error) => self.refuse(UNREADABLE, name, format!("`{name}` cannot be read: {error}"), "check its permissions"),
+        }
+    }
+
+    fn refuse_link(&mut self, name: &str) {
+        let message = format!("`{name}` is a symbolic link, which an access repo cannot hold");
+        self.refuse(LINK, name, message, "put the file itself there, so that what is reviewed is what is read");
+    }
+
+    fn refuse(&mut self, code: Code, name: &str, message: String, help: &str) {
+        self.findings.push(Finding::error(code, message).at(&Span::file(name)).help(help));
+    }
+}
+
+/// The commit that is checked out, where `root` is in a Git work tree.
+#[must_use]
+pub fn commit(root: &Path) -> Option<String> {
+    git(root, &["rev-parse", "--verify", "--quiet", "HEAD"])
+}
+
+/// Whether files of the access repo differ from what Git has; `None` where there is no Git.
+#[must_use]
+pub fn dirty(root: &Path) -> Option<bool> {
+    git(root, &["status", "--porcelain", "--", "."]).map(|text| !text.is_empty())
+}
+
+/// The files of the access repo as they were at a revision.
+///
+/// # Errors
+/// Where Git cannot tell.
+pub fn at_revision(root: &Path, revision: &str) -> Result<Sources, Finding> {
+    let refuse = |why: &str| {
+        Finding::error(UNREADABLE, format!("base `{revision}` cannot be read: {why}")).help("name a revision of Git, or a folder")
+    };
+    let commit = git(root, &["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{revision}^{{commit}}")])
+        .ok_or_else(|| refuse("Git knows no such revision here"))?;
+    let prefix = git(root, &["rev-parse", "--show-prefix"]).unwrap_or_default();
+    let listed = git_bytes(root, &["ls-tree", "-r", "-z", "--end-of-options", &format!("{commit}:{prefix}")])
+        .ok_or_else(|| refuse("Git cannot list its files"))?;
+    let mut sources = Sources::default();
+    for row in listed.split(|byte| *byte == 0).filter(|row| !row.is_empty()) {
+        let row = std::str::from_utf8(row).map_err(|_| refuse("a file's name is not UTF-8"))?;
+        let Some((meta, path)) = row.split_once('\t') else { continue };
+        let mut meta = meta.split(' ');
+        // Links (mode 120000) and submodules are left out: they are never read.
+        if let (Some("100644" | "100755"), Some("blob"), Some(id)) = (meta.next(), meta.next(), meta.next())
+            && (path == "rolecall.yaml" || path.contains('/'))
+            && !path.starts_with('.')
+        {
+            let bytes = git_bytes(root, &["cat-file", "blob", id]).ok_or_else(|| refuse("Git cannot read a file of it"))?;
+            sources.files.insert(path.into(), Arc::from(bytes));
+        }
+    }
+    Ok(sources)
+}
+
+fn git(root: &Path, arguments: &[&str]) -> Option<String> {
+    String::from_utf8(git_bytes(root, arguments)?).ok().map(|text| text.trim().to_owned())
+}
+
+fn git_bytes(root: &Path, arguments: &[&str]) -> Option<Vec<u8>> {
+    // Hooks and configuration of the repo must not run anything: these verbs read only, and fsmonitor is off.
+    let output =
+        Command::new("git").arg("-C").arg(root).args(["-c", "core.fsmonitor=false"]).args(arguments).output().ok()?;
+    output.status.success().then_some(output.stdout)
+}
