@@ -3,7 +3,7 @@
 //! Invariant: made of the very types that are decoded, so that schema and loader cannot drift apart.
 
 use schemars::generate::SchemaSettings;
-use schemars::{JsonSchema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::header::OWN_KINDS;
@@ -14,6 +14,8 @@ use super::roles::{AccessBody, GrantBody, RoleBody};
 use super::settings::{ProviderBody, SettingsBody};
 use super::shape::NAME_PATTERN;
 use crate::model::{Declared, Many, ProviderType, Registry};
+
+type Fields = Map<String, Value>;
 
 /// The JSON Schema of a kind, of `Settings` (`rolecall.yaml`), or without a kind of any document. `None` where there is
 /// no such kind.
@@ -26,31 +28,26 @@ pub fn json_schema(registry: &Registry, kind: Option<&str>) -> Option<Value> {
         None => {
             let natives = registry.types.iter().flat_map(|provider| &provider.kinds);
             let natives = natives.filter_map(|kind| kind.declared.map(|declared| declared.name));
-            let kinds: Vec<Value> = OWN_KINDS
-                .into_iter()
-                .chain(natives)
-                .filter_map(|kind| document(registry, kind, &mut generator))
-                .collect();
-            json!({ "oneOf": kinds })
+            let kinds = OWN_KINDS.into_iter().chain(natives);
+            let kinds: Vec<Value> =
+                kinds.filter_map(|kind| document(registry, kind, &mut generator)).map(Value::from).collect();
+            object(Some(json!({ "oneOf": kinds })))
         }
     };
     let access = access(registry, &mut generator);
     let mut definitions = generator.take_definitions(true);
     if let Some(open) = definitions.get_mut(AccessBody::schema_name().as_ref()) {
-        *open = access;
+        *open = access.into();
     }
-    let title = kind.unwrap_or("any document of an access repo");
-    let fields = as_object(&mut root);
-    fields.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
-    fields.insert("title".into(), title.into());
+    root.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
+    root.insert("title".into(), kind.unwrap_or("any document of an access repo").into());
     if !definitions.is_empty() {
-        fields.insert("$defs".into(), Value::Object(definitions));
+        root.insert("$defs".into(), definitions.into());
     }
-    Some(root)
+    Some(root.into())
 }
 
-fn document(registry: &Registry, kind: &str, generator: &mut SchemaGenerator) -> Option<Value> {
-    let own_name = json!({ "type": "string", "pattern": NAME_PATTERN, "description": "Its name." });
+fn document(registry: &Registry, kind: &str, generator: &mut SchemaGenerator) -> Option<Fields> {
     let body = match kind {
         "User" => UserBody::json_schema(generator),
         "Role" | "Unit" => RoleBody::json_schema(generator),
@@ -61,101 +58,112 @@ fn document(registry: &Registry, kind: &str, generator: &mut SchemaGenerator) ->
             return Some(native(declared, generator));
         }
     };
-    let mut body = body.to_value();
-    named(&mut body, kind, own_name);
-    Some(body)
+    let name = json!({ "type": "string", "pattern": NAME_PATTERN, "description": "Its name." });
+    Some(named(fields(body), kind, name))
 }
 
-fn native(declared: Declared, generator: &mut SchemaGenerator) -> Value {
-    let mut body = (declared.json_schema)(generator).to_value();
-    merge(&mut body, NativeHeader::json_schema(generator).to_value());
+fn native(declared: Declared, generator: &mut SchemaGenerator) -> Fields {
+    let header = fields(NativeHeader::json_schema(generator));
+    let body = merged(fields((declared.json_schema)(generator)), header);
     let name = json!({ "type": "string", "minLength": 1, "description": "Its name, as the provider has it." });
-    named(&mut body, declared.name, name);
+    let mut body = named(body, declared.name, name);
     // The loader refuses every key that a kind does not have.
-    as_object(&mut body).entry("additionalProperties").or_insert(false.into());
+    body.entry("additionalProperties").or_insert(false.into());
     body
 }
 
 /// Adds `kind` and `name`.
-fn named(body: &mut Value, kind: &str, name: Value) {
+fn named(body: Fields, kind: &str, name: Value) -> Fields {
     let kind = json!({ "const": kind, "description": "What this document is." });
-    merge(body, json!({ "properties": { "kind": kind, "name": name }, "required": ["kind", "name"] }));
-}
-
-/// Adds the properties and required keys of another object schema.
-fn merge(body: &mut Value, mut other: Value) {
-    let body = as_object(body);
-    let other = as_object(&mut other);
-    body.entry("type").or_insert("object".into());
-    if let Some(Value::Object(properties)) = other.remove("properties") {
-        as_object(body.entry("properties").or_insert_with(|| json!({}))).extend(properties);
-    }
-    if let Some(Value::Array(required)) = other.remove("required") {
-        if let Value::Array(all) = body.entry("required").or_insert_with(|| json!([])) {
-            all.extend(required);
-        }
-    }
-}
-
-fn settings(registry: &Registry, generator: &mut SchemaGenerator) -> Value {
-    let mut root = SettingsBody::json_schema(generator).to_value();
-    let mut sorts = Map::new();
-    for provider in &registry.types {
-        let mut body = (provider.settings_schema)(generator).to_value();
-        merge(&mut body, ProviderBody::json_schema(generator).to_value());
-        merge(&mut body, json!({ "properties": { "own": { "type": "array", "items": own(provider, generator) } } }));
-        sorts.insert(provider.name.to_owned(), body);
-    }
-    let any: Vec<&Value> = sorts.values().collect();
-    let other = if any.is_empty() { json!(false) } else { json!({ "anyOf": any }) };
-    let providers = json!({
-        "type": "object",
-        "description": "The providers, by a name of your own.",
-        "properties": sorts,
-        "additionalProperties": other,
-    });
-    merge(&mut root, json!({ "properties": { "providers": providers } }));
-    root
-}
-
-/// An entry of `own:`, with the plurals of a provider's kinds.
-fn own(provider: &ProviderType, generator: &mut SchemaGenerator) -> Value {
-    let mut body = OwnBody::json_schema(generator).to_value();
-    let mut plurals = Map::new();
-    for kind in &provider.kinds {
-        let mut names = Many::<String>::json_schema(generator).to_value();
-        let description = format!("Patterns of names of {}.", kind.schema.plural.replace('_', " "));
-        as_object(&mut names).insert("description".into(), description.into());
-        plurals.insert(kind.schema.plural.to_string(), names);
-    }
-    merge(&mut body, json!({ "properties": plurals }));
+    let mut properties = Fields::new();
+    properties.insert("kind".into(), kind);
+    properties.insert("name".into(), name);
+    let mut body = with_properties(body, properties);
+    let mut required = vec![json!("kind"), json!("name")];
+    required.extend(list(body.remove("required")));
+    body.insert("required".into(), required.into());
     body
 }
 
+/// Adds the properties and required keys of another schema.
+fn merged(body: Fields, mut other: Fields) -> Fields {
+    let mut body = with_properties(body, object(other.remove("properties")));
+    let mut required = list(body.remove("required"));
+    required.extend(list(other.remove("required")));
+    if !required.is_empty() {
+        body.insert("required".into(), required.into());
+    }
+    body
+}
+
+fn with_properties(mut body: Fields, more: Fields) -> Fields {
+    let mut properties = object(body.remove("properties"));
+    properties.extend(more);
+    body.entry("type").or_insert("object".into());
+    body.insert("properties".into(), properties.into());
+    body
+}
+
+fn settings(registry: &Registry, generator: &mut SchemaGenerator) -> Fields {
+    let mut sorts = Fields::new();
+    for provider in &registry.types {
+        let body = fields((provider.settings_schema)(generator));
+        let body = merged(body, fields(ProviderBody::json_schema(generator)));
+        let mut own = Fields::new();
+        own.insert("own".into(), json!({ "type": "array", "items": own_entry(provider, generator) }));
+        sorts.insert(provider.name.to_owned(), with_properties(body, own).into());
+    }
+    let description = "The providers, by a name of your own.";
+    let mut properties = Fields::new();
+    properties.insert("providers".into(), keyed_by_instance(sorts, description).into());
+    with_properties(fields(SettingsBody::json_schema(generator)), properties)
+}
+
+/// An entry of `own:`, with the plurals of a provider's kinds.
+fn own_entry(provider: &ProviderType, generator: &mut SchemaGenerator) -> Fields {
+    let mut plurals = Fields::new();
+    for kind in &provider.kinds {
+        let mut names = fields(Many::<String>::json_schema(generator));
+        let description = format!("Patterns of names of {}.", kind.schema.plural.replace('_', " "));
+        names.insert("description".into(), description.into());
+        plurals.insert(kind.schema.plural.to_string(), names.into());
+    }
+    with_properties(fields(OwnBody::json_schema(generator)), plurals)
+}
+
 /// An entry of `access:`, with what each provider takes.
-fn access(registry: &Registry, generator: &mut SchemaGenerator) -> Value {
-    let mut root = AccessBody::json_schema(generator).to_value();
-    let mut sorts = Map::new();
+fn access(registry: &Registry, generator: &mut SchemaGenerator) -> Fields {
+    let mut sorts = Fields::new();
     for provider in &registry.types {
         sorts.insert(provider.name.to_owned(), (provider.access_schema)(generator).to_value());
     }
-    let any: Vec<&Value> = sorts.values().collect();
-    let other = if any.is_empty() { json!(false) } else { json!({ "anyOf": any }) };
     let description = "What a role gives in one provider. The key is the provider's name in `rolecall.yaml`.";
-    let fields = as_object(&mut root);
-    fields.insert("description".into(), description.into());
-    fields.insert("additionalProperties".into(), other);
-    fields.insert("properties".into(), Value::Object(sorts));
-    root
+    let mut entry = keyed_by_instance(sorts, description);
+    entry.insert("minProperties".into(), 1.into());
+    entry.insert("maxProperties".into(), 1.into());
+    entry
 }
 
-/// The fields of a schema; `true` and the like become an object first.
-fn as_object(schema: &mut Value) -> &mut Map<String, Value> {
-    if !schema.is_object() {
-        *schema = json!({});
-    }
-    match schema {
-        Value::Object(fields) => fields,
-        _ => unreachable!("made an object just above"),
-    }
+/// A mapping by instance: one called like its sort is of that sort, any other of any.
+fn keyed_by_instance(sorts: Fields, description: &str) -> Fields {
+    let any: Vec<Value> = sorts.values().cloned().collect();
+    let mut schema = Fields::new();
+    schema.insert("type".into(), "object".into());
+    schema.insert("description".into(), description.into());
+    schema.insert("additionalProperties".into(), if any.is_empty() { json!(false) } else { json!({ "anyOf": any }) });
+    schema.insert("properties".into(), sorts.into());
+    schema
+}
+
+/// The fields of a schema; a schema that is `true` has none.
+fn fields(schema: Schema) -> Fields {
+    object(Some(schema.to_value()))
+}
+
+fn object(value: Option<Value>) -> Fields {
+    if let Some(Value::Object(fields)) = value { fields } else { Fields::new() }
+}
+
+fn list(value: Option<Value>) -> Vec<Value> {
+    if let Some(Value::Array(items)) = value { items } else { Vec::new() }
 }
