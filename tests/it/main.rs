@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test, to panic is to fail, which is meant")]
 #![allow(clippy::print_stdout, reason = "what a test measured is worth reading")]
 
+mod broken;
 mod pipeline;
 mod repo;
 mod scenarios;
