@@ -69,31 +69,43 @@ pub fn markdown(text: &str) -> String {
             escaped.push(' ');
         }
         let core = word.trim_start_matches('(').trim_end_matches(['.', ',', ';', ':', ')', '?']);
-        // Brackets and full stops around a word mean nothing by themselves; without a word they might.
-        if core.is_empty() && !word.is_empty() {
-            escaped.push_str(&code(word));
-            continue;
-        }
         let start = word.len() - word.trim_start_matches('(').len();
-        let (before, after) = (&word[..start], &word[start + core.len()..]);
-        escaped.push_str(before);
-        if is_plain(core) {
-            escaped.push_str(core);
+        let end = (start + core.len()).min(word.len());
+        // At the beginning of a line, `1.` and `1)` would make a list.
+        let numbered =
+            escaped.is_empty() && core.bytes().all(|byte| byte.is_ascii_digit()) && word.len() > core.len();
+        if !core.is_empty() && (numbered || !is_plain(core)) {
+            escaped.push_str(&joined([word[..start].to_owned(), code(core), word[end..].to_owned()]));
         } else {
-            escaped.push_str(&code(core));
+            escaped.push_str(word);
         }
-        escaped.push_str(after);
     }
     escaped
 }
 
-/// A word that no Markdown dialect gives a meaning: letters with hyphens or apostrophes between them, or a short number.
-/// A long run of hexadecimal letters could be taken for a commit.
+/// Pieces of Markdown side by side. Two code spans that touch would be read as one, so a blank goes between them.
+pub fn joined(pieces: impl IntoIterator<Item = String>) -> String {
+    let mut text = String::new();
+    for piece in pieces {
+        if text.ends_with('`') && piece.starts_with('`') {
+            text.push(' ');
+        }
+        text.push_str(&piece);
+    }
+    text
+}
+
+/// A word that no Markdown dialect gives a meaning: letters with hyphens or apostrophes between them, a number, a date, a
+/// time. A long run of hexadecimal digits could be taken for a commit.
 fn is_plain(word: &str) -> bool {
     let commit_like = word.len() >= 7 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let number = word.len() < 7 && word.bytes().all(|byte| byte.is_ascii_digit());
-    let letters = word.split(['-', '\'']).all(|part| !part.is_empty() && part.chars().all(char::is_alphabetic));
-    !commit_like && (number || letters || word.is_empty())
+    let digits = word.strip_prefix(['-', '+']).unwrap_or(word);
+    let number = word.len() <= 10
+        && digits.starts_with(|c: char| c.is_ascii_digit())
+        && digits.bytes().all(|byte| byte.is_ascii_digit() || b"-:.,".contains(&byte));
+    let letters =
+        word.split(['-', '\'']).all(|part| !part.is_empty() && part.chars().all(char::is_alphabetic));
+    !commit_like && (number || letters || word == "→")
 }
 
 /// A literal for Markdown: a code span that its content cannot end.
@@ -136,13 +148,16 @@ fn longest_run(text: &str, wanted: char) -> usize {
 }
 
 #[cfg(test)]
+pub(super) use tests::{nasty, outside_code};
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
     /// Text made of what does harm, mixed with anything.
-    fn nasty() -> impl Strategy<Value = String> {
+    pub(in crate::render) fn nasty() -> impl Strategy<Value = String> {
         let piece = prop_oneof![
             Just("/approve".to_owned()),
             Just("\n/merge\n".to_owned()),
@@ -164,7 +179,7 @@ mod tests {
     }
 
     /// What is left of Markdown when code spans are taken out, as CommonMark pairs backticks.
-    fn outside_code(markdown: &str) -> String {
+    pub(in crate::render) fn outside_code(markdown: &str) -> String {
         let characters: Vec<char> = markdown.chars().collect();
         let run = |from: usize| characters[from..].iter().take_while(|c| **c == '`').count();
         let (mut rest, mut at) = (String::new(), 0);
@@ -199,7 +214,7 @@ mod tests {
         #[test]
         fn invariant_37_running_text_keeps_no_markdown_of_its_own(text in nasty()) {
             let rest = outside_code(&markdown(&text));
-            let harmless = |c: char| c.is_alphanumeric() || " .,;:()?-'".contains(c);
+            let harmless = |c: char| c.is_alphanumeric() || " .,;:()?-+'→".contains(c);
             prop_assert!(rest.chars().all(harmless), "{rest:?}");
             prop_assert!(!rest.contains("://") && !rest.contains("www."), "{rest:?}");
             prop_assert!(!markdown(&text).starts_with('/'));
@@ -229,10 +244,29 @@ mod tests {
     }
 
     #[test]
+    fn code_spans_do_not_run_into_each_other() {
+        assert_eq!(joined([code("a"), code("b"), " c".to_owned(), code("d")]), "`a` `b` c`d`");
+        assert_eq!(outside_code(&joined([code("a`"), code("`b")])), "x x");
+    }
+
+    #[test]
+    fn a_number_at_the_beginning_makes_no_list() {
+        assert_eq!(markdown("1. x"), "`1`. x");
+        assert_eq!(markdown("entry 1: x"), "entry 1: x");
+    }
+
+    #[test]
     fn what_is_harmless_reads_as_it_was_written() {
         assert_eq!(visible("Zoë, 田中 – naïve"), "Zoë, 田中 – naïve");
-        assert_eq!(markdown("role owners, entry 2: department is design"), "role owners, entry 2: department is design");
+        assert_eq!(
+            markdown("role owners, entry 2: department is design"),
+            "role owners, entry 2: department is design"
+        );
         assert_eq!(markdown("asked by @all (see #1)"), "asked by `@all` (see `#1`)");
+        assert_eq!(
+            markdown("until 2027-01-31 23:59 -08:00 (1,204)"),
+            "until 2027-01-31 23:59 -08:00 (1,204)"
+        );
         assert_eq!(code("a`b"), "``a`b``");
         assert_eq!(visible("a\u{202e}b\n"), "a\\u{202e}b\\n");
     }

@@ -8,7 +8,7 @@ use annotate_snippets::{AnnotationKind, Group, Level as Title, Origin, Renderer,
 use super::escape::{self, visible};
 use super::page::{Ink, Page};
 use super::terminal::Style;
-use super::words::{Piece, count, list, prose};
+use super::words::{count, list, prose};
 use crate::model::{Finding, Level, Sources, Span};
 
 /// How much of a long line is shown on each side of the word that is meant.
@@ -18,7 +18,8 @@ const AROUND: usize = 100;
 #[must_use]
 pub fn terminal(findings: &[Finding], sources: &Sources, style: &Style) -> String {
     let findings = sorted(findings);
-    let renderer = if style.color { Renderer::styled() } else { Renderer::plain() }.term_width(style.width.max(40));
+    let renderer =
+        if style.color { Renderer::styled() } else { Renderer::plain() }.term_width(style.width.max(40));
     let mut text = String::new();
     for finding in &findings {
         text.push_str(&snippet(finding, sources, &renderer));
@@ -64,18 +65,21 @@ pub fn json(findings: &[Finding]) -> String {
 }
 
 /// A message as Markdown: what it puts between backticks are literals.
-pub(super) fn rich(text: &str) -> String {
-    let piece = |piece: Piece| match piece {
-        Piece::Words(text) => escape::markdown(&text),
-        Piece::Literal(text) | Piece::Quoted(text) | Piece::Place(text) => escape::code(&text),
-    };
-    prose(text).into_iter().map(piece).collect()
+fn rich(text: &str) -> String {
+    super::markdown::line(&prose(text))
 }
 
 /// Findings by file, line and column, each once.
 pub(super) fn sorted(findings: &[Finding]) -> Vec<&Finding> {
     let mut findings: Vec<&Finding> = findings.iter().collect();
-    findings.sort_by(|a, b| (&a.span, a.level.cmp(&b.level).reverse(), &a.code, *a).cmp(&(&b.span, std::cmp::Ordering::Equal, &b.code, *b)));
+    findings.sort_by(|a, b| {
+        (&a.span, a.level.cmp(&b.level).reverse(), &a.code, *a).cmp(&(
+            &b.span,
+            std::cmp::Ordering::Equal,
+            &b.code,
+            *b,
+        ))
+    });
     findings.dedup();
     findings
 }

@@ -67,13 +67,21 @@ pub(super) const NAMES: [&str; 9] =
 
 pub(super) fn changes() -> Vec<Change> {
     let rule = || {
-        let mut origin = origin("role birthright_engineering, entry 1: division is engineering", "roles/engineering.yaml", 8);
+        let mut origin = origin(
+            "role birthright_engineering, entry 1: division is engineering",
+            "roles/engineering.yaml",
+            8,
+        );
         origin.role = Some("birthright_engineering".into());
         origin
     };
     let group = "okta:group/rbac_role_birthright_engineering";
     let mut changes = vec![{
-        let mut create = change(Op::Create, group, origin("the group of role birthright_engineering", "roles/engineering.yaml", 3));
+        let mut create = change(
+            Op::Create,
+            group,
+            origin("the group of role birthright_engineering", "roles/engineering.yaml", 3),
+        );
         create.after = Some(attributes(r#"{"description":"engineers, by birthright"}"#));
         create
     }];
@@ -87,14 +95,27 @@ pub(super) fn changes() -> Vec<Change> {
         }
         edge
     }));
-    let mut grant = edge(Op::Grant, "dmurphy", "member", "okta:group/app.pagerduty.responder", origin("grant oncall-dmurphy: `on-call rota`, ITSUP-4211", "grants/2026-11/oncall.yaml", 4));
+    let mut grant = edge(
+        Op::Grant,
+        "dmurphy",
+        "member",
+        "okta:group/app.pagerduty.responder",
+        origin("grant oncall-dmurphy: `on-call rota`, ITSUP-4211", "grants/2026-11/oncall.yaml", 4),
+    );
     grant.until = Some("2027-02-01T07:59:00Z".parse().unwrap());
     grant.risk = Risk::Medium;
     grant.risk_reasons = vec!["role infra_oncall is of medium sensitivity".to_owned()];
-    grant.reason.chain = vec!["role infra_oncall gives okta:group/app.pagerduty.responder (roles/oncall.yaml:12)".to_owned()];
+    grant.reason.chain =
+        vec!["role infra_oncall gives okta:group/app.pagerduty.responder (roles/oncall.yaml:12)".to_owned()];
     grant.also = vec![origin("role sec_sirt, entry 2: handle is dmurphy", "roles/sirt.yaml", 19)];
     changes.push(grant);
-    let mut policy = edge(Op::Grant, "klibby", "attached", "managed:IAMReadOnlyAccess", origin("role ci_admins, access 2", "roles/ci.yaml", 21));
+    let mut policy = edge(
+        Op::Grant,
+        "klibby",
+        "attached",
+        "managed:IAMReadOnlyAccess",
+        origin("role ci_admins, access 2", "roles/ci.yaml", 21),
+    );
     policy.grant = Some(GrantKey::new(
         &Address::new("aws", Some("222222222222"), "user", "klibby"),
         "attached",
@@ -103,15 +124,31 @@ pub(super) fn changes() -> Vec<Change> {
     policy.address = address("aws/222222222222:policy/IAMReadOnlyAccess");
     changes.push(policy);
     for name in ["asmith", "mgarcia", "jdoe"] {
-        let mut revoke = edge(Op::Revoke, name, "member", "okta:group/app.gitlab.developer", origin("role gitlab_developers, entry 1 is gone", "roles/gitlab.yaml", 6));
+        let mut revoke = edge(
+            Op::Revoke,
+            name,
+            "member",
+            "okta:group/app.gitlab.developer",
+            origin("role gitlab_developers, entry 1 is gone", "roles/gitlab.yaml", 6),
+        );
         revoke.before = Some(Attributes::new());
         revoke.taken_over = name == "jdoe";
         changes.push(revoke);
     }
-    let mut expired = edge(Op::Revoke, "ext_rlopez", "member", "okta:group/rbac_role_infra_ops", origin("grant migration-rlopez ended on 2026-11-20", "grants/2026-10/migration.yaml", 7));
+    let mut expired = edge(
+        Op::Revoke,
+        "ext_rlopez",
+        "member",
+        "okta:group/rbac_role_infra_ops",
+        origin("grant migration-rlopez ended on 2026-11-20", "grants/2026-10/migration.yaml", 7),
+    );
     (expired.cause, expired.standing) = (Cause::Standing, Some(Standing::Expiry));
     changes.push(expired);
-    let mut update = change(Op::Update, "aws/222222222222:role/audit-reader", origin("aws/Role audit-reader", "native/aws/audit.yaml", 12));
+    let mut update = change(
+        Op::Update,
+        "aws/222222222222:role/audit-reader",
+        origin("aws/Role audit-reader", "native/aws/audit.yaml", 12),
+    );
     update.before = Some(attributes(
         r#"{"max_session":3600,"path":"/","trust":{"Version":"2012-10-17","Statement":[{"Sid":"Audit","Effect":"Allow","Action":["sts:AssumeRole"],"Principal":{"AWS":["arn:aws:iam::111111111111:root"]},"Condition":{"Bool":{"aws:MultiFactorAuthPresent":["true"]}}}]},"tags":{"team":"audit"}}"#,
     ));
@@ -122,38 +159,63 @@ pub(super) fn changes() -> Vec<Change> {
     update.risk = Risk::High;
     update.risk_reasons = vec!["it changes who may assume the role".to_owned()];
     changes.push(update);
-    let mut delete = change(Op::Delete, "aws/222222222222:user/legacy-bot", origin("`aws/User` legacy-bot is no longer declared", "native/aws/users.yaml", 0));
+    let mut delete = change(
+        Op::Delete,
+        "aws/222222222222:user/legacy-bot",
+        origin("`aws/User` legacy-bot is no longer declared", "native/aws/users.yaml", 0),
+    );
     delete.before = Some(attributes(r#"{"path":"/"}"#));
-    delete.dependents = vec!["access key AKIAEXAMPLE000001".to_owned(), "login profile".to_owned(), "member of aws/222222222222:group/deployers".to_owned()];
+    delete.dependents = vec![
+        "access key AKIAEXAMPLE000001".to_owned(),
+        "login profile".to_owned(),
+        "member of aws/222222222222:group/deployers".to_owned(),
+    ];
     delete.risk = Risk::High;
     delete.risk_reasons = vec!["it deletes a user".to_owned(), "an access key goes with it".to_owned()];
     changes.push(delete);
     for name in ["deploy", "read-logs"] {
-        changes.push(change(Op::Adopt, &format!("aws/222222222222:policy/{name}"), origin("aws/Policy", "native/aws/policies.yaml", 4)));
+        changes.push(change(
+            Op::Adopt,
+            &format!("aws/222222222222:policy/{name}"),
+            origin("aws/Policy", "native/aws/policies.yaml", 4),
+        ));
     }
     changes
 }
 
 fn held() -> Vec<Held> {
-    let cap = |name: &str| Held {
+    let cap = |name: &str| {
+        Held {
         why: Why::Capped,
         text: "12 of the 40 members of `okta:group/app.netsuite.clerk` would go, the cap is 10".to_owned(),
         remedy: Some("kind: Waiver\nname: netsuite-clerks\ncode: RC402\non: [\"okta:group/app.netsuite.clerk\"]\nallow: 12\nowner: HANDLE\nreason: \"why so many at once is right\"\nuntil: 2026-12-06".to_owned()),
         change: edge(Op::Revoke, name, "member", "okta:group/app.netsuite.clerk", origin("role fin_ap_clerk, entry 2 is gone", "roles/finance.yaml", 11)),
+    }
     };
     let mut held: Vec<Held> = (0..12).map(|n| cap(&format!("clerk{n:02}"))).collect();
     held.push(Held {
         why: Why::Absent,
         text: "`okta:user/newhire@acme.com` does not exist yet".to_owned(),
         remedy: None,
-        change: edge(Op::Grant, "newhire", "member", "okta:group/rbac_role_infra_ops", origin("role infra_ops, entry 1: department is infrastructure", "roles/infra.yaml", 14)),
+        change: edge(
+            Op::Grant,
+            "newhire",
+            "member",
+            "okta:group/rbac_role_infra_ops",
+            origin("role infra_ops, entry 1: department is infrastructure", "roles/infra.yaml", 14),
+        ),
     });
     held
 }
 
 fn drift() -> Vec<Drift> {
-    let by_hand = edge(Op::Revoke, "tnguyen", "member", "okta:group/admin.super", origin("", "roles/admins.yaml", 0));
-    let mut policy = change(Op::Update, "aws/222222222222:policy/deny-data", origin("aws/Policy deny-data", "native/aws/policies.yaml", 9));
+    let by_hand =
+        edge(Op::Revoke, "tnguyen", "member", "okta:group/admin.super", origin("", "roles/admins.yaml", 0));
+    let mut policy = change(
+        Op::Update,
+        "aws/222222222222:policy/deny-data",
+        origin("aws/Policy deny-data", "native/aws/policies.yaml", 9),
+    );
     policy.before = Some(attributes(r#"{"description":"edited by hand"}"#));
     policy.after = Some(attributes(r#"{"description":"nobody reads data"}"#));
     policy.fields = ["description".into()].into();
@@ -167,7 +229,12 @@ fn drift() -> Vec<Drift> {
 pub(super) fn plan() -> Plan {
     let changes = changes();
     let (effects, effect) = Plan::effects_of(&changes);
-    let provider = |scopes, calls| ProviderBasis { snapshot: Digest::of_bytes(b"x"), partial: BTreeMap::new(), scopes, calls };
+    let provider = |scopes, calls| ProviderBasis {
+        snapshot: Digest::of_bytes(b"x"),
+        partial: BTreeMap::new(),
+        scopes,
+        calls,
+    };
     Plan {
         format: PLAN_FORMAT.to_owned(),
         id: "p-5d41402a".to_owned(),
@@ -194,7 +261,9 @@ pub(super) fn plan() -> Plan {
         unclaimed: Tally {
             resources: BTreeMap::from([("okta groups".to_owned(), 399)]),
             grants: BTreeMap::new(),
-            examples: ["okta:group/rbac_old_1", "okta:group/rbac_old_2", "okta:group/rbac_old_3"].map(str::to_owned).into(),
+            examples: ["okta:group/rbac_old_1", "okta:group/rbac_old_2", "okta:group/rbac_old_3"]
+                .map(str::to_owned)
+                .into(),
         },
         findings: findings()[1..2].to_vec(),
         verdict: Ruling::Denied,
@@ -209,7 +278,12 @@ const LONG: Code = Code { code: "RC305", title: "an end is far away" };
 /// The files that findings point into.
 pub(super) fn sources() -> Sources {
     Sources::of([
-        ("roles/infra.yaml", "kind: Role\nname: infra_ops\nmembers:\n  - department: infrastrcture\n  - zoë: \u{202e}x\n".as_bytes().to_vec()),
+        (
+            "roles/infra.yaml",
+            "kind: Role\nname: infra_ops\nmembers:\n  - department: infrastrcture\n  - zoë: \u{202e}x\n"
+                .as_bytes()
+                .to_vec(),
+        ),
         ("grants/long.yaml", format!("until: {}\n", "9".repeat(5000)).into_bytes()),
         ("broken.yaml", vec![0xff, 0xfe, b'\n', 0xff]),
     ])
@@ -226,14 +300,24 @@ pub(super) fn findings() -> Vec<Finding> {
             .at(&at("roles/infra.yaml", 4, 17, 13))
             .help("did you mean `infrastructure` (34 people)?")
             .note("34 people have a department that begins with `infra`"),
-        Finding::warning(LONG, "this grant ends in more than a year").at(&at("grants/long.yaml", 1, 8, 5000)).help("shorten it\nor waive RC305"),
+        Finding::warning(LONG, "this grant ends in more than a year")
+            .at(&at("grants/long.yaml", 1, 8, 5000))
+            .help("shorten it\nor waive RC305"),
     ]
 }
 
 /// The report of an apply that went half well.
 pub(super) fn report() -> Report {
     let plan = plan();
-    let states = [State::Done, State::Already, State::Pending, State::Refused, State::Failed, State::Unknown, State::NotReached];
+    let states = [
+        State::Done,
+        State::Already,
+        State::Pending,
+        State::Refused,
+        State::Failed,
+        State::Unknown,
+        State::NotReached,
+    ];
     let steps = plan.changes.iter().rev().take(14).enumerate().map(|(n, change)| {
         let state = states[n % states.len()];
         Step {

@@ -31,7 +31,8 @@ pub fn codequality(findings: &[Finding]) -> String {
             let Finding { code, level, message, span, subject, help, notes: _ } = finding;
             let file = span.as_ref().map_or("rolecall.yaml", |span| &*span.file);
             // GitLab shows one of those with equal fingerprints: the same message twice in a file is told apart by a count.
-            let count = seen.entry((code.clone(), file.to_owned(), subject.clone(), message.clone())).or_default();
+            let count =
+                seen.entry((code.clone(), file.to_owned(), subject.clone(), message.clone())).or_default();
             *count += 1;
             let fingerprint = Digest::of(&(code, file, subject, message, *count));
             let description = match help {

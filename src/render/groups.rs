@@ -42,6 +42,8 @@ pub(super) enum Tone {
 pub(super) struct Item {
     /// What it does.
     pub(super) op: Op,
+    /// The character that stands before it.
+    pub(super) sign: char,
     /// In one line.
     pub(super) title: Line,
     /// Whom or what it is about, where that is more than one.
@@ -85,7 +87,13 @@ pub(super) fn changes(changes: &[Change], zone: &TimeZone) -> Vec<Section> {
     sections
 }
 
-fn section(tone: Tone, title: &str, lead: Option<Line>, changes: &[&Change], zone: &TimeZone) -> Option<Section> {
+fn section(
+    tone: Tone,
+    title: &str,
+    lead: Option<Line>,
+    changes: &[&Change],
+    zone: &TimeZone,
+) -> Option<Section> {
     if changes.is_empty() {
         return None;
     }
@@ -122,21 +130,28 @@ pub(super) fn drift(drift: &[Drift]) -> Option<Section> {
         title.push(words(": "));
         title.extend(prose(text));
         let fields = if change.op == Op::Update { fields(change) } else { Vec::new() };
-        let fields = fields.into_iter().map(|(name, shown)| (format!("{name} (live → files)"), shown)).collect();
-        let mut facts = vec![("asked by", place(&change.reason))];
+        let fields =
+            fields.into_iter().map(|(name, shown)| (format!("{name} (live → files)"), shown)).collect();
+        let mut facts = vec![("declared", place(&change.reason))];
         facts.push(("accept", vec![literal(format!("rolecall drift accept {id}"))]));
-        facts.push(("revert", vec![literal(format!("rolecall plan --revert {}", change.address))]));
+        facts.push((
+            "revert",
+            vec![literal(format!("rolecall plan --revert {}", shell(change.address.as_str())))],
+        ));
         if change.op.is_removal() {
             // Nothing in YAML asks for what was added by hand, so there is no line to show.
             facts.remove(0);
         }
-        Item { op: change.op, title, names: Vec::new(), fields, facts }
+        Item { op: change.op, sign: '!', title, names: Vec::new(), fields, facts }
     };
     let mut drift: Vec<&Drift> = drift.iter().collect();
     drift.sort_by_key(|d| (std::cmp::Reverse(d.change.risk), sort_key(&d.change)));
     Some(Section {
         tone: Tone::Warn,
-        title: format!("Drift ({})", count(drift.len(), "thing moved by itself", "things moved by themselves")),
+        title: format!(
+            "Drift ({})",
+            count(drift.len(), "thing moved by itself", "things moved by themselves")
+        ),
         lead: Some(prose("no part of this plan: accept one into YAML, or plan its way back")),
         items: drift.into_iter().map(item).collect(),
         remedy: Vec::new(),
@@ -178,7 +193,9 @@ fn alike(one: &Change, two: &Change) -> bool {
         effect: _,
     } = one;
     let same_target = match (grant, &two.grant) {
-        (Some(a), Some(b)) => a.resource == b.resource && a.relation == b.relation && a.condition == b.condition,
+        (Some(a), Some(b)) => {
+            a.resource == b.resource && a.relation == b.relation && a.condition == b.condition
+        }
         (None, None) => address.place() == two.address.place() && address.kind() == two.address.kind(),
         _ => false,
     };
@@ -204,13 +221,21 @@ fn picked<'a>(
     attributes: Option<&'a Attributes>,
     fields: &std::collections::BTreeSet<crate::model::Name>,
 ) -> Vec<(&'a str, &'a crate::model::Value)> {
-    let shown = attributes.into_iter().flatten().filter(|(name, _)| fields.is_empty() || fields.contains(*name));
+    let shown =
+        attributes.into_iter().flatten().filter(|(name, _)| fields.is_empty() || fields.contains(*name));
     shown.map(|(name, value)| (name.as_ref(), value)).collect()
 }
 
 fn fold(changes: &[&Change], zone: &TimeZone) -> Vec<Item> {
     let mut sorted = changes.to_vec();
-    sorted.sort_by_key(|change| (std::cmp::Reverse(change.risk), change.address.instance().to_owned(), change.address.clone(), change.op));
+    sorted.sort_by_key(|change| {
+        (
+            std::cmp::Reverse(change.risk),
+            change.address.instance().to_owned(),
+            change.address.clone(),
+            change.op,
+        )
+    });
     let mut groups: Vec<Vec<&Change>> = Vec::new();
     // Only neighbours in a bucket of the same target can be alike, so the search stays short.
     let mut buckets: BTreeMap<String, Vec<usize>> = BTreeMap::new();
@@ -254,10 +279,11 @@ fn item(group: &[&Change], zone: &TimeZone) -> Item {
         (None, op) => vec![words(format!("{op} ")), whom],
     };
     let condition = first.grant.as_ref().and_then(|grant| grant.condition.as_ref());
-    let title = title.into_iter().chain(condition.into_iter().flat_map(|c| [words(" if "), literal(c)])).collect();
+    let title =
+        title.into_iter().chain(condition.into_iter().flat_map(|c| [words(" if "), literal(c)])).collect();
     let facts = if first.op.writes() || group.len() == 1 { facts(first, zone) } else { Vec::new() };
     let names = if names.len() > 1 { names } else { Vec::new() };
-    Item { op: first.op, title, names, fields: fields(first), facts }
+    Item { op: first.op, sign: sign(first.op), title, names, fields: fields(first), facts }
 }
 
 /// What a folded item is about: `34 people`, `3 users`.
@@ -296,13 +322,13 @@ fn fields(change: &Change) -> Vec<(String, Shown)> {
 fn facts(change: &Change, zone: &TimeZone) -> Vec<(&'static str, Line)> {
     let mut facts = Vec::new();
     if !change.dependents.is_empty() {
-        facts.push(("takes", prose(&list(&change.dependents))));
+        facts.push(("goes too", prose(&list(&change.dependents))));
     }
     facts.push(("why", asked(&change.reason)));
     facts.extend(change.reason.chain.iter().map(|link| ("via", prose(link))));
     facts.extend(change.also.iter().map(|origin| ("also", asked(origin))));
     if change.taken_over {
-        facts.push(("note", prose("it was there already, and is ours from now on")));
+        facts.push(("note", prose("taken over: it was there before the files claimed it")));
     }
     match (change.cause, change.standing) {
         (Cause::Request, _) => {}
@@ -314,7 +340,8 @@ fn facts(change: &Change, zone: &TimeZone) -> Vec<(&'static str, Line)> {
     }
     if change.risk > Risk::Low {
         let reasons = change.risk_reasons.join("; ");
-        let text = if reasons.is_empty() { change.risk.to_string() } else { format!("{}: {reasons}", change.risk) };
+        let text =
+            if reasons.is_empty() { change.risk.to_string() } else { format!("{}: {reasons}", change.risk) };
         facts.push(("risk", prose(&text)));
     }
     if let Some(until) = change.until {
@@ -329,6 +356,12 @@ fn asked(origin: &Origin) -> Line {
     line.extend(place(origin));
     line.push(words(")"));
     line
+}
+
+/// A word for a command line that someone will paste: addresses may hold what a shell would act on.
+fn shell(word: &str) -> String {
+    let harmless = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+=,".contains(c);
+    if word.chars().all(harmless) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 /// File and line; the column helps nobody who reads a plan.

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::escape::html as escape;
 use super::findings::{sorted, total, word};
-use super::groups::{Item, Section, Tone, sign};
+use super::groups::{Item, Section, Tone};
 use super::outline::Outline;
 use super::values::{DiffLine, LineSign, Shown};
 use super::words::{Line, Piece, prose};
@@ -42,10 +42,14 @@ pub fn plan(plan: &Plan, zone: &TimeZone) -> String {
         page.push_str("<aside>\n");
         if let Some((short, whole)) = effect {
             let (short, whole) = (escape(&short), escape(&whole));
-            let _ = writeln!(page, "<p>To approve: <code class=\"effect\">{short}</code></p>\n<p class=\"whole\"><code>{whole}</code></p>");
+            let _ = writeln!(
+                page,
+                "<p>To approve: <code class=\"effect\">{short}</code></p>\n<p class=\"whole\"><code>{whole}</code></p>"
+            );
         }
-        for text in &next {
-            let _ = writeln!(page, "<p>Next: {}</p>", line(text));
+        for (index, text) in next.iter().enumerate() {
+            let label = if index == 0 { "Next: " } else { "Then: " };
+            let _ = writeln!(page, "<p>{label}{}</p>", line(text));
         }
         page.push_str("</aside>\n");
     }
@@ -74,26 +78,34 @@ fn section(page: &mut String, section: &Section) {
     }
     if !remedy.is_empty() {
         let text: Vec<String> = remedy.iter().map(|line| escape(line)).collect();
-        let _ = writeln!(page, "<p>To let it go on, add this to the merge request:</p>\n<pre>{}</pre>", text.join("\n"));
+        let _ = writeln!(
+            page,
+            "<p>To let it go on, add this to the merge request:</p>\n<pre>{}</pre>",
+            text.join("\n")
+        );
     }
     page.push_str("</section>\n");
 }
 
 fn item(page: &mut String, item: &Item) {
-    let Item { op, title, names, fields, facts } = item;
+    let Item { op, sign, title, names, fields, facts } = item;
     let _ = writeln!(
         page,
         "<article class=\"{}\">\n<h3><span class=\"sign\">{}</span> <span>{}</span></h3>",
         op_class(*op),
-        sign(*op),
+        sign,
         line(title)
     );
-    let shown: Vec<String> = names.iter().map(|name| format!("<span class=\"name\">{}</span>", escape(name))).collect();
+    let shown: Vec<String> =
+        names.iter().map(|name| format!("<span class=\"name\">{}</span>", escape(name))).collect();
     if names.len() > AT_ONCE {
         let first = shown[..AT_ONCE].join(" ");
         let rest = shown[AT_ONCE..].join(" ");
         let more = names.len() - AT_ONCE;
-        let _ = writeln!(page, "<p class=\"names\">{first}</p>\n<details><summary>{more} more</summary><p class=\"names\">{rest}</p></details>");
+        let _ = writeln!(
+            page,
+            "<p class=\"names\">{first}</p>\n<details><summary>{more} more</summary><p class=\"names\">{rest}</p></details>"
+        );
     } else if !names.is_empty() {
         let _ = writeln!(page, "<p class=\"names\">{}</p>", shown.join(" "));
     }
@@ -105,7 +117,12 @@ fn item(page: &mut String, item: &Item) {
                 let _ = write!(page, "<code>{}</code>", escape(value));
             }
             Shown::Changed(old, new) => {
-                let _ = write!(page, "<del><code>{}</code></del> → <ins><code>{}</code></ins>", escape(old), escape(new));
+                let _ = write!(
+                    page,
+                    "<del><code>{}</code></del> → <ins><code>{}</code></ins>",
+                    escape(old),
+                    escape(new)
+                );
             }
             Shown::Lines(lines) => diff(page, lines),
         }

@@ -5,9 +5,9 @@
 
 use jiff::tz::TimeZone;
 
-use super::escape::{code, fence, markdown as escape};
-use super::findings::{self, rich};
-use super::groups::{Item, Section, Tone, sign};
+use super::escape::{code, fence, joined, markdown as escape};
+use super::findings;
+use super::groups::{Item, Section, Tone};
 use super::outline::Outline;
 use super::values::{DiffLine, LineSign, Shown};
 use super::words::{Line, Piece, count};
@@ -31,7 +31,11 @@ pub fn plan(plan: &Plan, zone: &TimeZone) -> String {
     if let Some((short, whole)) = effect {
         tail.push_str(&format!("**To approve: {}**\n\n{}\n\n", code(&short), code(&whole)));
     }
-    tail.extend(next.iter().map(|text| format!("**Next:** {}\n\n", line(text))));
+    if !next.is_empty() {
+        tail.push_str("**Next**\n\n");
+        tail.extend(next.iter().map(|text| format!("- {}\n", line(text))));
+        tail.push('\n');
+    }
     tail.push_str("<details><summary>What this plan rests on</summary>\n\n");
     tail.extend(basis.iter().map(|(label, text)| format!("- {label}: {}\n", line(text))));
     tail.push_str("\n</details>\n");
@@ -43,15 +47,19 @@ pub fn plan(plan: &Plan, zone: &TimeZone) -> String {
     if !plan.findings.is_empty() {
         note.put("\n#### Findings\n\n", "");
         for finding in findings::sorted(&plan.findings) {
-            note.item(&findings::markdown(std::slice::from_ref(finding)).lines().filter(|l| l.trim_start().starts_with("- ")).fold(
-                String::new(),
-                |text, line| text + line + "\n",
-            ));
+            note.item(
+                &findings::markdown(std::slice::from_ref(finding))
+                    .lines()
+                    .filter(|l| l.trim_start().starts_with("- "))
+                    .fold(String::new(), |text, line| text + line + "\n"),
+            );
         }
     }
     if note.cut > 0 {
         let cut = count(note.cut, "more entry does", "more entries do");
-        note.text.push_str(&format!("\n**{cut} not fit into this note; the whole plan is in the job's artifacts.**\n"));
+        note.text.push_str(&format!(
+            "\n**{cut} not fit into this note; the whole plan is in the job's artifacts.**\n"
+        ));
     }
     note.text + &tail
 }
@@ -92,7 +100,10 @@ fn section(note: &mut Note, section: &Section) {
         open.push_str(&format!("{}\n\n", line(lead)));
     }
     if folded {
-        open.push_str(&format!("<details><summary>Show {}</summary>\n\n", count(items.len(), "entry", "entries")));
+        open.push_str(&format!(
+            "<details><summary>Show {}</summary>\n\n",
+            count(items.len(), "entry", "entries")
+        ));
     }
     if !note.put(&open, "") {
         note.cut += items.len();
@@ -105,13 +116,16 @@ fn section(note: &mut Note, section: &Section) {
         note.text.push_str("\n</details>\n");
     }
     if !remedy.is_empty() {
-        note.item(&format!("\nTo let it go on, add this to the merge request:\n\n{}", fence("yaml", remedy, "")));
+        note.item(&format!(
+            "\nTo let it go on, add this to the merge request:\n\n{}",
+            fence("yaml", remedy, "")
+        ));
     }
 }
 
 fn item(item: &Item) -> String {
-    let Item { op, title, names, fields, facts } = item;
-    let mut text = format!("- `{}` {}\n", sign(*op), line(title));
+    let Item { op: _, sign, title, names, fields, facts } = item;
+    let mut text = format!("- `{sign}` {}\n", line(title));
     let shown: Vec<String> = names.iter().take(AT_MOST).map(|name| code(name)).collect();
     if names.len() <= AT_ONCE && !names.is_empty() {
         text.push_str(&format!("  - {}\n", shown.join(", ")));
@@ -161,13 +175,12 @@ fn diff(name: &str, lines: &[DiffLine]) -> String {
     format!("{label}    <details><summary>{lines}</summary>\n\n{block}\n    </details>\n\n")
 }
 
-fn line(line: &Line) -> String {
-    let piece = |piece: &Piece| match piece {
-        // Pieces come from `prose`, or from us; blanks at their ends join them.
+/// A line of text.
+pub(super) fn line(line: &Line) -> String {
+    joined(line.iter().map(|piece| match piece {
         Piece::Words(text) => escape(text),
         Piece::Literal(text) | Piece::Quoted(text) | Piece::Place(text) => code(text),
-    };
-    line.iter().map(piece).collect()
+    }))
 }
 
 fn mark(tone: Tone) -> &'static str {
@@ -176,13 +189,4 @@ fn mark(tone: Tone) -> &'static str {
         Tone::Warn => "🟡 ",
         Tone::Alarm => "🔴 ",
     }
-}
-
-/// Findings alone, for a note of `check`.
-#[must_use]
-pub fn findings(findings: &[crate::model::Finding]) -> String {
-    if findings.is_empty() {
-        return rich("no findings") + "\n";
-    }
-    findings::markdown(findings)
 }

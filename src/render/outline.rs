@@ -69,7 +69,7 @@ fn tone(plan: &Plan) -> Tone {
 }
 
 fn headline(plan: &Plan) -> String {
-    let (number, silent) = (writes(plan), plan.changes.len() - writes(plan));
+    let number = writes(plan);
     let verdict = match (errors(plan), plan.verdict) {
         (1.., _) => "not ready: ",
         (_, Ruling::Denied) => "denied in part: ",
@@ -86,8 +86,11 @@ fn headline(plan: &Plan) -> String {
     if !plan.drift.is_empty() {
         asides.push(format!("{} drift", plan.drift.len()));
     }
-    if silent > 0 {
-        asides.push(format!("{silent} without a write"));
+    for (op, word) in [(Op::Adopt, "adopted"), (Op::Forget, "let go")] {
+        let number = plan.changes.iter().filter(|change| change.op == op).count();
+        if number > 0 {
+            asides.push(format!("{number} {word}"));
+        }
     }
     let asides = asides.join(", ");
     if number == 0 {
@@ -148,15 +151,19 @@ fn remarks(plan: &Plan) -> Vec<Line> {
         }
     }
     if plan.base.base_config.is_none() {
-        remarks.push(prose("there is no earlier apply to compare with: nothing is deleted, and only leavers lose access"));
+        remarks.push(prose(
+            "there is no earlier apply to compare with: nothing is deleted, and only leavers lose access",
+        ));
     }
     remarks
 }
 
 fn basis(plan: &Plan, zone: &TimeZone) -> Vec<(&'static str, Line)> {
     let mut basis = Vec::new();
-    basis.extend(tally(&plan.unclaimed).map(|line| ("unclaimed", told(line, "ours to touch, declared nowhere, left alone"))));
-    basis.extend(tally(&plan.unmanaged).map(|line| ("unmanaged", told(line, "outside `own`, only looked at"))));
+    let unclaimed = tally(&plan.unclaimed, "ours to touch, declared nowhere, left alone");
+    basis.extend(unclaimed.map(|line| ("unclaimed", line)));
+    let unmanaged = tally(&plan.unmanaged, "outside `own`, only looked at");
+    basis.extend(unmanaged.map(|line| ("unmanaged", line)));
     let read = |(name, ProviderBasis { calls, scopes, .. }): (&crate::model::Name, &ProviderBasis)| {
         format!("{name} in {} ({})", count(*calls, "call", "calls"), count(*scopes, "scope", "scopes"))
     };
@@ -173,27 +180,24 @@ fn basis(plan: &Plan, zone: &TimeZone) -> Vec<(&'static str, Line)> {
     basis
 }
 
-fn told(mut line: Line, text: &str) -> Line {
-    line.push(words(": "));
-    line.extend(prose(text));
-    line
-}
-
-/// `399 okta groups, such as okta:group/a`; nothing where there is nothing.
-fn tally(Tally { resources, grants, examples }: &Tally) -> Option<Line> {
+/// `399 okta groups (left alone), such as okta:group/a`; nothing where there is nothing.
+fn tally(Tally { resources, grants, examples }: &Tally, what: &str) -> Option<Line> {
     let counted = |number: u64, kind: &str| {
         let one = singular(kind);
         count(number, &one, kind)
     };
-    let mut parts: Vec<String> =
-        resources.iter().filter(|(_, number)| **number > 0).map(|(kind, number)| counted(*number, kind)).collect();
+    let mut parts: Vec<String> = resources
+        .iter()
+        .filter(|(_, number)| **number > 0)
+        .map(|(kind, number)| counted(*number, kind))
+        .collect();
     parts.extend(grants.iter().filter(|(_, number)| **number > 0).map(|(instance, number)| {
         count(*number, &format!("grant in {instance}"), &format!("grants in {instance}"))
     }));
     if parts.is_empty() {
         return None;
     }
-    let mut line = prose(&list(&parts));
+    let mut line = prose(&format!("{} ({what})", list(&parts)));
     for (index, example) in examples.iter().take(3).enumerate() {
         line.push(words(if index == 0 { ", such as " } else { ", " }));
         line.push(literal(example));
@@ -203,7 +207,8 @@ fn tally(Tally { resources, grants, examples }: &Tally) -> Option<Line> {
 
 /// The singular of a plural that [`plural`] makes.
 fn singular(many: &str) -> String {
-    let stems = [many.strip_suffix("ies").map(|stem| format!("{stem}y")), many.strip_suffix('s').map(str::to_owned)];
+    let stems =
+        [many.strip_suffix("ies").map(|stem| format!("{stem}y")), many.strip_suffix('s').map(str::to_owned)];
     stems.into_iter().flatten().find(|one| plural(one) == many).unwrap_or_else(|| many.to_owned())
 }
 

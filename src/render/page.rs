@@ -43,7 +43,7 @@ impl Ink {
 }
 
 /// How wide the labels of facts are.
-const LABEL: usize = 10;
+pub(super) const LABEL: usize = 10;
 /// The narrowest terminal that is laid out for; on a narrower one, lines are cut by the terminal itself.
 const NARROWEST: usize = 40;
 
@@ -216,8 +216,18 @@ mod tests {
     #[test]
     fn lines_wrap_at_blanks_and_long_names_stay_whole() {
         let mut narrow = page(40);
-        narrow.line(2, 6, &[("create ".into(), Ink::Plain), (format!("okta:group/{} for all", "x".repeat(40)), Ink::Strong)]);
-        assert_eq!(narrow.finish(), format!("  create\n      okta:group/{}\n      for all\n", "x".repeat(40)));
+        narrow.line(
+            2,
+            6,
+            &[
+                ("create ".into(), Ink::Plain),
+                (format!("okta:group/{} for all", "x".repeat(40)), Ink::Strong),
+            ],
+        );
+        assert_eq!(
+            narrow.finish(),
+            format!("  create\n      okta:group/{}\n      for all\n", "x".repeat(40))
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::findings;
 use super::groups::{self, Item, Section, Tone, sign};
 use super::outline::Outline;
-use super::page::{Ink, Page};
+use super::page::{Ink, LABEL, Page};
 use super::values::{DiffLine, LineSign, Shown};
 use super::words::{Line, count, list, literal, prose, words};
 use crate::model::report::{State, Step};
@@ -33,6 +33,9 @@ impl Default for Style {
 
 /// How many names of a folded item are printed; the other media hold all.
 const NAMES: usize = 5;
+
+/// How many steps of a report that went well are printed.
+const STEPS: usize = 20;
 
 /// A plan.
 #[must_use]
@@ -63,7 +66,7 @@ pub fn plan(plan: &Plan, sources: &Sources, style: &Style) -> String {
         page.blank();
     }
     for (index, line) in next.iter().enumerate() {
-        page.fact(0, if index == 0 { "next" } else { "" }, line);
+        page.fact(0, if index == 0 { "next" } else { "then" }, line);
     }
     page.finish()
 }
@@ -93,7 +96,11 @@ pub fn report(report: &Report, style: &Style) -> String {
     page.line(0, 0, &[(headline, tone)]);
     let wrong = [
         (State::Failed, "Failed: the provider said no", Ink::Alarm),
-        (State::Unknown, "Unknown: it may or may not have taken effect; the next apply reads before it tries again", Ink::Alarm),
+        (
+            State::Unknown,
+            "Unknown: it may or may not have taken effect; the next apply reads before it tries again",
+            Ink::Alarm,
+        ),
         (State::Refused, "Refused: what it rests on had changed since the plan was approved", Ink::Warn),
         (State::NotReached, "Not reached", Ink::Warn),
         (State::Pending, "Pending: the provider is still at it", Ink::Warn),
@@ -107,14 +114,22 @@ pub fn report(report: &Report, style: &Style) -> String {
         }
         page.blank();
         page.line(0, 0, &[(format!("{title} ({})", of_state.len()), ink)]);
-        for Step { op, target, message, request_id, .. } in of_state {
+        // What went well is told in short; what did not, in full.
+        let quiet = matches!(state, State::Done | State::Already) && of_state.len() > STEPS;
+        let shown = if quiet { STEPS } else { of_state.len() };
+        for Step { effect: _, op, target, risk: _, state: _, message, request_id } in
+            of_state[..shown].iter().copied()
+        {
             page.line(2, 4, &[(format!("{} {op} ", sign(*op)), op_ink(*op)), (target.clone(), Ink::Plain)]);
             if let Some(message) = message {
                 page.text(6, 6, &prose(message));
             }
-            if let (Some(id), true) = (request_id, state != State::Done) {
+            if let (Some(id), true) = (request_id, !matches!(state, State::Done | State::Already)) {
                 page.line(6, 6, &[(format!("request {id}"), Ink::Dim)]);
             }
+        }
+        if shown < of_state.len() {
+            page.line(2, 4, &[(format!("  and {} more", of_state.len() - shown), Ink::Dim)]);
         }
     }
     for part in groups::held(held, &style.zone) {
@@ -218,21 +233,23 @@ fn section(page: &mut Page, section: &Section) {
 }
 
 fn item(page: &mut Page, item: &Item) {
-    let Item { op, title, names, fields, facts } = item;
+    let Item { op, sign, title, names, fields, facts } = item;
     page.blank();
-    page.title(sign(*op), op_ink(*op), title);
+    page.title(*sign, op_ink(*op), title);
     if !names.is_empty() {
         page.text(6, 6, &some_of(names));
     }
-    let label = fields.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).min(24);
+    let label = fields.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).clamp(LABEL, 24);
     for (name, shown) in fields {
         match shown {
-            Shown::Set(value) => page.line(6, 8, &[(format!("{name:label$}  "), Ink::Dim), (value.clone(), Ink::Plain)]),
+            Shown::Set(value) => {
+                page.line(6, 8, &[(format!("{name:label$} "), Ink::Dim), (value.clone(), Ink::Plain)])
+            }
             Shown::Changed(old, new) => page.line(
                 6,
                 8,
                 &[
-                    (format!("{name:label$}  "), Ink::Dim),
+                    (format!("{name:label$} "), Ink::Dim),
                     (old.clone(), Ink::Alarm),
                     (" → ".to_owned(), Ink::Plain),
                     (new.clone(), Ink::Good),

@@ -75,7 +75,10 @@ fn inline(value: &Value) -> Option<String> {
             format!("[{}]", items.iter().map(scalar).collect::<Vec<_>>().join(", "))
         }
         Value::List(_) | Value::Map(_) => return None,
-        // A text is never cut into lines: one that is long is still one value.
+        // A text that fills its line needs quotes only where it could be taken for something else.
+        Value::Text(text) if !looks_other(text) && text.trim() == &**text && !text.contains(['"', '\n']) => {
+            return Some(text.to_string());
+        }
         other => return Some(scalar(other)),
     };
     (text.chars().count() <= SHORT).then_some(text)
@@ -92,11 +95,15 @@ fn scalar(value: &Value) -> String {
     }
 }
 
+fn looks_other(text: &str) -> bool {
+    let number = text.strip_prefix('-').unwrap_or(text).bytes().all(|byte| byte.is_ascii_digit());
+    number || matches!(text, "true" | "false" | "null" | "(none)") || text.starts_with(['[', '{'])
+}
+
 /// Whether a text cannot be taken for anything else when it stands without quotes.
 fn is_bare(text: &str) -> bool {
-    let looks_other = matches!(text, "true" | "false" | "null") || text.bytes().all(|byte| byte.is_ascii_digit());
     let bare = |c: char| c.is_alphanumeric() || "_-./:*@+=,$%".contains(c);
-    !looks_other && text.chars().all(bare) && !text.ends_with(':') && !text.starts_with('-')
+    !looks_other(text) && text.chars().all(bare) && !text.ends_with(':') && !text.starts_with('-')
 }
 
 /// A value over lines, the way YAML is written.
@@ -175,7 +182,9 @@ mod tests {
 
     #[test]
     fn documents_read_like_yaml() {
-        let document = value(r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["a:B"],"Resource":"*"}],"n":"no: yes","e":[]}"#);
+        let document = value(
+            r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["a:B"],"Resource":"*"}],"n":"no: yes","e":[]}"#,
+        );
         assert_eq!(
             pretty(&document).join("\n"),
             "Statement:\n  - Action:\n      - a:B\n    Effect: Allow\n    Resource: *\nVersion: 2012-10-17\ne: []\nn: \"no: yes\""
@@ -185,22 +194,37 @@ mod tests {
     #[test]
     fn only_what_differs_is_shown_with_a_few_lines_around_it() {
         let list = |extra: &str| {
-            let items: Vec<String> = (0..20).map(|n| format!("line-number-{n}")).chain([extra.to_owned()]).collect();
+            let items: Vec<String> =
+                (0..20).map(|n| format!("line-number-{n}")).chain([extra.to_owned()]).collect();
             Value::List(items.into_iter().map(Value::from).collect())
         };
         let Shown::Lines(lines) = show(Some(&list("old")), Some(&list("new"))) else { panic!("not lines") };
-        let text: Vec<String> = lines.iter().map(|line| format!("{}{}", line.sign.mark(), line.text)).collect();
+        let text: Vec<String> =
+            lines.iter().map(|line| format!("{}{}", line.sign.mark(), line.text)).collect();
         assert_eq!(
             text,
-            ["@17 unchanged lines", " - line-number-17", " - line-number-18", " - line-number-19", "-- old", "+- new"]
+            [
+                "@17 unchanged lines",
+                " - line-number-17",
+                " - line-number-18",
+                " - line-number-19",
+                "-- old",
+                "+- new"
+            ]
         );
     }
 
     #[test]
     fn short_values_stand_on_one_line() {
         assert_eq!(show(None, Some(&value("\"/service/\""))), Shown::Set("/service/".to_owned()));
-        assert_eq!(show(Some(&value("1")), Some(&value("null"))), Shown::Changed("1".into(), "(none)".into()));
-        assert_eq!(show(Some(&value("\"1\"")), Some(&value("1"))), Shown::Changed("\"1\"".into(), "1".into()));
+        assert_eq!(
+            show(Some(&value("1")), Some(&value("null"))),
+            Shown::Changed("1".into(), "(none)".into())
+        );
+        assert_eq!(
+            show(Some(&value("\"1\"")), Some(&value("1"))),
+            Shown::Changed("\"1\"".into(), "1".into())
+        );
         let Shown::Lines(lines) = show(None, Some(&value(r#"{"a":1}"#))) else { panic!("not lines") };
         assert_eq!(lines, [DiffLine { sign: LineSign::Added, text: "a: 1".to_owned() }]);
     }

@@ -140,8 +140,14 @@ mod tests {
         assert_eq!(count(1_u64, "person", "people"), "1 person");
         assert_eq!(count(12_345_u64, "person", "people"), "12,345 people");
         let names: Vec<String> = ["a", "b", "c"].map(str::to_owned).into();
-        assert_eq!((list(&names[..1]), list(&names[..2]), list(&names)), ("a".into(), "a and b".into(), "a, b and c".into()));
-        assert_eq!((plural("policy"), plural("permission_set")), ("policies".into(), "permission sets".into()));
+        assert_eq!(
+            (list(&names[..1]), list(&names[..2]), list(&names)),
+            ("a".into(), "a and b".into(), "a, b and c".into())
+        );
+        assert_eq!(
+            (plural("policy"), plural("permission_set")),
+            ("policies".into(), "permission sets".into())
+        );
     }
 
     #[test]
