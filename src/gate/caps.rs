@@ -82,7 +82,7 @@ impl<'a> Bench<'a> {
         let total = staying.count() as u64 + count;
         let cap = self.rules.settings.limits.leavers;
         let what = format!("{count} of {total} people would lose their access as leavers or suspended");
-        self.breach(LEAVERS_CAP, "*", &["*"], &what, count, Allowed::share(cap, total), changes)
+        self.breach(LEAVERS_CAP, "*", &["*"], &what, count, &Allowed::share(cap, total), changes)
     }
 
     fn removals(&mut self, breaches: &mut Vec<Breach>) {
@@ -111,7 +111,7 @@ impl<'a> Bench<'a> {
             let names = [group.as_str(), group.instance()];
             let what = format!("{} of the {total} members of `{group}` would go", count.total());
             let (count, changes) = (count.total(), count.changes);
-            breaches.extend(self.breach(GROUP_CAP, group.as_str(), &names, &what, count, allowed, changes));
+            breaches.extend(self.breach(GROUP_CAP, group.as_str(), &names, &what, count, &allowed, changes));
         }
         for (instance, count) in providers {
             // The floor alone settles most plans; counting what is known walks all edges.
@@ -120,12 +120,20 @@ impl<'a> Bench<'a> {
             let allowed = Allowed::share(limits.removals, total);
             let what = format!("{} removals in `{instance}`, which has {total} known grants", count.total());
             let (count, changes) = (count.total(), count.changes);
-            breaches.extend(self.breach(PROVIDER_CAP, instance, &[instance], &what, count, allowed, changes));
+            breaches.extend(self.breach(
+                PROVIDER_CAP,
+                instance,
+                &[instance],
+                &what,
+                count,
+                &allowed,
+                changes,
+            ));
         }
         let allowed = Allowed { number: u64::from(limits.per_run), rule: "limits.per_run".to_owned() };
         let what = format!("{} removals in one run", run.total());
         let (count, changes) = (run.total(), run.changes);
-        breaches.extend(self.breach(RUN_CAP, "*", &["*"], &what, count, allowed, changes));
+        breaches.extend(self.breach(RUN_CAP, "*", &["*"], &what, count, &allowed, changes));
     }
 
     #[expect(clippy::too_many_arguments, reason = "these are the parts of one sentence")]
@@ -136,7 +144,7 @@ impl<'a> Bench<'a> {
         names: &[&str],
         what: &str,
         count: u64,
-        allowed: Allowed,
+        allowed: &Allowed,
         changes: Vec<usize>,
     ) -> Option<Breach> {
         if count <= allowed.number {

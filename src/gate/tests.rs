@@ -10,8 +10,8 @@ use crate::model::plan::{Risk, Standing};
 use crate::model::settings::{Approvals, Cap, Directory, Heal, Limits, Standing as StandingLimits};
 use crate::model::{
     AccessLowering, Attribute, Attributes, Cause, Digest, Flags, GrantKey, Kind, LiveGrant, Node, Op, Origin,
-    Ownership, Pattern, Person, ProviderScope, ProviderType, Resource, Schema, Sensitivity, Span, Spanned,
-    Status, Value, Wanted, Why,
+    Ownership, Pattern, Person, ProviderScope, ProviderType, Schema, Sensitivity, Span, Spanned, Status,
+    Value, Wanted, Why,
 };
 
 fn spanned<T>(value: T) -> Spanned<T> {
@@ -192,7 +192,7 @@ impl World {
             allow_empty,
             sensitivity: Sensitivity::Low,
         };
-        self.live.resources.entry(address.clone()).or_insert_with(Resource::default);
+        self.live.resources.entry(address.clone()).or_default();
         self.head.resources.insert(address.clone(), wanted);
     }
 
