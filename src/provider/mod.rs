@@ -12,10 +12,18 @@ use bytes::Bytes;
 use crate::model::{Account, Address, Change, DirectoryRecord, Name, Permit, Snapshot};
 
 pub mod clock;
+pub mod conformance;
 pub mod error;
+pub mod limiter;
+pub mod paging;
+#[cfg(test)]
+pub(crate) mod scripted;
+pub mod send;
+pub mod transport;
 
 pub use clock::{Clock, SystemClock, VirtualClock};
 pub use error::{Effect, Error, ErrorKind};
+pub use transport::HttpTransport;
 
 /// A live Okta, AWS or the like.
 #[async_trait]
