@@ -111,3 +111,14 @@ pub struct TransportError {
     /// Whether the request may have reached the other side.
     pub maybe_sent: bool,
 }
+
+/// Refuses a change that the permit does not cover, or that is not what its effect says.
+pub fn covered(permit: &Permit, change: &Change) -> Result<(), Error> {
+    let Change { op, address, grant, after, dependents, effect, .. } = change;
+    let genuine = *effect == Change::effect_of(*op, address, grant.as_ref(), after.as_ref(), dependents);
+    if genuine && permit.covers(effect) {
+        return Ok(());
+    }
+    let message = format!("`{op} {}` is not covered by the permit", change.target());
+    Err(Error::new(ErrorKind::Denied, message))
+}
