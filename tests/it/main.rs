@@ -1,1 +1,5 @@
+//! The one integration binary: each module tests the whole through its public face.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test, to panic is to fail, which is meant")]
 
+mod servers;
+mod tidy;
