@@ -9,6 +9,7 @@ use crate::model::Registry;
 use crate::model::settings::ProviderSettings;
 use crate::provider::{Clock, Error, ErrorKind, Provider, Transport};
 
+pub mod aws;
 pub mod okta;
 
 /// What providers are wired with.
@@ -34,7 +35,7 @@ pub fn registry() -> Registry {
     Registry {
         types: vec![
             okta::provider_type(),
-            // aws::provider_type(),
+            aws::provider_type(),
         ],
     }
 }
@@ -43,7 +44,7 @@ pub fn registry() -> Registry {
 pub async fn open(settings: &ProviderSettings, wiring: &Wiring) -> Result<Box<dyn Provider>, Error> {
     match settings.provider.as_ref() {
         "okta" => okta::open(settings, wiring),
-        // "aws" => aws::open(settings, wiring).await,
+        "aws" => aws::open(settings, wiring).await,
         other => {
             let message =
                 format!("there is no provider `{other}`, which `providers.{}` asks for", settings.instance);
