@@ -18,7 +18,7 @@ use crate::model::plan::PLAN_FORMAT;
 use crate::model::settings::Directory;
 use crate::model::{
     Address, Basis, Code, Coverage, Demand, Desired, Digest, Finding, Inventory, Name, Ownership, Pattern,
-    Plan, ProviderBasis, Registry, Schemas, Snapshot, Sources, Summary, Verdict, has_errors,
+    Plan, ProviderBasis, Registry, Schemas, Settings, Snapshot, Sources, Summary, Verdict, has_errors,
 };
 use crate::planner::{self, Input};
 use crate::provider::{Caller, Clock, Provider, SystemClock, Transport};
@@ -181,6 +181,11 @@ impl Session {
         self.options.at.unwrap_or_else(|| self.clock.now())
     }
 
+    /// The settings that judge: base's, so that a merge request cannot weaken what judges it; head's where there is none.
+    pub(super) fn judging(&self) -> &Settings {
+        self.base.as_ref().map_or(&self.head.settings, |base| &base.settings)
+    }
+
     /// The commit that is checked out.
     pub(super) fn commit(&self) -> Option<String> {
         self.commit.clone()
@@ -275,7 +280,7 @@ impl Session {
         if has_errors(&findings) {
             return Err(Failure::in_sources(findings, &self.head.sources));
         }
-        let judging = self.base.as_ref().map_or(&self.head.settings, |base| &base.settings);
+        let judging = self.judging();
         let callers: Vec<Address> =
             self.callers.iter().filter_map(|caller| caller.principal.clone()).collect();
         let (drift, unmanaged, unclaimed) = (
@@ -318,9 +323,9 @@ impl Session {
             summary: Summary::of(&judged.changes),
             changes: judged.changes,
             held: judged.held,
-            drift,
-            unmanaged,
-            unclaimed,
+            drift: judged.drift,
+            unmanaged: judged.unmanaged,
+            unclaimed: judged.unclaimed,
             findings,
             verdict: judged.verdict.ruling(),
             complete,

@@ -14,7 +14,7 @@ use super::shape::unknown;
 use super::yaml::{self, Document};
 use super::{BAD_PATH, NO_SETTINGS, UNKNOWN_KIND, native, people, references, roles, text};
 use crate::model::{
-    Digest, Finding, Level, Name, Registry, Settings, Sources, Span, Spanned, Waiver, has_errors,
+    Digest, Finding, Level, Name, NodeValue, Registry, Settings, Sources, Span, Spanned, Waiver, has_errors,
 };
 
 /// The file with the settings, at the root of an access repo.
@@ -58,6 +58,20 @@ pub fn load(sources: &Sources, registry: &Registry) -> (Option<Tree>, Vec<Findin
         findings: findings.clone(),
     });
     (tree, findings)
+}
+
+/// The folders that hold manifests, as the bytes of `rolecall.yaml` say; the usual ones where they do not. What is wrong
+/// with them is for [`load`] to tell.
+#[must_use]
+pub fn folders(settings: &[u8]) -> Vec<String> {
+    let documents = yaml::read(&Name::from(SETTINGS_FILE), settings, &mut Vec::new());
+    let named = documents.first().and_then(|document| match &document.node.get("manifests")?.value {
+        NodeValue::List(items) => {
+            Some(items.iter().filter_map(|item| item.as_text().map(str::to_owned)).collect())
+        }
+        _ => None,
+    });
+    named.unwrap_or_else(|| FOLDERS.map(str::to_owned).to_vec())
 }
 
 fn read_settings(sources: &Sources, registry: &Registry, findings: &mut Vec<Finding>) -> Option<Settings> {
@@ -167,14 +181,16 @@ fn digest(sources: &Sources) -> Digest {
 /// Sorts by place, leaves out repeats and what merely follows from another mistake, and keeps the list readable.
 fn tidy(mut findings: Vec<Finding>) -> Vec<Finding> {
     let is_text = |finding: &Finding| {
-        let codes = [yaml::AMBIGUOUS, yaml::BAD_ALIAS, yaml::UNSUPPORTED, yaml::DUPLICATE_KEY, text::BAD_CHARACTER];
+        let codes =
+            [yaml::AMBIGUOUS, yaml::BAD_ALIAS, yaml::UNSUPPORTED, yaml::DUPLICATE_KEY, text::BAD_CHARACTER];
         codes.iter().any(|code| code.code == finding.code.as_ref())
     };
-    let place = |finding: &Finding| {
-        finding.span.as_ref().map(|span| (span.file.clone(), span.line, span.column))
-    };
-    let reported: BTreeSet<_> = findings.iter().filter(|finding| is_text(finding)).filter_map(place).collect();
-    findings.retain(|finding| is_text(finding) || place(finding).is_none_or(|place| !reported.contains(&place)));
+    let place =
+        |finding: &Finding| finding.span.as_ref().map(|span| (span.file.clone(), span.line, span.column));
+    let reported: BTreeSet<_> =
+        findings.iter().filter(|finding| is_text(finding)).filter_map(place).collect();
+    findings
+        .retain(|finding| is_text(finding) || place(finding).is_none_or(|place| !reported.contains(&place)));
     findings.sort_by(|a, b| a.span.cmp(&b.span).then_with(|| a.cmp(b)));
     findings.dedup();
 

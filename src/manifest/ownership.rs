@@ -58,9 +58,9 @@ fn rule(item: &Node, provider: &ProviderType, findings: &mut Vec<Finding>) -> Op
         }
     }
     let body = body?;
-    let accounts = body.accounts.map_or_else(Vec::new, |names| {
-        patterns(&names, item.get("accounts").unwrap_or(item), findings)
-    });
+    let accounts = body
+        .accounts
+        .map_or_else(Vec::new, |names| patterns(&names, item.get("accounts").unwrap_or(item), findings));
     if kinds.is_empty() && accounts.is_empty() {
         let finding = Finding::error(EMPTY_ENTRY, "this entry does not say what it is about").at(&item.span);
         findings.push(finding.help(format!("name one of `{}`, or `accounts`", plurals.join("`, `"))));

@@ -100,7 +100,8 @@ impl Check<'_, '_> {
                 _ => user.review.is_some(),
             };
             if !has {
-                let message = format!("`{}` lacks `{need}`, which the type `{}` needs", *user.name, *user.kind);
+                let message =
+                    format!("`{}` lacks `{need}`, which the type `{}` needs", *user.name, *user.kind);
                 let finding = Finding::error(MISSING_NEED, message).at(&user.name.span);
                 self.findings.push(finding.help(format!("add `{need}:`")));
             }

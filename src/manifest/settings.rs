@@ -326,7 +326,8 @@ fn provider(
 ) -> (ProviderSettings, Vec<OwnRule>) {
     check_name("a provider", name, findings);
     if RESERVED_INSTANCES.contains(&name.as_str()) {
-        let message = format!("`{}` cannot be the name of a provider: it has a meaning of its own", name.value);
+        let message =
+            format!("`{}` cannot be the name of a provider: it has a meaning of its own", name.value);
         findings.push(Finding::error(BAD_NAME, message).at(&name.span).help("choose another name"));
     }
     let is_mapping = matches!(options.value, NodeValue::Map(_));
@@ -359,7 +360,8 @@ fn directory(node: &Node, instances: &BTreeSet<Name>, findings: &mut Vec<Finding
         if word != "manifests" {
             let message = format!("`{word}` is not a directory");
             let finding = Finding::error(WRONG_VALUE, message).at(&node.span);
-            findings.push(finding.help("write `manifests`, or `{ from: PROVIDER, handle: …, attributes: … }`"));
+            findings
+                .push(finding.help("write `manifests`, or `{ from: PROVIDER, handle: …, attributes: … }`"));
         }
         return Directory::Manifests;
     }
@@ -370,10 +372,12 @@ fn directory(node: &Node, instances: &BTreeSet<Name>, findings: &mut Vec<Finding
         if taken.contains(&name.as_str()) || !is_name(name) || name.contains(['.', '-']) {
             let message = format!("`{}` cannot be the name of an attribute", name.value);
             let finding = Finding::error(BAD_NAME, message).at(&name.span);
-            findings.push(finding.help(format!("write it in lower_snake_case, and not as {}", taken.join(", "))));
+            findings
+                .push(finding.help(format!("write it in lower_snake_case, and not as {}", taken.join(", "))));
         }
     }
-    let attributes = body.attributes.0.into_iter().map(|(name, theirs)| (name.value.into(), theirs)).collect();
+    let attributes =
+        body.attributes.0.into_iter().map(|(name, theirs)| (name.value.into(), theirs)).collect();
     let from = Spanned { value: body.from.value.into(), span: body.from.span };
     Directory::Provider { from, handle: body.handle, attributes }
 }
@@ -453,7 +457,8 @@ fn groups(
         known_instance(name, name, &instances, findings);
         if !template.contains('{') {
             if !groups.0.iter().any(|(other, _)| other.value == template.value && other.value != name.value) {
-                let message = format!("`{}` is neither a template nor a provider of `groups:`", template.value);
+                let message =
+                    format!("`{}` is neither a template nor a provider of `groups:`", template.value);
                 let finding = Finding::error(WRONG_VALUE, message).at(&template.span);
                 findings.push(finding.help("write such as `rbac_role_{role}`"));
             }
@@ -461,7 +466,8 @@ fn groups(
         }
         check_template(template, Some(&["role", "color"]), findings);
         if !template.contains("{role}") {
-            let finding = Finding::error(WRONG_VALUE, "all roles would have the same group").at(&template.span);
+            let finding =
+                Finding::error(WRONG_VALUE, "all roles would have the same group").at(&template.span);
             findings.push(finding.help("put `{role}` into it"));
         }
         let sort = providers.get(name.as_str()).and_then(|one| registry.provider(&one.provider));
@@ -600,7 +606,11 @@ fn protected(
     protected.into_iter().map(|text| Spanned { value: Pattern::new(text.value), span: text.span }).collect()
 }
 
-fn manifests(folders: Option<Vec<Spanned<String>>>, memory: &str, findings: &mut Vec<Finding>) -> Vec<String> {
+fn manifests(
+    folders: Option<Vec<Spanned<String>>>,
+    memory: &str,
+    findings: &mut Vec<Finding>,
+) -> Vec<String> {
     let Some(folders) = folders else { return FOLDERS.map(str::to_owned).to_vec() };
     if folders.is_empty() {
         findings.push(Finding::error(MISSING_KEY, "`manifests` names no folder").help("take the key out"));

@@ -83,8 +83,7 @@ pub(crate) fn check_name(what: &str, name: &Spanned<String>, findings: &mut Vec<
 
 /// Whether a path stays within the access repo: relative, with `/`, without `..`.
 pub(crate) fn is_inside(path: &str) -> bool {
-    !path.contains(['\\', ':'])
-        && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+    !path.contains(['\\', ':']) && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
 }
 
 /// A finding about a word that is not among those known, with the nearest of them.

@@ -82,7 +82,8 @@ fn check_characters(file: &Name, text: &str, findings: &mut Vec<Finding>) -> boo
 
 /// The same text, each character in its place, with spaces for those that may not be there.
 fn without_hostile(text: &str) -> String {
-    let replace = |line: &str| line.chars().map(|c| if c == '\t' || is_hostile(c) { ' ' } else { c }).collect();
+    let replace =
+        |line: &str| line.chars().map(|c| if c == '\t' || is_hostile(c) { ' ' } else { c }).collect();
     let lines: Vec<String> = text.split('\n').map(replace).collect();
     lines.join("\n")
 }
@@ -203,5 +204,9 @@ pub(crate) fn plain(text: &str) -> Result<NodeValue, Doubt> {
     let special = [".inf", ".nan"].contains(&lower.as_str());
     let float = first_counts && lower.replace('_', "").parse::<f64>().is_ok();
     let sixties = lower.contains(':') && lower.split(':').all(digits);
-    if based || special || float || sixties { Err(Doubt::Number) } else { Ok(NodeValue::Text(text.to_owned())) }
+    if based || special || float || sixties {
+        Err(Doubt::Number)
+    } else {
+        Ok(NodeValue::Text(text.to_owned()))
+    }
 }

@@ -159,7 +159,12 @@ impl<'f> Builder<'f> {
             Event::Alias(anchor) => self.alias(anchor, span),
             Event::UnresolvedAlias(name) => {
                 let message = format!("the alias `*{name}` names nothing before it in this document");
-                self.refuse(BAD_ALIAS, &span, &message, "anchors (`&name`) reach to the end of their document");
+                self.refuse(
+                    BAD_ALIAS,
+                    &span,
+                    &message,
+                    "anchors (`&name`) reach to the end of their document",
+                );
                 self.place(Built::leaf(NodeValue::Null, span))
             }
             _ => None,
@@ -292,10 +297,7 @@ impl<'f> Builder<'f> {
     }
 
     fn awaits_key(&self) -> bool {
-        matches!(
-            self.open.last(),
-            Some(Frame { inside: Inside::Map { key: Key::Awaited, .. }, .. })
-        )
+        matches!(self.open.last(), Some(Frame { inside: Inside::Map { key: Key::Awaited, .. }, .. }))
     }
 
     fn syntax(&mut self, error: &ScanError) {
@@ -304,7 +306,12 @@ impl<'f> Builder<'f> {
             return self.deep(&span);
         }
         if matches!(error.kind(), granit::ErrorKind::DirectiveDisallowed) {
-            return self.refuse(UNSUPPORTED, &span, "directives (`%`) are not used in manifests", "leave it out");
+            return self.refuse(
+                UNSUPPORTED,
+                &span,
+                "directives (`%`) are not used in manifests",
+                "leave it out",
+            );
         }
         let message = format!("this is not YAML: {}", error.info().replace('\'', "`"));
         self.findings.push(Finding::error(SYNTAX, message).at(&span));
@@ -341,4 +348,3 @@ impl Built {
         Self { node: Node { value, span }, unmarked: false, height: 0, size: 1 }
     }
 }
-

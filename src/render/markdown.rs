@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::escape::{code, fence, joined, markdown as escape};
 use super::findings;
-use super::groups::{Item, Section, Tone};
+use super::groups::{self, Item, Section, Tone};
 use super::outline::Outline;
 use super::values::{DiffLine, LineSign, Shown};
 use super::words::{Line, Piece, count};
@@ -62,6 +62,17 @@ pub fn plan(plan: &Plan, zone: &TimeZone) -> String {
         ));
     }
     note.text + &tail
+}
+
+/// What moved by itself, and how to accept or revert it.
+#[must_use]
+pub fn drift(plan: &Plan) -> String {
+    let mut note = Note { text: String::new(), room: LIMIT, cut: 0 };
+    match groups::drift(&plan.drift) {
+        Some(part) => section(&mut note, &part),
+        None => note.text.push_str("No drift: nothing moved by itself.\n"),
+    }
+    note.text
 }
 
 /// Room for the sentence that says what was cut, and for closing what is open.

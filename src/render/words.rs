@@ -113,7 +113,8 @@ pub(super) fn why(why: Why) -> &'static str {
 }
 
 /// `2027-01-31 23:59 -08:00 (2027-02-01 07:59 UTC)`: both, because an end is agreed on here and kept elsewhere.
-pub(super) fn time(at: Timestamp, zone: &TimeZone) -> String {
+#[must_use]
+pub fn time(at: Timestamp, zone: &TimeZone) -> String {
     let utc = at.strftime("%Y-%m-%d %H:%M UTC").to_string();
     let local = at.to_zoned(zone.clone());
     if local.offset().is_zero() {
