@@ -14,7 +14,8 @@ use crate::apply::approve;
 use crate::apply::executor::{self, Run};
 use crate::apply::journal::{Journal, Lock};
 use crate::apply::memory::{BaseRecord, Verified, read_plan};
-use crate::model::{Change, Code, Finding, Plan, Report, Snapshot};
+use crate::model::report::State;
+use crate::model::{Change, Code, DemandState, Finding, Plan, Report, Snapshot};
 use crate::planner;
 use crate::provider::Provider;
 use crate::render::terminal::Style;
@@ -98,7 +99,7 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     let after = session.plan().await?;
     conclude(&session, &mut report, &after);
     if report.converged {
-        remember(&session, &approved, &fresh, &after)?;
+        remember(&session, &approved, &fresh, &after, &report)?;
         journal.finish(session.clock.now(), &approved)?;
     }
     match format {
@@ -175,10 +176,30 @@ fn conclude(session: &Session, report: &mut Report, after: &Planned) {
 }
 
 /// Makes head the base of what comes next.
-fn remember(session: &Session, approved: &Plan, fresh: &Planned, after: &Planned) -> Result<(), Failure> {
-    let demand = planner::remember(&after.desired, session.demand(), &after.plan, &after.live);
+fn remember(
+    session: &Session,
+    approved: &Plan,
+    fresh: &Planned,
+    after: &Planned,
+    report: &Report,
+) -> Result<(), Failure> {
+    let states = report.steps.iter().filter_map(|step| match step.state {
+        State::Done | State::Already => None,
+        State::Pending => Some((step.effect.clone(), DemandState::Pending)),
+        State::Refused | State::Failed | State::Unknown | State::NotReached => {
+            Some((step.effect.clone(), DemandState::Unfinished))
+        }
+    });
+    let states = states.collect();
+    let demand = planner::remember(
+        &after.desired,
+        session.demand(),
+        &fresh.plan,
+        &after.live,
+        session.schemas(),
+        &states,
+    );
     let snapshot = Snapshot { calls: std::collections::BTreeMap::new(), ..after.live.clone() };
-    debug_assert_eq!(fresh.plan.base.config, after.plan.base.config);
     session.memory.advance(&Verified {
         sources: session.head.sources.clone(),
         base: BaseRecord::new(session.commit(), &approved.id, session.clock.now()),

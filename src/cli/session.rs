@@ -82,6 +82,8 @@ pub(super) struct Observed {
     pub(super) inventory: Inventory,
     pub(super) head: Desired,
     pub(super) base: Option<Desired>,
+    pub(super) own_head: Ownership,
+    pub(super) own_base: Option<Ownership>,
     pub(super) live: Snapshot,
     pub(super) findings: Vec<Finding>,
 }
@@ -191,6 +193,11 @@ impl Session {
         self.commit.clone()
     }
 
+    /// The schemas of each instance.
+    pub(super) fn schemas(&self) -> &Schemas {
+        &self.schemas
+    }
+
     /// The demand that memory keeps.
     pub(super) fn demand(&self) -> Option<&Demand> {
         // A base that was named by hand is not what the demand was kept for.
@@ -208,7 +215,11 @@ impl Session {
         let base =
             self.base.as_ref().map(|base| resolve::resolve(base, None, &inventory, &self.registry, now));
         findings.extend(head.findings.iter().cloned());
-        let scopes = planner::scopes(&head, base.as_ref(), self.demand());
+        let own =
+            |tree: &Tree| Ownership { accounts: inventory.accounts.clone(), ..tree.settings.own.clone() };
+        let (own_head, own_base) = (own(&self.head), self.base.as_ref().map(own));
+        let scopes =
+            planner::scopes(&head, base.as_ref(), self.demand(), &own_head, own_base.as_ref(), &self.schemas);
         let nothing = std::collections::BTreeSet::new();
         let seen = join_all(self.providers.iter().map(|(instance, provider)| {
             let edges_of = scopes.get(instance).unwrap_or(&nothing);
@@ -221,7 +232,7 @@ impl Session {
         for (instance, provider) in &self.providers {
             live.calls.insert(instance.clone(), provider.calls());
         }
-        Ok(Observed { now, inventory, head, base, live, findings })
+        Ok(Observed { now, inventory, head, base, own_head, own_base, live, findings })
     }
 
     async fn inventory(
@@ -255,13 +266,11 @@ impl Session {
 
     /// Makes a plan from scratch.
     pub(super) async fn plan(&self) -> Result<Planned, Failure> {
-        let Observed { now, inventory, head, base, live, mut findings } = self.observe().await?;
+        let Observed { now, inventory, head, base, own_head, own_base, live, mut findings } =
+            self.observe().await?;
         if has_errors(&findings) {
             return Err(Failure::in_sources(findings, &self.head.sources));
         }
-        let own =
-            |tree: &Tree| Ownership { accounts: inventory.accounts.clone(), ..tree.settings.own.clone() };
-        let (own_head, own_base) = (own(&self.head), self.base.as_ref().map(own));
         let mut draft = planner::draft(&Input {
             head: &head,
             base: base.as_ref(),
