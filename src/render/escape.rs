@@ -202,6 +202,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn invariant_37_no_unseen_character_survives_in_any_medium(text in nasty()) {
             for shown in [visible(&text).into_owned(), html(&text), markdown(&text), code(&text)] {

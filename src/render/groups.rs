@@ -125,7 +125,10 @@ pub(super) fn drift(drift: &[Drift]) -> Option<Section> {
     let item = |Drift { id, change, text }: &Drift| {
         let mut title = vec![literal(who_or_address(change))];
         if let Some(grant) = &change.grant {
-            title.extend([words(format!(" {} ", relation(&grant.relation, true))), literal(&grant.resource)]);
+            title.extend([
+                words(format!(" {} ", relation(&grant.relation, true))),
+                literal(grant.resource.as_str()),
+            ]);
         }
         title.push(words(": "));
         title.extend(prose(text));
@@ -228,7 +231,7 @@ fn picked<'a>(
 
 fn fold(changes: &[&Change], zone: &TimeZone) -> Vec<Item> {
     let mut sorted = changes.to_vec();
-    sorted.sort_by_key(|change| {
+    sorted.sort_by_cached_key(|change| {
         (
             std::cmp::Reverse(change.risk),
             change.address.instance().to_owned(),
@@ -262,25 +265,29 @@ fn item(group: &[&Change], zone: &TimeZone) -> Item {
     let mut names: Vec<String> = group.iter().map(|change| who(change)).collect();
     names.sort();
     let whom = match names.as_slice() {
-        [one] => literal(one),
+        [one] => literal(one.as_str()),
         many => words(what(first, many.len())),
     };
     let given = first.op != Op::Revoke;
     let title = match (&first.grant, first.op) {
         (Some(grant), Op::Grant | Op::Revoke) => {
-            vec![whom, words(format!(" → {} ", relation(&grant.relation, given))), literal(&grant.resource)]
+            vec![
+                whom,
+                words(format!(" → {} ", relation(&grant.relation, given))),
+                literal(grant.resource.as_str()),
+            ]
         }
         (Some(grant), op) => vec![
             words(format!("{op} ")),
             whom,
             words(format!(" {} ", relation(&grant.relation, true))),
-            literal(&grant.resource),
+            literal(grant.resource.as_str()),
         ],
         (None, op) => vec![words(format!("{op} ")), whom],
     };
     let condition = first.grant.as_ref().and_then(|grant| grant.condition.as_ref());
     let title =
-        title.into_iter().chain(condition.into_iter().flat_map(|c| [words(" if "), literal(c)])).collect();
+        title.into_iter().chain(condition.into_iter().flat_map(|c| [words(" if "), literal(&**c)])).collect();
     let facts = if first.op.writes() || group.len() == 1 { facts(first, zone) } else { Vec::new() };
     let names = if names.len() > 1 { names } else { Vec::new() };
     Item { op: first.op, sign: sign(first.op), title, names, fields: fields(first), facts }

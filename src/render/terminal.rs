@@ -40,18 +40,24 @@ const STEPS: usize = 20;
 /// A plan.
 #[must_use]
 pub fn plan(plan: &Plan, sources: &Sources, style: &Style) -> String {
-    let Outline { tone, headline, remarks, sections, basis, effect, next } = Outline::of(plan, &style.zone);
+    let Outline { tone, headline, remarks, errors_first, sections, basis, effect, next } =
+        Outline::of(plan, &style.zone);
     let mut page = Page::new(style);
     page.line(0, 0, &[(headline, ink(tone))]);
     for remark in &remarks {
         page.text(0, 2, remark);
     }
+    let told = findings::terminal(&plan.findings, sources, style);
+    if errors_first {
+        page.blank();
+        page.raw(&told);
+    }
     for part in &sections {
         section(&mut page, part);
     }
-    if !plan.findings.is_empty() {
+    if !errors_first && !told.is_empty() {
         page.blank();
-        page.raw(&findings::terminal(&plan.findings, sources, style));
+        page.raw(&told);
     }
     page.blank();
     for (label, line) in &basis {
@@ -243,7 +249,7 @@ fn item(page: &mut Page, item: &Item) {
     for (name, shown) in fields {
         match shown {
             Shown::Set(value) => {
-                page.line(6, 8, &[(format!("{name:label$} "), Ink::Dim), (value.clone(), Ink::Plain)])
+                page.line(6, 8, &[(format!("{name:label$} "), Ink::Dim), (value.clone(), Ink::Plain)]);
             }
             Shown::Changed(old, new) => page.line(
                 6,

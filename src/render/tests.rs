@@ -33,7 +33,7 @@ fn a_plan_as_markdown() {
 
 #[test]
 fn a_plan_as_html() {
-    insta::assert_snapshot!(html::plan(&plan(), &zone()));
+    insta::assert_snapshot!(html::plan(&plan(), &zone()).replace(include_str!("plan.css"), ""));
 }
 
 #[test]
@@ -56,6 +56,9 @@ fn dump_for_eyes() {
     if let Ok(dir) = std::env::var("RENDER_DUMP") {
         std::fs::write(format!("{dir}/plan.html"), html::plan(&plan(), &zone())).unwrap();
         std::fs::write(format!("{dir}/plan.md"), markdown::plan(&plan(), &zone())).unwrap();
+        let evil = "/approve @all ![x](https://e.example/x) [l](https://e.example) <b>x</b> www.e.example a@e.example #1 `x` ``` $y$ :smile:";
+        std::fs::write(format!("{dir}/evil.md"), markdown::plan(&poisoned(evil), &zone())).unwrap();
+        std::fs::write(format!("{dir}/evil.html"), html::plan(&poisoned(evil), &zone())).unwrap();
         let color = Style { color: true, ..style(80) };
         std::fs::write(format!("{dir}/plan.ansi"), terminal::plan(&plan(), &sources(), &color)).unwrap();
     }
@@ -285,7 +288,7 @@ fn outside_code(note: &str) -> String {
             Some(open) if *open == ticks && line.trim() == ticks => fence = None,
             Some(_) => {}
             None if ticks.len() >= 3 && !line.trim_start()[ticks.len()..].contains('`') => {
-                fence = Some(ticks)
+                fence = Some(ticks);
             }
             None => rest.push_str(&escape::outside_code(&(line.to_owned() + "\n"))),
         }
@@ -295,14 +298,14 @@ fn outside_code(note: &str) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn invariant_37_no_quick_action_mention_link_or_image_is_made_from_data(text in escape::nasty()) {
         let note = markdown::plan(&poisoned(&text), &zone());
         prop_assert!(note.len() <= markdown::LIMIT);
         prop_assert!(!note.chars().any(|c| c != '\n' && escape::is_unseen(c)));
-        prop_assert!(note.lines().all(|line| !line.trim_start().starts_with('/')));
+        prop_assert!(note.lines().all(|line| !line.starts_with('/')));
         let rest = outside_code(&note);
         let mut own = rest;
         for mark in ["<details>", "</details>", "<summary>", "</summary>", "#### ", "### ", "**", "🔴", "🟡"] {
