@@ -152,7 +152,7 @@ fn remarks(plan: &Plan) -> Vec<Line> {
         remarks.push(prose("not everything could be read: nothing is removed where that was so"));
         let partial: Vec<_> = plan.base.providers.values().flat_map(|provider| &provider.partial).collect();
         for (scope, why) in partial.iter().take(PARTIAL) {
-            let mut line = vec![words("not read whole: "), literal(&**scope), words(": ")];
+            let mut line = vec![words("not read whole: "), literal(scope.to_string()), words(": ")];
             line.extend(prose(why));
             remarks.push(line);
         }
