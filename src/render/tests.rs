@@ -131,6 +131,25 @@ fn what_differs_in_reason_end_or_risk_is_not_folded() {
 }
 
 #[test]
+fn every_change_is_told_exactly_once() {
+    let plan = plan();
+    let mut sections = super::groups::changes(&plan.changes, &zone());
+    sections.extend(super::groups::held(&plan.held, &zone()));
+    sections.extend(super::groups::drift(&plan.drift));
+    let told: usize =
+        sections.iter().flat_map(|section| &section.items).map(|item| item.names.len().max(1)).sum();
+    assert_eq!(told, plan.changes.len() + plan.held.len() + plan.drift.len());
+}
+
+#[test]
+fn what_is_to_be_pasted_into_a_shell_is_quoted_for_it() {
+    let mut plan = plan();
+    plan.drift[0].change.address = Address::new("okta", None, "group", "a;$(x)'y");
+    let text = terminal::drift(&plan, &style(120));
+    assert!(text.contains(r"rolecall plan --revert 'okta:group/a;$(x)'\''y'"), "{text}");
+}
+
+#[test]
 fn nothing_is_wider_than_the_terminal_save_what_must_stay_whole() {
     for width in [60, 80, 120] {
         let text = terminal::plan(&plan(), &Sources::default(), &style(width));
