@@ -100,10 +100,14 @@ fn headline(plan: &Plan) -> String {
     }
     let asides = asides.join(", ");
     if number == 0 {
-        let nothing = match (plan.complete, plan.held.is_empty() && errors(plan) == 0) {
-            (true, true) => "nothing to do: what is live is what the files ask for",
-            (true, false) => "nothing to do for now",
-            (false, _) => "nothing to do in what could be read",
+        let nothing = if !plan.complete {
+            "nothing to do in what could be read"
+        } else if asides.is_empty() && errors(plan) == 0 {
+            "nothing to do: what is live is what the files ask for"
+        } else if plan.changes.is_empty() {
+            "nothing to do for now"
+        } else {
+            "nothing to write"
         };
         let more = if asides.is_empty() { String::new() } else { format!(" ({asides})") };
         return format!("{verdict}{nothing}{more}");

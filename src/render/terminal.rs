@@ -157,7 +157,9 @@ pub fn report(report: &Report, style: &Style) -> String {
     page.fact(0, "approved", &prose(approval));
     page.fact(0, "calls", &prose(&count(*calls, "call", "calls")));
     page.blank();
-    let next = if *converged {
+    let next = if *converged && !(held.is_empty() && drift.is_empty()) {
+        prose("nothing is left to do; what is held or moved by itself stands above")
+    } else if *converged {
         prose("nothing: what is live is what the files ask for")
     } else if steps.iter().any(|step| step.state == State::Refused) {
         prose("plan again with `rolecall plan`: what was refused needs a look at what changed meanwhile")

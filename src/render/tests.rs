@@ -86,6 +86,16 @@ fn nothing_to_do_is_one_calm_sentence() {
 }
 
 #[test]
+fn drift_and_adoptions_are_not_called_what_the_files_ask_for() {
+    let mut plan = quiet();
+    plan.drift = super::fixture::plan().drift;
+    assert_eq!(first_line(&plan), "nothing to do for now (2 drift)");
+    plan.drift.clear();
+    plan.changes = changes().into_iter().filter(|change| change.op == Op::Adopt).collect();
+    assert_eq!(first_line(&plan), "nothing to write (2 adopted)");
+}
+
+#[test]
 fn a_gap_in_what_was_read_is_never_called_nothing_to_do() {
     let mut plan = quiet();
     plan.complete = false;
