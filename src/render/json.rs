@@ -52,6 +52,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn invariant_38_json_hides_nothing_and_reads_back(text in any::<String>()) {
             let json = super::pretty(&[&text]);

@@ -41,8 +41,8 @@ pub(super) fn words(text: impl Into<String>) -> Piece {
 }
 
 /// An address, a name or a value.
-pub(super) fn literal(text: impl ToString) -> Piece {
-    Piece::Literal(text.to_string())
+pub(super) fn literal(text: impl Into<String>) -> Piece {
+    Piece::Literal(text.into())
 }
 
 /// `1 person`, `34 people`, with thousands apart.
