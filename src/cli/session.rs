@@ -292,11 +292,6 @@ impl Session {
         let judging = self.judging();
         let callers: Vec<Address> =
             self.callers.iter().filter_map(|caller| caller.principal.clone()).collect();
-        let (drift, unmanaged, unclaimed) = (
-            std::mem::take(&mut draft.drift),
-            std::mem::take(&mut draft.unmanaged),
-            std::mem::take(&mut draft.unclaimed),
-        );
         let judged = gate::judge(
             draft,
             &Rules {

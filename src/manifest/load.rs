@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::documents::{GrantFile, NativeDocument, Role, Tree, User};
 use super::header::{Header, Names, OWN_KINDS};
-use super::settings::{FOLDERS, settings, within};
+use super::settings::{FOLDERS, Read, settings, within};
 use super::shape::unknown;
 use super::yaml::{self, Document};
 use super::{BAD_PATH, NO_SETTINGS, UNKNOWN_KIND, native, people, references, roles, text};
@@ -27,7 +27,9 @@ const MAX_FINDINGS: usize = 100;
 #[must_use]
 pub fn load(sources: &Sources, registry: &Registry) -> (Option<Tree>, Vec<Finding>) {
     let mut findings = Vec::new();
-    let settings = read_settings(sources, registry, &mut findings);
+    let read = read_settings(sources, registry, &mut findings);
+    let knows_directory = read.as_ref().is_some_and(|read| read.knows_directory);
+    let settings = read.map(|read| read.settings);
     let mut loader = Loader {
         registry,
         zone: settings.as_ref().map_or(TimeZone::UTC, |settings| settings.timezone.clone()),
@@ -44,7 +46,8 @@ pub fn load(sources: &Sources, registry: &Registry) -> (Option<Tree>, Vec<Findin
         }
     }
     let Loader { names, documents, mut findings, .. } = loader;
-    references::check(&documents, &names, settings.as_ref(), &mut findings);
+    let directory = settings.as_ref().map(|settings| &settings.directory).filter(|_| knows_directory);
+    references::check(&documents, &names, settings.as_ref(), directory, &mut findings);
     let findings = tidy(findings);
     let tree = settings.filter(|_| !has_errors(&findings)).map(|settings| Tree {
         settings,
@@ -74,7 +77,7 @@ pub fn folders(settings: &[u8]) -> Vec<String> {
     named.unwrap_or_else(|| FOLDERS.map(str::to_owned).to_vec())
 }
 
-fn read_settings(sources: &Sources, registry: &Registry, findings: &mut Vec<Finding>) -> Option<Settings> {
+fn read_settings(sources: &Sources, registry: &Registry, findings: &mut Vec<Finding>) -> Option<Read> {
     let file = Name::from(SETTINGS_FILE);
     let Some(bytes) = sources.files.get(&file) else {
         let finding = Finding::error(NO_SETTINGS, "there is no `rolecall.yaml`").at(&Span::file(file));
@@ -121,8 +124,11 @@ impl Loader<'_> {
         let name = file.rsplit('/').next().unwrap_or(file);
         match name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).as_deref() {
             Some("yaml") if name.ends_with(".yaml") => {
+                let enough = self.findings.len() + yaml::MAX_MISTAKES;
                 for document in yaml::read(file, bytes, &mut self.findings) {
-                    self.document(document);
+                    if self.findings.len() < enough {
+                        self.document(document);
+                    }
                 }
             }
             Some("yaml" | "yml") => {
@@ -202,7 +208,7 @@ fn tidy(mut findings: Vec<Finding>) -> Vec<Finding> {
         if let Some(next) = of_file.get(shown) {
             let level = of_file[shown..].iter().map(|finding| finding.level).max().unwrap_or(Level::Error);
             let rest = of_file.len() - shown;
-            let message = format!("and {rest} more in this file, from here on");
+            let message = format!("and at least {rest} more in this file, from here on");
             tidied.push(Finding { level, message, help: None, notes: Vec::new(), ..next.clone() });
         }
     }

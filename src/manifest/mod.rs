@@ -13,7 +13,10 @@ mod references;
 mod roles;
 mod schema;
 mod settings;
+mod settings_body;
 mod shape;
+#[cfg(test)]
+mod tests;
 pub mod text;
 pub mod time;
 pub mod yaml;

@@ -11,7 +11,7 @@ use super::native::NativeHeader;
 use super::ownership::OwnBody;
 use super::people::{UserBody, WaiverBody};
 use super::roles::{AccessBody, GrantBody, RoleBody};
-use super::settings::{ProviderBody, SettingsBody};
+use super::settings_body::{ProviderBody, SettingsBody};
 use super::shape::NAME_PATTERN;
 use crate::model::{Declared, Many, ProviderType, Registry};
 
