@@ -3,3 +3,4 @@
 
 mod servers;
 mod tidy;
+mod toy;
