@@ -43,6 +43,14 @@ const STATEMENT: [&str; 9] = [
     "NotResource",
     "Condition",
 ];
+const TRUST_ACTIONS: [&str; 6] = [
+    "sts:AssumeRole",
+    "sts:AssumeRoleWithSAML",
+    "sts:AssumeRoleWithWebIdentity",
+    "sts:SetContext",
+    "sts:SetSourceIdentity",
+    "sts:TagSession",
+];
 const PRINCIPALS: [&str; 4] = ["AWS", "Service", "Federated", "CanonicalUser"];
 
 /// The canonical form of a document in a manifest: YAML, JSON as text, or `{ file: x.json }` beside the manifest.
@@ -93,7 +101,7 @@ pub(super) fn text(document: &Value) -> String {
     document.to_json().to_string()
 }
 
-/// The one form of all documents that mean the same: lists for scalars, sets sorted, actions in lower case, account
+/// The one form of all documents that mean the same: lists for scalars, sets sorted, actions without case, account
 /// ids as root ARNs, the version explicit. The order of statements counts and is kept.
 #[must_use]
 pub fn canonical(document: &Value) -> Value {
@@ -110,7 +118,7 @@ fn statement(statement: &Value) -> Value {
     let Value::Map(map) = statement else { return statement.clone() };
     let canonical = |(key, value): (&Name, &Value)| {
         let value = match key.as_ref() {
-            "Action" | "NotAction" => set(value, |action| action.to_lowercase()),
+            "Action" | "NotAction" => set(value, action),
             "Resource" | "NotResource" => set(value, str::to_owned),
             "Principal" | "NotPrincipal" => principals(value),
             "Condition" => condition(value),
@@ -125,6 +133,12 @@ fn principals(value: &Value) -> Value {
     let Value::Map(map) = value else { return value.clone() };
     let canonical = |(kind, names): (&Name, &Value)| (kind.clone(), set(names, root_arn));
     Value::Map(map.iter().map(canonical).collect())
+}
+
+/// Actions have no case; those of trust policies keep the one that everybody writes, since some that check them care.
+fn action(action: &str) -> String {
+    let known = TRUST_ACTIONS.iter().find(|known| known.eq_ignore_ascii_case(action));
+    known.map_or_else(|| action.to_lowercase(), |known| (*known).to_owned())
 }
 
 /// An account's id means whoever the account lets in, which is what its root ARN means.
@@ -319,7 +333,7 @@ impl Check<'_> {
 
 /// JSON as a tree whose every place is `span`, since lines within a file beside the manifest are not tracked. Unlike
 /// `serde_json::Value` it refuses keys that repeat, of which IAM, too, would silently take one.
-fn json(text: &str, span: &Span) -> Result<Node, String> {
+pub(super) fn json(text: &str, span: &Span) -> Result<Node, String> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let node = At(span).deserialize(&mut reader).map_err(|error| error.to_string())?;
     reader.end().map_err(|error| error.to_string())?;
@@ -390,3 +404,7 @@ impl<'de> Visitor<'de> for At<'_> {
         self.node(NodeValue::Map(entries.into_iter().map(entry).collect()))
     }
 }
+
+#[cfg(test)]
+#[path = "tests/document.rs"]
+mod tests;

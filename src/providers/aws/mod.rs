@@ -23,6 +23,8 @@ mod manifest;
 mod policy;
 mod role;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod user;
 mod writer;
 
