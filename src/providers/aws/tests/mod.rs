@@ -14,7 +14,7 @@ use crate::model::{
 use crate::provider::{Error, Provider, SystemClock};
 use crate::providers::Wiring;
 
-use super::document::json;
+use super::json::json;
 use super::{open, provider_type};
 
 mod declaring;
