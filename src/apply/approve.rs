@@ -361,3 +361,6 @@ pub(super) fn is_on_the_way(change: &Change, live: &Snapshot) -> bool {
         is_between(&now, before, after)
     })
 }
+
+#[cfg(test)]
+mod tests;
