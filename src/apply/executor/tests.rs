@@ -245,16 +245,17 @@ fn a_circle_is_told_and_does_not_hang() {
     assert_eq!(bench.states(), [State::NotReached, State::NotReached, State::Done]);
 }
 
-#[test]
-fn invariant_1_what_the_gate_did_not_let_pass_is_not_written() {
-    let bench = Bench::new(vec![grant("x", "a"), grant("y", "a")]);
+/// Runs a plan whose permit covers only `allowed`, with a journal that may be broken.
+fn run(bench: &Bench, allowed: &[Change], breaks: bool) -> Report {
     let approved = plan(&bench.changes);
     let live = bench.world.seen();
     let cleared = reconcile(&approved, &approved, &live, start(), false, false).unwrap();
-    let partly = plan(&bench.changes[1..]);
-    let permit = cleared.permit(verdict(&partly), Approval::Simulated).unwrap();
+    let permit = cleared.permit(verdict(&plan(allowed)), Approval::Simulated).unwrap();
     let lock = Lock::take(&bench.folder.path().join("lock"), "a test", start()).unwrap();
     let mut journal = Journal::open(&bench.journal(), &approved, start(), &lock).unwrap();
+    if breaks {
+        journal.break_down();
+    }
     let okta = Okta::of(&bench.world);
     let run = Run {
         cleared: &cleared,
@@ -266,10 +267,24 @@ fn invariant_1_what_the_gate_did_not_let_pass_is_not_written() {
         journal: &mut journal,
         stop: &bench.stop,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let report = runtime.block_on(execute(run));
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(execute(run))
+}
+
+#[test]
+fn invariant_1_what_the_gate_did_not_let_pass_is_not_written() {
+    let bench = Bench::new(vec![grant("x", "a"), grant("y", "a")]);
+    let report = run(&bench, &bench.changes[1..], false);
     assert_eq!(report.steps[0].state, State::Refused);
     assert_eq!(bench.world.written(), [bench.changes[1].target()]);
+}
+
+#[test]
+fn without_a_journal_nothing_is_written() {
+    let bench = Bench::new(vec![grant("x", "a"), grant("y", "a")]);
+    let report = run(&bench, &bench.changes, true);
+    assert_eq!(report.count(State::NotReached), 2);
+    assert!(report.steps[0].message.as_deref().unwrap().contains("RC611"), "{:?}", report.steps[0]);
+    assert!(bench.world.written().is_empty());
 }
 
 #[test]
