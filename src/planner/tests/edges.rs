@@ -400,3 +400,10 @@ fn both_who_ask_are_named_and_the_end_is_told() {
     assert_eq!(change.until, Some(jiff::Timestamp::MAX));
     assert_eq!(change.subject, Some(Address::person("ann")));
 }
+
+#[test]
+fn what_a_group_rule_put_in_counts_as_there_whatever_its_attributes() {
+    let mut world = edge("H+ B- Lrule");
+    world.head.grants[0].attributes = fields([("role", "admin".into())]);
+    assert_eq!(world.says(), "");
+}
