@@ -189,7 +189,7 @@ async fn invariant_25_faults_say_whether_the_effect_took_place() {
         assert_eq!(groups(&simulator).contains(&"c".into()), effect, "{fault:?}");
         match (fault, answer) {
             (Fault::ResetBefore | Fault::ResetAfter | Fault::TimeoutAfter, Err(error)) => {
-                assert!(error.maybe_sent)
+                assert!(error.maybe_sent);
             }
             (Fault::Truncated, Ok(answer)) => assert!(serde_json::from_slice::<Json>(answer.body()).is_err()),
             (_, Ok(answer)) => assert!(answer.status().as_u16() >= 400, "{fault:?}"),
@@ -292,7 +292,7 @@ async fn the_same_is_served_over_loopback_http() {
     let get = |url: String| client.get(url).header("authorization", "SSWS x").send();
     let answer = get(format!("{base}/api/v1/groups?limit=1")).await.unwrap();
     assert_eq!(answer.status().as_u16(), 200);
-    let next = answer.headers().get_all("link").iter().last().unwrap().to_str().unwrap().to_owned();
+    let next = answer.headers().get_all("link").iter().next_back().unwrap().to_str().unwrap().to_owned();
     let next = next.strip_prefix('<').unwrap().split('>').next().unwrap().to_owned();
     assert!(next.starts_with(&base), "{next}");
     let page: Json = serde_json::from_slice(&get(next).await.unwrap().bytes().await.unwrap()).unwrap();
