@@ -14,7 +14,7 @@ use super::address::{Address, Name};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Not there yet (Okta: STAGED, PROVISIONED).
+    /// Not there yet (Okta: STAGED; who is PROVISIONED has been activated, and needs his access on the first day).
     Staged,
     /// At work.
     #[default]
