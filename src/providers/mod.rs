@@ -5,11 +5,20 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::model::Registry;
 use crate::model::settings::ProviderSettings;
+use crate::model::{Code, Registry};
 use crate::provider::{Clock, Error, ErrorKind, Provider, Transport};
 
 pub mod okta;
+
+/// Finds a credential by the name of its environment variable.
+pub type Credentials = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// The findings of the providers.
+pub const CODES: &[&[Code]] = &[
+    okta::CODES,
+    // aws::CODES,
+];
 
 /// What providers are wired with.
 #[derive(Clone)]
@@ -19,7 +28,7 @@ pub struct Wiring {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Credentials by name.
-    pub credentials: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub credentials: Credentials,
 }
 
 impl fmt::Debug for Wiring {
@@ -43,7 +52,7 @@ pub fn registry() -> Registry {
 pub async fn open(settings: &ProviderSettings, wiring: &Wiring) -> Result<Box<dyn Provider>, Error> {
     match settings.provider.as_ref() {
         "okta" => okta::open(settings, wiring),
-        // "aws" => aws::open(settings, wiring).await,
+        // "aws" => aws::open(settings, wiring),
         other => {
             let message =
                 format!("there is no provider `{other}`, which `providers.{}` asks for", settings.instance);
