@@ -1,11 +1,16 @@
-//! The vendors.
+//! The vendors, one line each: what the engine knows of them without calling anyone, and how one is opened.
+//!
+//! Invariant: opening a provider sends nothing. It must not read the environment: `cli` hands credentials in.
 
 use std::fmt;
 use std::sync::Arc;
 
-use crate::provider::{Clock, Transport};
+use crate::model::Registry;
+use crate::model::settings::ProviderSettings;
+use crate::provider::{Clock, Error, ErrorKind, Provider, Transport};
 
 pub mod aws;
+pub mod okta;
 
 /// What providers are wired with.
 #[derive(Clone)]
@@ -21,5 +26,24 @@ pub struct Wiring {
 impl fmt::Debug for Wiring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wiring").field("transport", &self.transport).finish_non_exhaustive()
+    }
+}
+
+/// Every sort of provider that this build knows.
+#[must_use]
+pub fn registry() -> Registry {
+    Registry { types: vec![okta::provider_type(), aws::provider_type()] }
+}
+
+/// Opens the provider that an entry of `providers:` names.
+pub async fn open(settings: &ProviderSettings, wiring: &Wiring) -> Result<Box<dyn Provider>, Error> {
+    match settings.provider.as_ref() {
+        "okta" => okta::open(settings, wiring),
+        "aws" => aws::open(settings, wiring),
+        other => {
+            let message =
+                format!("there is no provider `{other}`, which `providers.{}` asks for", settings.instance);
+            Err(Error::new(ErrorKind::Unsupported, message))
+        }
     }
 }

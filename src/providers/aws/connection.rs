@@ -14,7 +14,9 @@ use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_iam::config::interceptors::{BeforeTransmitInterceptorContextRef, InterceptorContext};
+use aws_sdk_iam::config::interceptors::{
+    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef, InterceptorContext,
+};
 use aws_sdk_iam::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_iam::config::{
     ConfigBag, Credentials, IdentityCache, Intercept, RuntimeComponents, SharedAsyncSleep,
@@ -207,7 +209,8 @@ impl Account {
     }
 }
 
-/// Counts every attempt, and lets none go out in clear text but to this machine.
+/// Counts every attempt, lets none go out in clear text but to this machine, and takes no answer for whole that breaks
+/// off: the SDK reads half a page as a page with fewer things on it, and what is missing would seem to be gone.
 #[derive(Debug, Clone)]
 struct Watch {
     calls: Arc<AtomicU64>,
@@ -242,6 +245,20 @@ impl Intercept for Watch {
         self.calls.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let response = context.response();
+        let whole = response.body().bytes().is_some_and(|body| body.trim_ascii_end().ends_with(b"Response>"));
+        if response.status().is_success() && !whole {
+            return Err("the answer breaks off".into());
+        }
+        Ok(())
+    }
 }
 
 /// Forbids to repeat what may have taken effect: only a refusal by the service, or a request that never left, may be.
@@ -250,7 +267,7 @@ struct OnlyIfNotDone;
 
 impl ClassifyRetry for OnlyIfNotDone {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        let refused = context.response().is_some_and(|response| response.status().as_u16() < 500);
+        let refused = context.response().is_some_and(|response| response.status().is_client_error());
         let never_left = match context.output_or_error() {
             Some(Err(error)) => error.as_connector_error().is_some_and(never_left),
             _ => false,

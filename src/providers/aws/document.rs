@@ -329,5 +329,4 @@ impl Check<'_> {
 }
 
 #[cfg(test)]
-#[path = "tests/document.rs"]
 mod tests;
