@@ -59,10 +59,17 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
         None => session.memory.last_plan()?,
     };
     let lock = Lock::take(&session.memory.lock(), session.clock.as_ref())?;
-    let mut journal = Journal::open(&session.memory.journal(&approved.id), &approved, session.clock.as_ref())?;
+    let mut journal =
+        Journal::open(&session.memory.journal(&approved.id), &approved, session.clock.as_ref())?;
     let fresh = session.plan().await?;
-    let cleared = approve::reconcile(&approved, &fresh.plan, session.clock.now(), journal.finished(), journal.is_open())
-        .map_err(|stale| stale_failure(&approved, &stale.reasons))?;
+    let cleared = approve::reconcile(
+        &approved,
+        &fresh.plan,
+        session.clock.now(),
+        journal.finished(),
+        journal.is_open(),
+    )
+    .map_err(|stale| stale_failure(&approved, &stale.reasons))?;
     let approval = approval(arguments, &session, &approved, &repo)?;
     let style = Style { timezone: session.head.settings.timezone.clone(), ..style(false) };
     if !arguments.yes && !confirmed(&approved, &fresh.plan, &session, &style)? {
@@ -89,7 +96,10 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     }
     if let Some(file) = &arguments.report {
         std::fs::write(file, json::report(&report)).map_err(|error| {
-            Finding::error(super::repo::UNREADABLE, format!("`{}` cannot be written: {error}", file.display()))
+            Finding::error(
+                super::repo::UNREADABLE,
+                format!("`{}` cannot be written: {error}", file.display()),
+            )
         })?;
     }
     drop(lock);

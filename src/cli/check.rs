@@ -49,7 +49,8 @@ fn show(found: &[Finding], sources: &Sources, format: Format) {
 /// What is not in the baseline. A finding is known by what it says and in which file, not by its line, which moves.
 fn against(found: Vec<Finding>, file: &std::path::Path) -> Result<Vec<Finding>, Failure> {
     let known_by = |finding: &Finding| {
-        Digest::of(&(&finding.code, &finding.message, finding.span.as_ref().map(|span| &span.file))).to_string()
+        Digest::of(&(&finding.code, &finding.message, finding.span.as_ref().map(|span| &span.file)))
+            .to_string()
     };
     let refuse = |error: &dyn std::fmt::Display| {
         let message = format!("the baseline `{}` cannot be used: {error}", file.display());

@@ -75,7 +75,9 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     match format {
         Format::Json => print(&(serde_json::to_string_pretty(&explanation).unwrap_or_default() + "\n")),
         Format::Text => print(&text(&explanation, &session.head.settings.timezone, escape::terminal, "")),
-        Format::Markdown => print(&text(&explanation, &session.head.settings.timezone, escape::markdown, "  \n")),
+        Format::Markdown => {
+            print(&text(&explanation, &session.head.settings.timezone, escape::markdown, "  \n"))
+        }
     }
     session.close()?;
     Ok(Exit::Success)
@@ -89,7 +91,12 @@ fn find(what: &str, observed: &Observed) -> Result<Address, Failure> {
     if observed.inventory.people.contains_key(what) {
         return Ok(Address::person(what));
     }
-    let roles = observed.head.grants.iter().flat_map(|grant| &grant.origins).filter_map(|origin| origin.role.as_deref());
+    let roles = observed
+        .head
+        .grants
+        .iter()
+        .flat_map(|grant| &grant.origins)
+        .filter_map(|origin| origin.role.as_deref());
     if roles.clone().any(|role| role == what) {
         return Ok(Address::role(what));
     }
@@ -113,7 +120,8 @@ fn explain(about: Address, observed: &Observed) -> Explanation {
         key.resource == about
             || key.principal == about
             || person == Some(&about)
-            || (about.instance() == "role" && role.any(|origin| origin.role.as_deref() == Some(about.name().as_ref())))
+            || (about.instance() == "role"
+                && role.any(|origin| origin.role.as_deref() == Some(about.name().as_ref())))
     };
     let mut edges = Vec::new();
     for grant in &head.grants {
@@ -121,7 +129,13 @@ fn explain(about: Address, observed: &Observed) -> Explanation {
         if concerns(&grant.key, grant.subject.as_ref(), &mut grant.origins.iter().map(AsRef::as_ref)) {
             let state = if live.grant(&grant.key).is_some() { Standing::Granted } else { Standing::Wanted };
             let person = grant.subject.clone();
-            edges.push(Edge { key: grant.key.clone(), person, state, until: grant.until, because: origins.collect() });
+            edges.push(Edge {
+                key: grant.key.clone(),
+                person,
+                state,
+                until: grant.until,
+                because: origins.collect(),
+            });
         }
     }
     for (key, lapse) in &head.lapsed {
@@ -139,16 +153,27 @@ fn explain(about: Address, observed: &Observed) -> Explanation {
         {
             let because = grant.via.iter().map(|via| by_provider(head, via, &grant.key)).collect();
             let person = person.cloned();
-            edges.push(Edge { key: grant.key.clone(), person, state: Standing::Unasked, until: None, because });
+            edges.push(Edge {
+                key: grant.key.clone(),
+                person,
+                state: Standing::Unasked,
+                until: None,
+                because,
+            });
         }
     }
     edges.sort_by(|a, b| (a.state, &a.key).cmp(&(b.state, &b.key)));
-    let person = (about.instance() == "person").then(|| inventory.people.get(about.name().as_ref()).cloned()).flatten();
+    let person = (about.instance() == "person")
+        .then(|| inventory.people.get(about.name().as_ref()).cloned())
+        .flatten();
     Explanation { about, person, edges }
 }
 
 fn by_provider(head: &Desired, via: &str, key: &GrantKey) -> Origin {
-    let span = head.named.get(&key.resource).map_or_else(|| crate::model::Span::file(""), |origin| origin.span.clone());
+    let span = head
+        .named
+        .get(&key.resource)
+        .map_or_else(|| crate::model::Span::file(""), |origin| origin.span.clone());
     Origin { text: format!("put there by {via}"), span, chain: Vec::new(), role: None }
 }
 
@@ -186,10 +211,14 @@ fn text(explanation: &Explanation, zone: &TimeZone, safe: fn(&str) -> String, en
             Standing::Lapsed(LapseCause::Left) => "has left, and loses:",
             Standing::Lapsed(LapseCause::Suspended) => "is suspended, and is out of:",
         };
-        let until = edge.until.map(|until| format!(" until {}", crate::render::time(until, zone))).unwrap_or_default();
+        let until = edge
+            .until
+            .map(|until| format!(" until {}", crate::render::time(until, zone)))
+            .unwrap_or_default();
         let _ = writeln!(out, "  {state} {}{until}{end}", safe(&what));
         for origin in &edge.because {
-            let place = if origin.span.file.is_empty() { String::new() } else { format!(" ({})", origin.span) };
+            let place =
+                if origin.span.file.is_empty() { String::new() } else { format!(" ({})", origin.span) };
             let _ = writeln!(out, "    because {}{}{end}", safe(&origin.text), safe(&place));
             for link in &origin.chain {
                 let _ = writeln!(out, "      {}{end}", safe(link));

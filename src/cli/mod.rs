@@ -163,7 +163,9 @@ pub fn main() -> ExitCode {
             match format {
                 Format::Json => print(&crate::render::findings::json(&failure.findings)),
                 Format::Markdown => print(&crate::render::findings::markdown(&failure.findings)),
-                Format::Text => say(&crate::render::findings::terminal(&failure.findings, &failure.sources, &style(true))),
+                Format::Text => {
+                    say(&crate::render::findings::terminal(&failure.findings, &failure.sources, &style(true)))
+                }
             }
             failure.exit.unwrap_or(Exit::Error).into()
         }
@@ -187,7 +189,8 @@ fn style(talk: bool) -> Style {
     } else {
         anstream::AutoStream::choice(&std::io::stdout())
     };
-    let width = environment("COLUMNS").and_then(|columns| columns.parse().ok()).unwrap_or(100_usize).clamp(40, 160);
+    let width =
+        environment("COLUMNS").and_then(|columns| columns.parse().ok()).unwrap_or(100_usize).clamp(40, 160);
     Style { color: choice != anstream::ColorChoice::Never, width, ..Style::default() }
 }
 

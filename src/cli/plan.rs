@@ -54,8 +54,11 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     let style = Style { timezone: session.head.settings.timezone.clone(), ..style(false) };
     if let Some(folder) = &arguments.out {
         write(folder, plan).map_err(|error| {
-            Finding::error(super::repo::UNREADABLE, format!("`{}` cannot be written: {error}", folder.display()))
-                .help("name a folder that can be written")
+            Finding::error(
+                super::repo::UNREADABLE,
+                format!("`{}` cannot be written: {error}", folder.display()),
+            )
+            .help("name a folder that can be written")
         })?;
     }
     match format {

@@ -79,16 +79,33 @@ impl Reading<'_> {
     fn folder(&mut self, folder: &Path, name: &str, depth: usize) {
         let entries = match fs::read_dir(folder) {
             Ok(entries) => entries,
-            Err(error) => return self.refuse(UNREADABLE, name, format!("`{name}` cannot be read: {error}"), "check its permissions"),
+            Err(error) => {
+                return self.refuse(
+                    UNREADABLE,
+                    name,
+                    format!("`{name}` cannot be read: {error}"),
+                    "check its permissions",
+                );
+            }
         };
         if depth > MOST_DEPTH {
-            return self.refuse(TOO_LARGE, name, format!("`{name}` is more than {MOST_DEPTH} folders deep"), "move it up");
+            return self.refuse(
+                TOO_LARGE,
+                name,
+                format!("`{name}` is more than {MOST_DEPTH} folders deep"),
+                "move it up",
+            );
         }
         let mut paths: Vec<PathBuf> = Vec::new();
         for entry in entries {
             match entry {
                 Ok(entry) => paths.push(entry.path()),
-                Err(error) => self.refuse(UNREADABLE, name, format!("`{name}` cannot be read: {error}"), "check its permissions"),
+                Err(error) => self.refuse(
+                    UNREADABLE,
+                    name,
+                    format!("`{name}` cannot be read: {error}"),
+                    "check its permissions",
+                ),
             }
         }
         paths.sort();
@@ -119,20 +136,39 @@ impl Reading<'_> {
         let size = fs::metadata(path).map_or(0, |metadata| metadata.len());
         self.bytes = self.bytes.saturating_add(size);
         if size > MOST_FILE || self.bytes > MOST_ALL {
-            let message = format!("`{name}` is too large: a file may have {} MiB, all together {} MiB", MOST_FILE >> 20, MOST_ALL >> 20);
-            return self.refuse(TOO_LARGE, name, message, "split it, or keep it outside the folders that hold manifests");
+            let message = format!(
+                "`{name}` is too large: a file may have {} MiB, all together {} MiB",
+                MOST_FILE >> 20,
+                MOST_ALL >> 20
+            );
+            return self.refuse(
+                TOO_LARGE,
+                name,
+                message,
+                "split it, or keep it outside the folders that hold manifests",
+            );
         }
         match fs::read(path) {
             Ok(bytes) => {
                 self.sources.files.insert(Name::from(name), Arc::from(bytes));
             }
-            Err(error) => self.refuse(UNREADABLE, name, format!("`{name}` cannot be read: {error}"), "check its permissions"),
+            Err(error) => self.refuse(
+                UNREADABLE,
+                name,
+                format!("`{name}` cannot be read: {error}"),
+                "check its permissions",
+            ),
         }
     }
 
     fn refuse_link(&mut self, name: &str) {
         let message = format!("`{name}` is a symbolic link, which an access repo cannot hold");
-        self.refuse(LINK, name, message, "put the file itself there, so that what is reviewed is what is read");
+        self.refuse(
+            LINK,
+            name,
+            message,
+            "put the file itself there, so that what is reviewed is what is read",
+        );
     }
 
     fn refuse(&mut self, code: Code, name: &str, message: String, help: &str) {
@@ -158,10 +194,14 @@ pub fn dirty(root: &Path) -> Option<bool> {
 /// Where Git cannot tell.
 pub fn at_revision(root: &Path, revision: &str) -> Result<Sources, Finding> {
     let refuse = |why: &str| {
-        Finding::error(UNREADABLE, format!("base `{revision}` cannot be read: {why}")).help("name a revision of Git, or a folder")
+        Finding::error(UNREADABLE, format!("base `{revision}` cannot be read: {why}"))
+            .help("name a revision of Git, or a folder")
     };
-    let commit = git(root, &["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{revision}^{{commit}}")])
-        .ok_or_else(|| refuse("Git knows no such revision here"))?;
+    let commit = git(
+        root,
+        &["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{revision}^{{commit}}")],
+    )
+    .ok_or_else(|| refuse("Git knows no such revision here"))?;
     let prefix = git(root, &["rev-parse", "--show-prefix"]).unwrap_or_default();
     let listed = git_bytes(root, &["ls-tree", "-r", "-z", "--end-of-options", &format!("{commit}:{prefix}")])
         .ok_or_else(|| refuse("Git cannot list its files"))?;
@@ -175,7 +215,8 @@ pub fn at_revision(root: &Path, revision: &str) -> Result<Sources, Finding> {
             && (path == "rolecall.yaml" || path.contains('/'))
             && !path.starts_with('.')
         {
-            let bytes = git_bytes(root, &["cat-file", "blob", id]).ok_or_else(|| refuse("Git cannot read a file of it"))?;
+            let bytes = git_bytes(root, &["cat-file", "blob", id])
+                .ok_or_else(|| refuse("Git cannot read a file of it"))?;
             sources.files.insert(path.into(), Arc::from(bytes));
         }
     }
@@ -188,7 +229,12 @@ fn git(root: &Path, arguments: &[&str]) -> Option<String> {
 
 fn git_bytes(root: &Path, arguments: &[&str]) -> Option<Vec<u8>> {
     // Hooks and configuration of the repo must not run anything: these verbs read only, and fsmonitor is off.
-    let output =
-        Command::new("git").arg("-C").arg(root).args(["-c", "core.fsmonitor=false"]).args(arguments).output().ok()?;
+    let output = Command::new("git")
+        .arg("-C")
+        .arg(root)
+        .args(["-c", "core.fsmonitor=false"])
+        .args(arguments)
+        .output()
+        .ok()?;
     output.status.success().then_some(output.stdout)
 }

@@ -18,7 +18,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let kind = arguments.kind.as_deref();
     let Some(schema) = manifest::json_schema(&registry, kind) else {
         let kind = kind.unwrap_or_default();
-        let native = registry.types.iter().flat_map(|provider| &provider.kinds).filter_map(|kind| Some(kind.declared?.name));
+        let native = registry
+            .types
+            .iter()
+            .flat_map(|provider| &provider.kinds)
+            .filter_map(|kind| Some(kind.declared?.name));
         let names: Vec<&str> = manifest::KINDS.iter().copied().chain(native).collect();
         let finding = Finding::error(NO_KIND, format!("there is no kind `{kind}`"));
         let help = match nearest(kind, names.iter().copied()) {

@@ -17,8 +17,8 @@ use crate::manifest::{self, Tree};
 use crate::model::plan::PLAN_FORMAT;
 use crate::model::settings::Directory;
 use crate::model::{
-    Address, Basis, Code, Coverage, Demand, Desired, Digest, Finding, Inventory, Name, Ownership, Pattern, Plan,
-    ProviderBasis, Registry, Schemas, Snapshot, Sources, Summary, Verdict, has_errors,
+    Address, Basis, Code, Coverage, Demand, Desired, Digest, Finding, Inventory, Name, Ownership, Pattern,
+    Plan, ProviderBasis, Registry, Schemas, Snapshot, Sources, Summary, Verdict, has_errors,
 };
 use crate::planner::{self, Input};
 use crate::provider::{Caller, Clock, Provider, SystemClock, Transport};
@@ -110,14 +110,18 @@ impl Session {
         let base = match (&options.base, &verified) {
             (Some(named), _) => {
                 let folder = Path::new(named);
-                let sources =
-                    if folder.is_dir() { repo::read(folder, manifest::folders)? } else { repo::at_revision(&root, named)? };
+                let sources = if folder.is_dir() {
+                    repo::read(folder, manifest::folders)?
+                } else {
+                    repo::at_revision(&root, named)?
+                };
                 Some(load_sources(&sources, &registry)?)
             }
             (None, Some(verified)) => Some(load_sources(&verified.sources, &registry)?),
             (None, None) => None,
         };
-        let simulator = head.settings.simulate.as_ref().map(|world| open_world(&root, &world.value)).transpose()?;
+        let simulator =
+            head.settings.simulate.as_ref().map(|world| open_world(&root, &world.value)).transpose()?;
         let clock: Arc<dyn Clock> = match &simulator {
             Some(simulator) => simulator.clock(),
             None => Arc::new(SystemClock),
@@ -196,7 +200,8 @@ impl Session {
         let (inventory, about_people) = resolve::people(&self.head, &records, accounts, incomplete, now);
         findings.extend(about_people);
         let head = resolve::resolve(&self.head, self.base.as_ref(), &inventory, &self.registry, now);
-        let base = self.base.as_ref().map(|base| resolve::resolve(base, None, &inventory, &self.registry, now));
+        let base =
+            self.base.as_ref().map(|base| resolve::resolve(base, None, &inventory, &self.registry, now));
         findings.extend(head.findings.iter().cloned());
         let scopes = planner::scopes(&head, base.as_ref(), self.demand());
         let nothing = std::collections::BTreeSet::new();
@@ -227,9 +232,11 @@ impl Session {
             let message = format!("`{}` is not in `providers:`", from.value);
             return Err(Finding::error(NO_DIRECTORY, message).at(&from.span).into());
         }
-        let parts = join_all(self.providers.iter().map(|(instance, provider)| async move {
-            (instance, provider.inventory().await)
-        }));
+        let parts = join_all(
+            self.providers
+                .iter()
+                .map(|(instance, provider)| async move { (instance, provider.inventory().await) }),
+        );
         let (mut records, mut accounts, mut incomplete) = (Vec::new(), Vec::new(), Vec::new());
         for (instance, part) in parts.await {
             accounts.extend(part.accounts);
@@ -247,7 +254,8 @@ impl Session {
         if has_errors(&findings) {
             return Err(Failure::in_sources(findings, &self.head.sources));
         }
-        let own = |tree: &Tree| Ownership { accounts: inventory.accounts.clone(), ..tree.settings.own.clone() };
+        let own =
+            |tree: &Tree| Ownership { accounts: inventory.accounts.clone(), ..tree.settings.own.clone() };
         let (own_head, own_base) = (own(&self.head), self.base.as_ref().map(own));
         let mut draft = planner::draft(&Input {
             head: &head,
@@ -268,9 +276,13 @@ impl Session {
             return Err(Failure::in_sources(findings, &self.head.sources));
         }
         let judging = self.base.as_ref().map_or(&self.head.settings, |base| &base.settings);
-        let callers: Vec<Address> = self.callers.iter().filter_map(|caller| caller.principal.clone()).collect();
-        let (drift, unmanaged, unclaimed) =
-            (std::mem::take(&mut draft.drift), std::mem::take(&mut draft.unmanaged), std::mem::take(&mut draft.unclaimed));
+        let callers: Vec<Address> =
+            self.callers.iter().filter_map(|caller| caller.principal.clone()).collect();
+        let (drift, unmanaged, unclaimed) = (
+            std::mem::take(&mut draft.drift),
+            std::mem::take(&mut draft.unmanaged),
+            std::mem::take(&mut draft.unclaimed),
+        );
         let judged = gate::judge(
             draft,
             &Rules {
@@ -292,7 +304,8 @@ impl Session {
         let basis = self.basis(&live);
         let created = self.clock.now();
         let id = Digest::of(&(&effect, created, &basis)).short().to_owned();
-        let complete = inventory.incomplete.is_empty() && live.coverage.values().all(|c| *c == Coverage::Complete);
+        let complete =
+            inventory.incomplete.is_empty() && live.coverage.values().all(|c| *c == Coverage::Complete);
         let plan = Plan {
             format: PLAN_FORMAT.to_owned(),
             id,
@@ -323,11 +336,16 @@ impl Session {
             return;
         }
         let picked = |change: &crate::model::Change| only.iter().any(|pattern| change.is_on(pattern));
-        let mut left_out: std::collections::BTreeSet<Digest> =
-            draft.changes.iter().filter(|change| !picked(change)).map(|change| change.effect.clone()).collect();
+        let mut left_out: std::collections::BTreeSet<Digest> = draft
+            .changes
+            .iter()
+            .filter(|change| !picked(change))
+            .map(|change| change.effect.clone())
+            .collect();
         loop {
             let before = left_out.len();
-            let more = draft.changes.iter().filter(|change| change.requires.iter().any(|r| left_out.contains(r)));
+            let more =
+                draft.changes.iter().filter(|change| change.requires.iter().any(|r| left_out.contains(r)));
             let more: Vec<Digest> = more.map(|change| change.effect.clone()).collect();
             left_out.extend(more);
             if left_out.len() == before {
@@ -342,7 +360,9 @@ impl Session {
     fn basis(&self, live: &Snapshot) -> Basis {
         let providers = self.providers.iter().map(|(instance, provider)| {
             let scopes = live.coverage.iter().filter(|(scope, _)| {
-                scope.strip_prefix(instance.as_ref()).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
+                scope
+                    .strip_prefix(instance.as_ref())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
             });
             let partial = scopes.clone().filter_map(|(scope, coverage)| match coverage {
                 Coverage::Complete => None,
@@ -367,7 +387,9 @@ impl Session {
     /// Ends the run: what the simulator did is folded into its world file.
     pub(super) fn close(self) -> Result<(), Failure> {
         match self.simulator {
-            Some(simulator) => simulator.close().map_err(|error| Finding::error(WORLD, error.to_string()).into()),
+            Some(simulator) => {
+                simulator.close().map_err(|error| Finding::error(WORLD, error.to_string()).into())
+            }
             None => Ok(()),
         }
     }
@@ -375,7 +397,8 @@ impl Session {
 
 /// The simulator of a world file, which must be below the access repo.
 pub(super) fn open_world(root: &Path, world: &str) -> Result<Simulator, Failure> {
-    let plain = !world.is_empty() && world.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
+    let plain =
+        !world.is_empty() && world.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
     let path = root.join(world);
     if !plain || path.is_symlink() {
         let message = format!("`simulate` names `{world}`, which is not a plain relative path to a file");

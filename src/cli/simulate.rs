@@ -27,10 +27,14 @@ pub(super) async fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         return Err(finding.help("`simulate: world.yaml` in `rolecall.yaml` makes it so").into());
     };
     let simulator = open_world(&root, &world.value)?;
-    let refuse = |error: std::io::Error| Finding::error(NOT_SERVED, format!("port {} cannot be served: {error}", arguments.port));
+    let refuse = |error: std::io::Error| {
+        Finding::error(NOT_SERVED, format!("port {} cannot be served: {error}", arguments.port))
+    };
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", arguments.port)).await.map_err(refuse)?;
     let address = listener.local_addr().map_err(refuse)?;
-    say(&format!("okta: OKTA_API_TOKEN=any, url http://{address}\naws:  AWS_ENDPOINT_URL=http://{address}\n"));
+    say(&format!(
+        "okta: OKTA_API_TOKEN=any, url http://{address}\naws:  AWS_ENDPOINT_URL=http://{address}\n"
+    ));
     tokio::select! {
         () = simulator.clone().serve(listener) => {}
         _ = tokio::signal::ctrl_c() => {}

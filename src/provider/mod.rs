@@ -12,10 +12,18 @@ use bytes::Bytes;
 use crate::model::{Account, Address, Change, DirectoryRecord, Name, Permit, Snapshot};
 
 pub mod clock;
+pub mod conformance;
 pub mod error;
+pub mod limiter;
+pub mod paging;
+#[cfg(test)]
+pub(crate) mod scripted;
+pub mod send;
+pub mod transport;
 
 pub use clock::{Clock, SystemClock, VirtualClock};
 pub use error::{Effect, Error, ErrorKind};
+pub use transport::HttpTransport;
 
 /// A live Okta, AWS or the like.
 #[async_trait]
@@ -102,4 +110,15 @@ pub struct TransportError {
     pub message: String,
     /// Whether the request may have reached the other side.
     pub maybe_sent: bool,
+}
+
+/// Refuses a change that the permit does not cover, or that is not what its effect says.
+pub fn covered(permit: &Permit, change: &Change) -> Result<(), Error> {
+    let Change { op, address, grant, after, dependents, effect, .. } = change;
+    let genuine = *effect == Change::effect_of(*op, address, grant.as_ref(), after.as_ref(), dependents);
+    if genuine && permit.covers(effect) {
+        return Ok(());
+    }
+    let message = format!("`{op} {}` is not covered by the permit", change.target());
+    Err(Error::new(ErrorKind::Denied, message))
 }

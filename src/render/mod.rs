@@ -1,1 +1,22 @@
-//! Plans and findings for people and machines.
+//! Plans, reports and findings for people and machines.
+//!
+//! Invariant: every string is data from outside and is escaped for its medium in one place, `escape`; what is said is
+//! worked out once, in `groups`, so that all media say the same. It must do no I/O and read no clock.
+
+pub mod escape;
+pub mod findings;
+pub mod gitlab;
+mod groups;
+pub mod html;
+pub mod json;
+pub mod markdown;
+mod outline;
+mod page;
+pub mod terminal;
+mod values;
+mod words;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;

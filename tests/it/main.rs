@@ -1,5 +1,10 @@
 //! The one integration binary: each module tests the whole through its public face.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test, to panic is to fail, which is meant")]
+#![allow(clippy::print_stdout, reason = "what a test measured is worth reading")]
 
+mod broken;
+mod pipeline;
+mod repo;
+mod scenarios;
 mod servers;
 mod tidy;

@@ -144,7 +144,10 @@ pub fn golden(path: &Path, actual: &str) {
     }
     let expected = fs::read_to_string(path).unwrap_or_default();
     if expected != actual {
-        let diff = similar::TextDiff::from_lines(&expected, actual).unified_diff().header("golden", "now").to_string();
+        let diff = similar::TextDiff::from_lines(&expected, actual)
+            .unified_diff()
+            .header("golden", "now")
+            .to_string();
         panic!("{} differs; read it, then accept it with ROLECALL_BLESS=1\n{diff}", path.display());
     }
 }

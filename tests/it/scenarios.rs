@@ -53,5 +53,10 @@ fn scenario(case: &Path) {
     golden(&case.join("report.txt"), &report.stdout);
     golden(&case.join("journal.jsonl"), &repo.read(&format!(".rolecall/journals/{id}.jsonl")));
     let left = repo.plan();
-    assert_eq!(left["changes"].as_array().unwrap().len(), 0, "{}: the second plan is not empty", case.display());
+    assert_eq!(
+        left["changes"].as_array().unwrap().len(),
+        0,
+        "{}: the second plan is not empty",
+        case.display()
+    );
 }

@@ -1,0 +1,199 @@
+//! Caps: how much may go in one run, per group, per provider and over all, and how many people may leave.
+//!
+//! All removal caps count the same removals, so one refusal tells of all of them; a cap holds everything it counts.
+//! Invariant: leavers and suspensions count, as people, against a cap of their own and against no other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::bench::{Bench, MEMBER, Stop, edges_on, stripped};
+use super::{GROUP_CAP, LEAVERS_CAP, PROVIDER_CAP, RUN_CAP, Rules};
+use crate::model::settings::Cap;
+use crate::model::{Address, Change, Code, GrantKey, Op, Status, Why};
+
+/// What one cap counts.
+#[derive(Default)]
+struct Count<'a> {
+    /// Edges that go, each once, however many changes take it.
+    edges: BTreeSet<&'a GrantKey>,
+    /// Resources that go, and access that updates strip.
+    others: u64,
+    /// The changes that are counted.
+    changes: Vec<usize>,
+}
+
+impl<'a> Count<'a> {
+    fn add(&mut self, index: usize, edges: impl IntoIterator<Item = &'a GrantKey>, others: u64) {
+        self.edges.extend(edges);
+        self.others += others;
+        if self.changes.last() != Some(&index) {
+            self.changes.push(index);
+        }
+    }
+
+    fn total(&self) -> u64 {
+        self.edges.len() as u64 + self.others
+    }
+}
+
+/// A cap that is exceeded and not waived.
+struct Breach {
+    text: String,
+    remedy: String,
+    changes: Vec<usize>,
+}
+
+impl<'a> Bench<'a> {
+    /// Holds what is beyond the caps.
+    pub(super) fn caps(&mut self) {
+        let mut breaches = Vec::new();
+        breaches.extend(self.leavers());
+        self.removals(&mut breaches);
+        let mut by_change: BTreeMap<usize, Vec<&Breach>> = BTreeMap::new();
+        for breach in &breaches {
+            for index in &breach.changes {
+                by_change.entry(*index).or_default().push(breach);
+            }
+        }
+        for (index, breaches) in by_change {
+            let texts: Vec<&str> = breaches.iter().map(|breach| breach.text.as_str()).collect();
+            let remedies: Vec<&str> = breaches.iter().map(|breach| breach.remedy.as_str()).collect();
+            let (text, remedy) = (texts.join("; "), Some(remedies.join("---\n")));
+            self.hold(index, Stop { why: Why::Capped, text, remedy });
+        }
+    }
+
+    fn leavers(&mut self) -> Option<Breach> {
+        let mut people = BTreeSet::new();
+        let mut changes = Vec::new();
+        for (index, change) in self.going().filter(|(_, change)| self.is_leaver(change)) {
+            let principal = change.grant.as_ref().map_or(&change.address, |grant| &grant.principal);
+            people.insert(self.person(change).unwrap_or(principal));
+            changes.push(index);
+        }
+        let handle = |address: &Address| address.as_str().strip_prefix("person:").map(str::to_owned);
+        let leaving: BTreeSet<String> = people.iter().filter_map(|person| handle(person)).collect();
+        let staying = self
+            .rules
+            .inventory
+            .people
+            .iter()
+            .filter(|(name, person)| person.status == Status::Active && !leaving.contains(name.as_ref()));
+        let count = people.len() as u64;
+        let total = staying.count() as u64 + count;
+        let cap = self.rules.settings.limits.leavers;
+        let what = format!("{count} of {total} people would lose their access as leavers or suspended");
+        self.breach(LEAVERS_CAP, "*", &["*"], &what, count, &Allowed::share(cap, total), changes)
+    }
+
+    fn removals(&mut self, breaches: &mut Vec<Breach>) {
+        let mut groups: BTreeMap<&Address, Count<'a>> = BTreeMap::new();
+        let mut providers: BTreeMap<&str, Count<'a>> = BTreeMap::new();
+        let mut run = Count::default();
+        for (index, change) in self.going().filter(|(_, change)| !self.is_leaver(change)) {
+            let others = u64::from(change.op == Op::Delete) + stripped(self.rules, change);
+            let edges = self.losses(index);
+            if others == 0 && edges.is_empty() {
+                continue;
+            }
+            for edge in edges.iter().filter(|edge| edge.relation.as_ref() == MEMBER) {
+                groups.entry(&edge.resource).or_default().add(index, [*edge], 0);
+            }
+            let edges = edges.iter().copied();
+            providers.entry(instance(change)).or_default().add(index, edges.clone(), others);
+            run.add(index, edges, others);
+        }
+
+        let limits = &self.rules.settings.limits;
+        for (group, count) in groups {
+            let members = edges_on(self.rules.live, group).iter();
+            let total = members.filter(|edge| edge.key.relation.as_ref() == MEMBER).count() as u64;
+            let allowed = Allowed::share(limits.removals, total);
+            let names = [group.as_str(), group.instance()];
+            let what = format!("{} of the {total} members of `{group}` would go", count.total());
+            let (count, changes) = (count.total(), count.changes);
+            breaches.extend(self.breach(GROUP_CAP, group.as_str(), &names, &what, count, &allowed, changes));
+        }
+        for (instance, count) in providers {
+            // The floor alone settles most plans; counting what is known walks all edges.
+            let small = count.total() <= u64::from(limits.removals.floor);
+            let total = if small { 0 } else { known_edges(self.rules, instance) };
+            let allowed = Allowed::share(limits.removals, total);
+            let what = format!("{} removals in `{instance}`, which has {total} known grants", count.total());
+            let (count, changes) = (count.total(), count.changes);
+            breaches.extend(self.breach(
+                PROVIDER_CAP,
+                instance,
+                &[instance],
+                &what,
+                count,
+                &allowed,
+                changes,
+            ));
+        }
+        let allowed = Allowed { number: u64::from(limits.per_run), rule: "limits.per_run".to_owned() };
+        let what = format!("{} removals in one run", run.total());
+        let (count, changes) = (run.total(), run.changes);
+        breaches.extend(self.breach(RUN_CAP, "*", &["*"], &what, count, &allowed, changes));
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "these are the parts of one sentence")]
+    fn breach(
+        &mut self,
+        code: Code,
+        on: &str,
+        names: &[&str],
+        what: &str,
+        count: u64,
+        allowed: &Allowed,
+        changes: Vec<usize>,
+    ) -> Option<Breach> {
+        if count <= allowed.number {
+            return None;
+        }
+        let short = self.waivers.lift(code, names, count).err()?;
+        let mut text = format!("{}: {what}, and {} allows {}", code.code, allowed.rule, allowed.number);
+        for short in short {
+            text.push_str(", ");
+            text.push_str(&short);
+        }
+        Some(Breach { text, remedy: self.waivers.document(code, on, count), changes })
+    }
+}
+
+/// How many may go, and by which rule.
+struct Allowed {
+    number: u64,
+    rule: String,
+}
+
+impl Allowed {
+    fn share(cap: Cap, total: u64) -> Self {
+        let rule = format!("the larger of {} and {} %", cap.floor, cap.percent);
+        Self { number: cap.of(total), rule }
+    }
+}
+
+/// The provider that a change is made in.
+fn instance(change: &Change) -> &str {
+    change.grant.as_ref().map_or(&change.address, |grant| &grant.principal).instance()
+}
+
+/// The live edges of one provider that belong to something head knows. The edges come sorted by resource, so that each
+/// resource is looked up once.
+fn known_edges(rules: &Rules<'_>, instance: &str) -> u64 {
+    let head = rules.head;
+    let mut resource: Option<(&Address, bool)> = None;
+    let mut count = 0;
+    for edge in rules.live.grants.iter().filter(|edge| edge.key.principal.instance() == instance) {
+        let address = &edge.key.resource;
+        let known = match resource {
+            Some((last, known)) if last == address => known,
+            _ => head.resources.contains_key(address) || head.named.contains_key(address),
+        };
+        resource = Some((address, known));
+        if known || head.resources.contains_key(&edge.key.principal) || head.claims(&edge.key) {
+            count += 1;
+        }
+    }
+    count
+}

@@ -1,0 +1,321 @@
+//! Guards: what must not be touched, who must keep his access, and what must not run dry.
+//!
+//! Invariant: a guard looks at what would be left once everything that still goes on is done, and where that rests on
+//! a grant of the same plan, the removals wait for that grant.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::bench::{Bench, MEMBER, Stop, edges_on, stripped};
+use super::{DRIFT_ACTS, EMPTY_GROUP, LAST_ADMIN, OWN_ACCESS, PROTECTED, PROTECTED_MOVED, Rules};
+use crate::model::plan::Standing;
+use crate::model::settings::Heal;
+use crate::model::{
+    Address, Cause, Change, Digest, Drift, Finding, LiveGrant, Op, Pattern, Risk, Spanned, Value, Why,
+};
+
+/// What becomes of those who have an edge on one thing.
+struct Outlook<'a> {
+    /// Who keeps it.
+    staying: BTreeSet<&'a Address>,
+    /// Who gets it, by the grants that still go on.
+    coming: Vec<(usize, &'a Address)>,
+    /// The changes that take it from someone.
+    takers: Vec<usize>,
+}
+
+impl Outlook<'_> {
+    fn after(&self) -> usize {
+        let coming: BTreeSet<_> = self.coming.iter().map(|(_, principal)| *principal).collect();
+        self.staying.union(&coming).count()
+    }
+}
+
+impl<'a> Bench<'a> {
+    /// Holds what would change something protected, or delete what cannot be made again.
+    pub(super) fn protected(&mut self) {
+        for (index, change) in self.changes.iter().enumerate().filter(|(_, change)| change.op.writes()) {
+            let person = self.person(change);
+            let pattern = self.rules.settings.protected.iter().find(|pattern| {
+                change.is_on(pattern) || person.is_some_and(|person| pattern.matches(person.as_str()))
+            });
+            if let Some(pattern) = pattern {
+                let text = format!(
+                    "{}: `{}` in `protected:` ({}) covers it",
+                    PROTECTED.code, pattern.value, pattern.span
+                );
+                let remedy =
+                    format!("change it by hand, or first take `{}` out of `protected:`", pattern.value);
+                self.hold(index, Stop { why: Why::Protected, text, remedy: Some(remedy) });
+                continue;
+            }
+            // A kind that nobody describes is not known to be replaceable.
+            let schema = self.rules.schemas.of(&change.address);
+            if change.op == Op::Delete && schema.is_none_or(|schema| schema.irreplaceable) {
+                let text = format!(
+                    "{}: `{}` could not be made again, so it is not deleted because its file is gone",
+                    PROTECTED.code, change.address
+                );
+                let remedy = "put its file back, or delete it by hand".to_owned();
+                self.hold(index, Stop { why: Why::Protected, text, remedy: Some(remedy) });
+            }
+        }
+    }
+
+    /// Holds what would take access from the principals that apply, their groups, or what is attached to those.
+    pub(super) fn own_access(&mut self) {
+        let live = self.rules.live;
+        let mut own: BTreeSet<&Address> = self.rules.callers.iter().collect();
+        if own.is_empty() {
+            return;
+        }
+        let is_member = |edge: &&LiveGrant| edge.key.relation.as_ref() == MEMBER;
+        loop {
+            let groups: Vec<&Address> = live
+                .grants
+                .iter()
+                .filter(is_member)
+                .filter(|edge| own.contains(&edge.key.principal) && !own.contains(&edge.key.resource))
+                .map(|edge| &edge.key.resource)
+                .collect();
+            if groups.is_empty() {
+                break;
+            }
+            own.extend(groups);
+        }
+        let attached: BTreeSet<&Address> = live
+            .grants
+            .iter()
+            .filter(|edge| own.contains(&edge.key.principal))
+            .map(|edge| &edge.key.resource)
+            .collect();
+        for (index, change) in self.going().collect::<Vec<_>>() {
+            let principal = change.grant.as_ref().map(|grant| &grant.principal);
+            let is_own = principal.map_or_else(
+                || own.contains(&change.address) || attached.contains(&change.address),
+                |principal| own.contains(principal),
+            );
+            let takes = match change.op {
+                Op::Delete | Op::Revoke => true,
+                Op::Update => self.narrows(change),
+                Op::Create | Op::Grant | Op::Adopt | Op::Forget => false,
+            };
+            if is_own && takes {
+                let text = format!(
+                    "{}: {} `{}` could take access from the principal that applies",
+                    OWN_ACCESS.code,
+                    change.op,
+                    change.target()
+                );
+                let remedy = "let another principal apply it".to_owned();
+                self.hold(index, Stop { why: Why::OwnAccess, text, remedy: Some(remedy) });
+            }
+        }
+    }
+
+    /// Whether an update may leave less access than there was: an edge's attributes, or a document or flagged attribute
+    /// that does not keep all it had.
+    fn narrows(&self, change: &Change) -> bool {
+        let schema = self.rules.schemas.of(&change.address);
+        let gives_access = |field: &str| {
+            let flags = schema.and_then(|schema| schema.attribute(field)).map(|attribute| attribute.flags);
+            change.grant.is_some() || flags.is_some_and(|flags| flags.access || flags.document)
+        };
+        stripped(self.rules, change) > 0
+            || change.fields.iter().filter(|field| gives_access(field)).any(|field| {
+                let before = change.before.as_ref().and_then(|side| side.get(field));
+                let after = change.after.as_ref().and_then(|side| side.get(field));
+                before.is_some_and(|before| !keeps(after.unwrap_or(&Value::Null), before))
+            })
+    }
+
+    /// Holds the removals that would leave too few administrators. Whether there were any.
+    pub(super) fn last_admin(&mut self) -> bool {
+        let limits = &self.rules.settings.limits;
+        let mut news = false;
+        for group in &limits.admins_of {
+            let outlook = self.outlook(group);
+            let after = outlook.after();
+            if after >= limits.admins_min as usize {
+                continue;
+            }
+            for index in outlook.takers {
+                let text = format!(
+                    "{}: {after} would be left in `{}`, and `limits.admins.min` is {}",
+                    LAST_ADMIN.code, group.value, limits.admins_min
+                );
+                let remedy = format!("add others to `{}` first", group.value);
+                news |= self.hold(index, Stop { why: Why::LastAdmin, text, remedy: Some(remedy) });
+            }
+        }
+        news
+    }
+
+    /// Holds the removals that would leave a group without members, unless it may be empty or only leavers empty it.
+    /// Whether there were any.
+    pub(super) fn empty_groups(&mut self) -> bool {
+        let mut news = false;
+        for (group, takers) in self.emptied() {
+            if self.outlook(group).after() > 0 {
+                continue;
+            }
+            let place = self.rules.head.resources.get(group).map(|wanted| &wanted.origin.span);
+            let place = place.map_or_else(|| "on its document".to_owned(), |span| format!("at {span}"));
+            for index in takers {
+                let text = format!("{}: `{group}` would have no members left", EMPTY_GROUP.code);
+                let remedy = format!("if that is meant, write `allow_empty: true` {place}");
+                news |= self.hold(index, Stop { why: Why::Empty, text, remedy: Some(remedy) });
+            }
+        }
+        news
+    }
+
+    /// Groups that must not become empty and that stay, with what takes members from them and is no leaver's.
+    fn emptied(&self) -> BTreeMap<&'a Address, Vec<usize>> {
+        let deleted: BTreeSet<&Address> =
+            self.going().filter(|(_, change)| change.op == Op::Delete).map(|(_, c)| &c.address).collect();
+        let mut groups: BTreeMap<&Address, Vec<usize>> = BTreeMap::new();
+        for (index, _) in self.going().filter(|(_, change)| !self.is_leaver(change)) {
+            for edge in self.losses(index).iter().filter(|edge| edge.relation.as_ref() == MEMBER) {
+                let wanted = self.rules.head.resources.get(&edge.resource);
+                if !deleted.contains(&edge.resource) && !wanted.is_some_and(|wanted| wanted.allow_empty) {
+                    groups.entry(&edge.resource).or_default().push(index);
+                }
+            }
+        }
+        groups
+    }
+
+    /// Holds what only drift asks for, unless `heal: revoke` lets it be taken away.
+    pub(super) fn unasked(&mut self) {
+        let heals = self.rules.settings.heal == Heal::Revoke;
+        for (index, change) in self.going().collect::<Vec<_>>() {
+            let may = (heals && change.op == Op::Revoke) || self.is_leaver(change);
+            if change.cause == Cause::Drift && change.op.writes() && !may {
+                let text = format!("{}: drift is shown, and does not act by itself", DRIFT_ACTS.code);
+                self.hold(index, Stop { why: Why::Guardrail, text, remedy: None });
+            }
+        }
+    }
+
+    /// Queues standing changes that are riskier than what runs by itself.
+    pub(super) fn standing(&mut self) {
+        let limits = &self.rules.settings.standing;
+        for (index, change) in self.going().collect::<Vec<_>>() {
+            if change.cause != Cause::Standing || !change.op.writes() {
+                continue;
+            }
+            let standing = if self.is_leaver(change) { Some(Standing::Leaver) } else { change.standing };
+            let (name, up_to) = match standing {
+                Some(Standing::Joiner) => ("joiner", limits.joiner),
+                Some(Standing::Mover) => ("mover", limits.mover),
+                Some(Standing::Leaver) => ("leaver", limits.leaver),
+                Some(Standing::Expiry) => ("expiry", limits.expiry),
+                None => ("of no rule", Risk::Low),
+            };
+            if change.risk > up_to {
+                let text = format!(
+                    "its risk is {}, and standing changes ({name}) run by themselves up to {up_to}; it waits for approval",
+                    change.risk
+                );
+                self.hold(index, Stop { why: Why::Queued, text, remedy: None });
+            }
+        }
+    }
+
+    /// By change: the effects of grants that its group would be short of if they failed.
+    pub(super) fn rests(&self) -> BTreeMap<usize, BTreeSet<Digest>> {
+        let limits = &self.rules.settings.limits;
+        let admins = limits.admins_of.iter().map(|group| {
+            let takers = self.outlook(group).takers;
+            (&group.value, limits.admins_min as usize, takers)
+        });
+        let groups = self.emptied().into_iter().map(|(group, takers)| (group, 1, takers));
+        let mut rests: BTreeMap<usize, BTreeSet<Digest>> = BTreeMap::new();
+        for (group, least, takers) in admins.chain(groups) {
+            let outlook = self.outlook(group);
+            let short = least.saturating_sub(outlook.staying.len());
+            for (grant, _) in outlook.coming.iter().take(short) {
+                let grant = &self.changes[*grant];
+                for taker in takers.iter().filter(|taker| !self.waits_for(grant, &self.changes[**taker])) {
+                    rests.entry(*taker).or_default().insert(grant.effect.clone());
+                }
+            }
+        }
+        rests
+    }
+
+    /// Whether a change requires another one, directly or through others.
+    fn waits_for(&self, change: &Change, other: &Change) -> bool {
+        let mut open: Vec<&Digest> = change.requires.iter().collect();
+        let mut seen = BTreeSet::new();
+        while let Some(effect) = open.pop() {
+            if *effect == other.effect {
+                return true;
+            }
+            if seen.insert(effect) {
+                let found = self.changes.iter().filter(|change| change.effect == *effect);
+                open.extend(found.flat_map(|change| &change.requires));
+            }
+        }
+        false
+    }
+
+    fn outlook(&self, resource: &Address) -> Outlook<'a> {
+        let edges = edges_on(self.rules.live, resource);
+        let mut staying: BTreeSet<&Address> = edges.iter().map(|edge| &edge.key.principal).collect();
+        let had = staying.clone();
+        let (mut coming, mut takers) = (Vec::new(), Vec::new());
+        for (index, change) in self.going_on(resource) {
+            let lost = self.losses(index).iter().filter(|edge| edge.resource == *resource);
+            let mut takes = false;
+            for edge in lost {
+                staying.remove(&edge.principal);
+                takes = true;
+            }
+            if takes {
+                takers.push(index);
+            }
+            if let (Op::Grant, Some(grant)) = (change.op, &change.grant)
+                && grant.resource == *resource
+                && !had.contains(&grant.principal)
+            {
+                coming.push((index, &grant.principal));
+            }
+        }
+        Outlook { staying, coming, takers }
+    }
+
+    /// What the gate has to say about the waivers.
+    pub(super) fn waiver_findings(&self) -> Vec<Finding> {
+        self.waivers.unused()
+    }
+}
+
+/// Whether a value still holds everything that another one held.
+fn keeps(after: &Value, before: &Value) -> bool {
+    match (after, before) {
+        (Value::Map(after), Value::Map(before)) => {
+            before.iter().all(|(key, before)| after.get(key).is_some_and(|after| keeps(after, before)))
+        }
+        (Value::List(after), Value::List(before)) => before.iter().all(|item| after.contains(item)),
+        (after, before) => before.is_empty() || after == before,
+    }
+}
+
+/// An alert for each protected thing that has moved by itself.
+pub(super) fn protected_drift(rules: &Rules<'_>, drift: &[Drift]) -> Vec<Finding> {
+    let covered = |drift: &&Drift| {
+        let is_on = |pattern: &Spanned<Pattern>| drift.change.is_on(pattern);
+        rules.settings.protected.iter().any(is_on)
+    };
+    drift
+        .iter()
+        .filter(covered)
+        .map(|drift| {
+            let target = drift.change.target();
+            Finding::warning(PROTECTED_MOVED, format!("`{target}` is protected and was {}", drift.text))
+                .about(&drift.change.address)
+                .help("find out who did it; rolecall will not put it back")
+        })
+        .collect()
+}

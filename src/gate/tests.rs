@@ -1,0 +1,719 @@
+//! What the gate must do, one invariant after the other. Fixtures first: a small live Okta and a handful of changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::*;
+use crate::model::plan::{Risk, Standing};
+use crate::model::settings::{Approvals, Cap, Directory, Heal, Limits, Standing as StandingLimits};
+use crate::model::{
+    AccessLowering, Attribute, Attributes, Cause, Digest, Flags, GrantKey, Kind, LiveGrant, Node, Op, Origin,
+    Ownership, Pattern, Person, ProviderScope, ProviderType, Schema, Sensitivity, Span, Spanned, Status,
+    Value, Wanted, Why,
+};
+
+fn spanned<T>(value: T) -> Spanned<T> {
+    Spanned { value, span: Span::file("rolecall.yaml") }
+}
+
+fn group(name: &str) -> Address {
+    Address::new("okta", None, "group", name)
+}
+
+fn user(name: &str) -> Address {
+    Address::new("okta", None, "user", name)
+}
+
+fn names(prefix: &str, count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("{prefix}{number:03}")).collect()
+}
+
+fn origin() -> Origin {
+    Origin { text: "role x, entry 1".into(), span: Span::file("roles/x.yaml"), chain: Vec::new(), role: None }
+}
+
+fn resource_change(op: Op, address: &Address) -> Change {
+    Change {
+        op,
+        address: address.clone(),
+        grant: None,
+        subject: None,
+        before: (op != Op::Create).then(Attributes::new),
+        after: (op != Op::Delete).then(Attributes::new),
+        fields: BTreeSet::new(),
+        cause: Cause::Request,
+        standing: None,
+        reason: origin(),
+        also: Vec::new(),
+        until: None,
+        risk: Risk::Low,
+        risk_reasons: Vec::new(),
+        requires: BTreeSet::new(),
+        dependents: Vec::new(),
+        precondition: Digest::of(&""),
+        effect: Change::effect_of(op, address, None, None, &[]),
+        taken_over: false,
+    }
+}
+
+fn edge_change(op: Op, who: &Address, relation: &str, what: &Address) -> Change {
+    let key = GrantKey::new(who, relation, what);
+    let effect = Change::effect_of(op, what, Some(&key), None, &[]);
+    Change { grant: Some(key), effect, ..resource_change(op, what) }
+}
+
+fn revoke(who: &str, from: &str) -> Change {
+    edge_change(Op::Revoke, &user(who), "member", &group(from))
+}
+
+fn grant(who: &str, to: &str) -> Change {
+    edge_change(Op::Grant, &user(who), "member", &group(to))
+}
+
+fn leaver(who: &str, from: &str) -> Change {
+    Change {
+        cause: Cause::Standing,
+        standing: Some(Standing::Leaver),
+        subject: Some(Address::person(who)),
+        ..revoke(who, from)
+    }
+}
+
+fn after(mut change: Change, other: &Change) -> Change {
+    change.requires.insert(other.effect.clone());
+    change
+}
+
+fn schemas() -> Schemas {
+    fn access(_: &Node, _: &mut AccessLowering<'_>) {}
+    fn principal(instance: &str, scope: Option<&str>, identity: &str) -> Address {
+        Address::new(instance, scope, "user", identity)
+    }
+    fn settings(_: &Node, _: &mut Vec<Finding>) -> ProviderScope {
+        ProviderScope::default()
+    }
+    let inline = Flags { access: true, keyed: true, ..Flags::default() };
+    let mut people = Schema::new("user", "users").with(Attribute::new("inline").flags(inline));
+    people.irreplaceable = true;
+    let provider = ProviderType {
+        name: "okta",
+        kinds: vec![
+            Kind::observed(people),
+            Kind::observed(Schema::new("group", "groups")),
+            Kind::observed(Schema::new("role", "roles").with(Attribute::new("inline").flags(inline))),
+            Kind::observed(
+                Schema::new("policy", "policies")
+                    .with(Attribute::new("document").flags(Flags { document: true, ..Flags::default() })),
+            ),
+        ],
+        relations: Vec::new(),
+        person_kind: "user",
+        role_group: Some(("group", "member")),
+        access,
+        access_schema: |_| true.into(),
+        principal,
+        settings,
+        settings_schema: |_| true.into(),
+    };
+    Schemas { instances: BTreeMap::from([("okta".into(), provider)]) }
+}
+
+/// Everything that a judgement needs, to be bent by each test.
+struct World {
+    settings: Settings,
+    waivers: Vec<Waiver>,
+    callers: Vec<Address>,
+    live: Snapshot,
+    head: Desired,
+    inventory: Inventory,
+    schemas: Schemas,
+    now: Timestamp,
+    draft: Draft,
+}
+
+impl World {
+    fn new() -> Self {
+        let settings = Settings {
+            organization: "acme".into(),
+            timezone: jiff::tz::TimeZone::UTC,
+            directory: Directory::Manifests,
+            types: Vec::new(),
+            identities: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            providers: BTreeMap::new(),
+            own: Ownership::default(),
+            manifests: Vec::new(),
+            memory: ".rolecall".into(),
+            heal: Heal::None,
+            standing: StandingLimits::default(),
+            limits: Limits::default(),
+            approvals: Approvals::default(),
+            plan_ttl: SignedDuration::from_hours(168),
+            protected: Vec::new(),
+            simulate: None,
+        };
+        Self {
+            settings,
+            waivers: Vec::new(),
+            callers: Vec::new(),
+            live: Snapshot::default(),
+            head: Desired::default(),
+            inventory: Inventory::default(),
+            schemas: schemas(),
+            now: "2026-11-22T12:00:00Z".parse().unwrap(),
+            draft: Draft::default(),
+        }
+    }
+
+    fn edge(&mut self, who: &Address, relation: &str, what: &Address) {
+        for address in [who, what] {
+            self.live.resources.entry(address.clone()).or_default();
+        }
+        let key = GrantKey::new(who, relation, what);
+        self.live.grants.push(LiveGrant { key, attributes: Attributes::new(), via: None });
+        self.live.normalize();
+    }
+
+    fn members(&mut self, of: &str, members: &[String]) {
+        for member in members {
+            self.edge(&user(member), "member", &group(of));
+        }
+        self.wants(&group(of), false);
+    }
+
+    fn wants(&mut self, address: &Address, allow_empty: bool) {
+        let wanted = Wanted {
+            address: address.clone(),
+            attributes: Attributes::new(),
+            origin: Arc::new(origin()),
+            declared: true,
+            allow_empty,
+            sensitivity: Sensitivity::Low,
+        };
+        self.live.resources.entry(address.clone()).or_default();
+        self.head.resources.insert(address.clone(), wanted);
+    }
+
+    fn people(&mut self, names: &[String]) {
+        for name in names {
+            let person = Person { handle: name.as_str().into(), status: Status::Active, ..Person::default() };
+            self.inventory.people.insert(person.handle.clone(), person);
+        }
+    }
+
+    fn plan(&mut self, changes: impl IntoIterator<Item = Change>) -> &mut Self {
+        self.draft.changes.extend(changes);
+        self
+    }
+
+    fn judge(&self) -> Judged {
+        let rules = Rules {
+            settings: &self.settings,
+            waivers: &self.waivers,
+            callers: &self.callers,
+            live: &self.live,
+            head: &self.head,
+            inventory: &self.inventory,
+            schemas: &self.schemas,
+            now: self.now,
+        };
+        judge(self.draft.clone(), &rules)
+    }
+}
+
+fn going(judged: &Judged) -> Vec<String> {
+    judged.changes.iter().map(|change| format!("{} {}", change.op, change.target())).collect()
+}
+
+/// The reasons of what is held, without repeats.
+fn reasons(judged: &Judged) -> Vec<Why> {
+    judged.held.iter().map(|held| held.why).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Reads the document that a refusal prints, as `manifest` would.
+fn pasted(document: &str) -> Waiver {
+    let field = |name: &str| {
+        let prefix = format!("{name}: ");
+        let line = document.lines().find_map(|line| line.strip_prefix(prefix.as_str()));
+        line.unwrap_or_else(|| panic!("no `{name}` in\n{document}")).to_owned()
+    };
+    assert_eq!(field("kind"), "Waiver");
+    let on: Vec<String> = serde_json::from_str(&field("on")).unwrap();
+    let until: jiff::civil::Date = field("until").parse().unwrap();
+    Waiver {
+        name: spanned(field("name")),
+        code: spanned(field("code")),
+        on: on.into_iter().map(spanned).collect(),
+        allow: Some(field("allow").parse().unwrap()),
+        owner: field("owner"),
+        reason: serde_json::from_str(&field("reason")).unwrap(),
+        until: until.tomorrow().unwrap().to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp(),
+    }
+}
+
+#[test]
+fn a_harmless_draft_goes_on_whole() {
+    let mut world = World::new();
+    world.members("a", &names("m", 4));
+    let judged = world.plan([grant("new", "a"), revoke("m000", "a")]).judge();
+    assert_eq!(judged.changes.len(), 2);
+    assert_eq!(judged.verdict.ruling(), Ruling::Allowed);
+    assert!(judged.changes.iter().all(|change| judged.verdict.allows(&change.effect)));
+    assert!(judged.held.is_empty() && judged.findings.is_empty());
+}
+
+#[test]
+fn invariant_14_removals_above_the_group_cap_are_all_held_and_the_rest_goes_on() {
+    let mut world = World::new();
+    world.members("a", &names("m", 40));
+    world.members("b", &names("m", 40));
+    let eleven = names("m", 11);
+    world.plan(eleven.iter().map(|who| revoke(who, "a")));
+    let judged = world.plan([revoke("m000", "b"), grant("new", "a")]).judge();
+    assert_eq!(going(&judged).len(), 2, "{:?}", going(&judged));
+    assert_eq!(reasons(&judged), [Why::Capped]);
+    assert_eq!(judged.held.len(), 11);
+    assert_eq!(judged.verdict.ruling(), Ruling::Denied);
+    let held = &judged.held[0];
+    assert!(!judged.verdict.allows(&held.change.effect));
+    assert_eq!(
+        held.text,
+        "RC404: 11 of the 40 members of `okta:group/a` would go, and the larger of 10 and 25 % allows 10"
+    );
+}
+
+#[test]
+fn invariant_14_the_larger_of_floor_and_percent_counts() {
+    let mut world = World::new();
+    world.members("a", &names("m", 100));
+    world.plan(names("m", 25).iter().map(|who| revoke(who, "a")));
+    assert!(world.judge().held.is_empty());
+    world.plan([revoke("m025", "a")]);
+    assert_eq!(world.judge().held.len(), 26);
+}
+
+#[test]
+fn invariant_14_the_waiver_that_a_refusal_prints_lifts_the_cap_when_pasted() {
+    let mut world = World::new();
+    world.members("a b", &names("m", 40));
+    world.plan(names("m", 11).iter().map(|who| revoke(who, "a b")));
+    let refused = world.judge();
+    let remedies: Vec<String> =
+        refused.held[0].remedy.clone().unwrap().split("---\n").map(Into::into).collect();
+    assert_eq!(remedies.len(), 2, "group and provider: {remedies:?}");
+    world.waivers = remedies.iter().map(|document| pasted(document)).collect();
+    assert_eq!(world.waivers[0].on[0].value, "okta:group/a%20b");
+    let lifted = world.judge();
+    assert_eq!((lifted.held.len(), lifted.findings.len()), (0, 0), "{:?}", lifted.held.first());
+    assert_eq!(lifted.verdict.ruling(), Ruling::Allowed);
+
+    world.plan([revoke("m011", "a b")]);
+    let more = world.judge();
+    assert_eq!(more.held.len(), 12, "a waiver of 11 does not lift 12");
+    assert!(more.held[0].text.contains("waiver `rc404-okta-group-a-20b` allows 11"), "{}", more.held[0].text);
+    let names: Vec<String> =
+        more.held[0].remedy.clone().unwrap().split("---\n").map(|d| pasted(d).name.value).collect();
+    assert!(names.iter().all(|name| name.ends_with("-2")), "a pasted name must be free: {names:?}");
+}
+
+#[test]
+fn an_ended_waiver_lifts_nothing_and_an_unused_one_is_a_finding() {
+    let mut world = World::new();
+    world.members("a", &names("m", 100));
+    world.plan(names("m", 26).iter().map(|who| revoke(who, "a")));
+    world.waivers = vec![pasted(&world.judge().held[0].remedy.clone().unwrap())];
+    assert_eq!(world.judge().held.len(), 26, "the provider's cap is another one");
+    world.waivers[0].on[0].value = "okta".into();
+    world.waivers.push(world.waivers[0].clone());
+    world.waivers[1].code.value = PROVIDER_CAP.code.into();
+    assert!(world.judge().held.is_empty());
+
+    let until = world.waivers[0].until;
+    world.now = until;
+    let ended = world.judge();
+    assert_eq!(ended.held.len(), 26);
+    assert!(ended.held[0].text.contains("has ended"));
+
+    world.now = "2026-11-22T12:00:00Z".parse().unwrap();
+    world.draft.changes.clear();
+    world.waivers[1].code.value = PROTECTED.code.into();
+    let unused = world.judge();
+    let codes: Vec<_> = unused.findings.iter().map(|finding| finding.code.as_ref()).collect();
+    assert_eq!(codes, ["RC410", "RC410"]);
+    assert!(unused.findings[1].message.contains("only caps can be waived"));
+}
+
+#[test]
+fn invariant_14_the_provider_cap_counts_edges_deletions_and_stripped_access() {
+    let mut world = World::new();
+    for name in names("g", 20) {
+        world.members(&name, &names("m", 2));
+    }
+    world.plan(names("g", 9).iter().map(|name| revoke("m000", name)));
+    assert!(world.judge().held.is_empty(), "9 of 40");
+    let role = Address::new("okta", None, "role", "r");
+    let mut strip = resource_change(Op::Update, &role);
+    let inline = |names: &[&str]| {
+        let map = Value::map(names.iter().map(|name| (*name, "{}")));
+        Some(Attributes::from([("inline".into(), map)]))
+    };
+    (strip.before, strip.after) = (inline(&["p", "q", "r"]), inline(&["p"]));
+    strip.fields.insert("inline".into());
+    world.plan([strip]);
+    let judged = world.judge();
+    assert_eq!(judged.held.len(), 10, "9 edges and 2 inline policies");
+    assert!(judged.held[0].text.starts_with("RC405: 11 removals in `okta`"), "{}", judged.held[0].text);
+    world.draft.changes.pop();
+    world.plan([resource_change(Op::Delete, &group("g019"))]);
+    let judged = world.judge();
+    assert_eq!(judged.held.len(), 10, "9 edges, a group and the 2 edges on it");
+    assert!(judged.held[0].text.starts_with("RC405: 12 removals"), "{}", judged.held[0].text);
+}
+
+#[test]
+fn invariant_14_an_edge_that_two_changes_take_counts_once() {
+    let mut world = World::new();
+    world.members("a", &names("m", 10));
+    world.plan(names("m", 10).iter().map(|who| revoke(who, "a")));
+    world.plan([resource_change(Op::Delete, &group("a"))]);
+    world.settings.limits.removals = Cap { floor: 11, percent: 0 };
+    assert!(world.judge().held.is_empty());
+    world.settings.limits.removals = Cap { floor: 10, percent: 0 };
+    assert_eq!(world.judge().held.len(), 11);
+}
+
+#[test]
+fn invariant_14_per_run_counts_over_all() {
+    let mut world = World::new();
+    for name in names("g", 20) {
+        world.members(&name, &names("m", 2));
+    }
+    world.settings.limits.removals = Cap { floor: 100, percent: 100 };
+    world.settings.limits.per_run = 5;
+    world.plan(names("g", 6).iter().map(|name| revoke("m000", name)));
+    let judged = world.judge();
+    assert_eq!(judged.held.len(), 6);
+    world.waivers = vec![pasted(&judged.held[0].remedy.clone().unwrap())];
+    assert_eq!(world.waivers[0].code.value, "RC406");
+    assert!(world.judge().held.is_empty());
+}
+
+#[test]
+fn invariant_15_a_group_that_would_become_empty_is_held_unless_it_may() {
+    let mut world = World::new();
+    world.members("a", &names("m", 2));
+    world.plan([revoke("m000", "a"), revoke("m001", "a")]);
+    let judged = world.judge();
+    assert_eq!((judged.held.len(), reasons(&judged)), (2, vec![Why::Empty]));
+    assert!(judged.held[0].remedy.as_deref().unwrap().contains("allow_empty: true"));
+    world.wants(&group("a"), true);
+    assert!(world.judge().held.is_empty());
+}
+
+#[test]
+fn invariant_15_leavers_may_empty_a_group_and_others_may_not_help() {
+    let mut world = World::new();
+    world.members("a", &names("m", 2));
+    world.plan([leaver("m000", "a"), leaver("m001", "a")]);
+    assert!(world.judge().held.is_empty());
+    world.draft.changes[1] = revoke("m001", "a");
+    let judged = world.judge();
+    assert_eq!(going(&judged), ["revoke okta:user/m000 member okta:group/a"]);
+    assert_eq!(reasons(&judged), [Why::Empty]);
+}
+
+#[test]
+fn invariant_15_a_grant_of_the_same_plan_keeps_a_group_filled_and_must_come_first() {
+    let mut world = World::new();
+    world.members("a", &names("m", 1));
+    world.plan([revoke("m000", "a"), grant("new", "a")]);
+    let judged = world.judge();
+    assert!(judged.held.is_empty());
+    let [first, second] = judged.changes.as_slice() else { panic!("{:?}", going(&judged)) };
+    assert_eq!((first.op, second.op), (Op::Grant, Op::Revoke));
+    assert!(second.requires.contains(&first.effect), "if the grant fails, the group must not run dry");
+}
+
+#[test]
+fn invariant_15_a_grant_that_is_held_does_not_count() {
+    let mut world = World::new();
+    world.members("a", &names("m", 1));
+    let mut joiner = grant("new", "a");
+    (joiner.cause, joiner.standing, joiner.risk) = (Cause::Standing, Some(Standing::Joiner), Risk::High);
+    world.plan([joiner, revoke("m000", "a")]);
+    let judged = world.judge();
+    assert_eq!(reasons(&judged), [Why::Empty, Why::Queued]);
+    assert!(judged.changes.is_empty());
+}
+
+#[test]
+fn invariant_16_the_principal_that_applies_keeps_its_access() {
+    let mut world = World::new();
+    let (bot, policy) = (user("bot"), Address::new("okta", None, "policy", "deploy"));
+    world.members("a", &names("m", 3));
+    world.edge(&bot, "member", &group("a"));
+    world.edge(&group("a"), "attached", &policy);
+    world.callers = vec![bot.clone()];
+    let mut narrowed = resource_change(Op::Update, &policy);
+    let document = |statements: &[&str]| {
+        let list = Value::List(statements.iter().map(|text| Value::text(*text)).collect());
+        Some(Attributes::from([("document".into(), Value::map([("Statement", list)]))]))
+    };
+    (narrowed.before, narrowed.after) = (document(&["s3", "iam"]), document(&["s3"]));
+    narrowed.fields.insert("document".into());
+    let mut widened = narrowed.clone();
+    widened.after = document(&["s3", "iam", "ec2"]);
+    widened.effect = Digest::of(&"widened");
+    world.plan([
+        edge_change(Op::Revoke, &bot, "member", &group("a")),
+        edge_change(Op::Revoke, &group("a"), "attached", &policy),
+        resource_change(Op::Delete, &policy),
+        resource_change(Op::Delete, &group("a")),
+        narrowed,
+        widened,
+        revoke("m000", "a"),
+    ]);
+    let judged = world.judge();
+    assert_eq!(reasons(&judged), [Why::OwnAccess]);
+    assert_eq!(going(&judged), ["update okta:policy/deploy", "revoke okta:user/m000 member okta:group/a"]);
+    world.callers.clear();
+    assert!(!reasons(&world.judge()).contains(&Why::OwnAccess));
+}
+
+#[test]
+fn invariant_17_too_few_administrators_is_held_even_for_leavers() {
+    let mut world = World::new();
+    world.members("admin", &names("m", 4));
+    world.settings.limits.admins_min = 3;
+    world.settings.limits.admins_of = vec![spanned(group("admin"))];
+    world.plan([leaver("m000", "admin")]);
+    assert!(world.judge().held.is_empty());
+    world.plan([leaver("m001", "admin")]);
+    assert_eq!(reasons(&world.judge()), [Why::LastAdmin]);
+    world.plan([grant("new", "admin")]);
+    let judged = world.judge();
+    assert!(judged.held.is_empty());
+    assert_eq!(judged.changes[0].op, Op::Grant);
+    assert!(judged.changes[1..].iter().all(|change| change.requires.contains(&judged.changes[0].effect)));
+    world.draft.changes = vec![resource_change(Op::Delete, &group("admin"))];
+    assert_eq!(reasons(&world.judge()), [Why::LastAdmin]);
+}
+
+#[test]
+fn invariant_18_what_is_protected_is_not_changed_and_its_drift_is_an_alert() {
+    let mut world = World::new();
+    world.members("admin.break_glass", &names("m", 3));
+    let on = |text: &str| spanned(Pattern::new(text));
+    world.settings.protected = vec![on("okta:group/admin.*"), on("person:breakglass1")];
+    world.head.people.insert(user("bg1"), Address::person("breakglass1"));
+    world.plan([
+        grant("new", "admin.break_glass"),
+        leaver("m000", "admin.break_glass"),
+        grant("bg1", "b"),
+        resource_change(Op::Adopt, &group("admin.break_glass")),
+        grant("new", "b"),
+    ]);
+    let change = grant("mallory", "admin.break_glass");
+    world.draft.drift.push(Drift { id: "1".into(), change, text: "added by hand".into() });
+    let judged = world.judge();
+    assert_eq!((judged.held.len(), reasons(&judged)), (3, vec![Why::Protected]));
+    assert_eq!(
+        going(&judged),
+        ["adopt okta:group/admin.break_glass", "grant okta:user/new member okta:group/b"]
+    );
+    assert_eq!(judged.findings.len(), 1);
+    assert_eq!(judged.findings[0].code.as_ref(), PROTECTED_MOVED.code);
+}
+
+#[test]
+fn invariant_20_what_cannot_be_made_again_is_not_deleted() {
+    let mut world = World::new();
+    let gone = Change { standing: Some(Standing::Leaver), ..resource_change(Op::Delete, &user("x")) };
+    let unknown = resource_change(Op::Delete, &Address::new("okta", None, "thing", "x"));
+    world.plan([gone, unknown, resource_change(Op::Delete, &group("old"))]);
+    let judged = world.judge();
+    assert_eq!(going(&judged), ["delete okta:group/old"]);
+    assert_eq!(reasons(&judged), [Why::Protected]);
+}
+
+#[test]
+fn invariant_22_leavers_are_held_up_by_no_cap_but_their_own() {
+    let mut world = World::new();
+    let staff = names("m", 100);
+    world.people(&staff);
+    world.members("a", &staff[..12]);
+    world.settings.limits.per_run = 1;
+    world.plan(staff[..12].iter().map(|who| leaver(who, "a")));
+    let judged = world.judge();
+    assert!(judged.held.is_empty(), "{:?}", judged.held.first());
+
+    world.settings.limits.leavers = Cap { floor: 11, percent: 2 };
+    let judged = world.judge();
+    assert_eq!((judged.held.len(), reasons(&judged)), (12, vec![Why::Capped]));
+    assert!(judged.held[0].text.starts_with("RC407: 12 of 100 people"), "{}", judged.held[0].text);
+    world.waivers = vec![pasted(judged.held[0].remedy.as_deref().unwrap())];
+    assert!(world.judge().held.is_empty());
+}
+
+#[test]
+fn invariant_22_leavers_count_as_people_and_not_as_edges() {
+    let mut world = World::new();
+    let groups = names("g", 30);
+    for name in &groups {
+        world.members(name, &names("m", 2));
+    }
+    world.settings.limits.leavers = Cap { floor: 1, percent: 0 };
+    world.plan(groups.iter().map(|name| leaver("m000", name)));
+    assert!(world.judge().held.is_empty());
+    world.plan([leaver("m001", "g000")]);
+    assert_eq!(world.judge().held.len(), 31);
+}
+
+#[test]
+fn invariant_22_a_leaver_waits_for_nothing_that_may_not_hold_him_up() {
+    let mut world = World::new();
+    world.members("a", &names("m", 3));
+    let blocker = grant("absent", "a");
+    world.draft.held.push(Held {
+        why: Why::Absent,
+        text: "no such user".into(),
+        remedy: None,
+        change: blocker.clone(),
+    });
+    world.plan([after(leaver("m000", "a"), &blocker), after(revoke("m001", "a"), &blocker)]);
+    let judged = world.judge();
+    assert_eq!(going(&judged), ["revoke okta:user/m000 member okta:group/a"]);
+    assert!(judged.changes[0].requires.is_empty());
+    assert_eq!(reasons(&judged), [Why::Absent]);
+    assert_eq!(judged.verdict.ruling(), Ruling::Allowed, "absent does not deny");
+}
+
+#[test]
+fn an_edge_of_someone_gone_is_a_leavers_whatever_ended_it() {
+    let mut world = World::new();
+    world.members("a", &names("m", 2));
+    world.head.people.insert(user("m000"), Address::person("x"));
+    world.head.people.insert(user("m001"), Address::person("y"));
+    world.head.gone = BTreeSet::from([Address::person("x"), Address::person("y")]);
+    world.plan([revoke("m000", "a"), revoke("m001", "a")]);
+    assert!(world.judge().held.is_empty());
+}
+
+#[test]
+fn what_waits_for_something_held_is_held_with_it() {
+    let mut world = World::new();
+    world.settings.protected = vec![spanned(Pattern::new("okta:group/a"))];
+    let create = resource_change(Op::Create, &group("a"));
+    let member = after(grant("x", "b"), &create);
+    let last = after(grant("y", "c"), &member);
+    world.plan([last, member, create, grant("z", "d")]);
+    let judged = world.judge();
+    assert_eq!(going(&judged), ["grant okta:user/z member okta:group/d"]);
+    assert_eq!((judged.held.len(), reasons(&judged)), (3, vec![Why::Protected]));
+    assert_eq!(
+        judged.held[0].text,
+        "waits for grant `okta:user/x member okta:group/b`, which is held (protected)"
+    );
+}
+
+#[test]
+fn standing_changes_beyond_their_limits_are_queued_without_denying() {
+    let mut world = World::new();
+    world.members("a", &names("m", 9));
+    let standing = |change: Change, standing, risk| Change {
+        cause: Cause::Standing,
+        standing: Some(standing),
+        risk,
+        ..change
+    };
+    world.plan([
+        standing(grant("j", "a"), Standing::Joiner, Risk::Medium),
+        standing(grant("k", "a"), Standing::Joiner, Risk::High),
+        standing(revoke("m000", "a"), Standing::Mover, Risk::Medium),
+        standing(revoke("m001", "a"), Standing::Expiry, Risk::High),
+        Change { risk: Risk::High, ..grant("r", "a") },
+    ]);
+    let judged = world.judge();
+    assert_eq!((judged.changes.len(), judged.held.len(), reasons(&judged)), (3, 2, vec![Why::Queued]));
+    assert_eq!(judged.verdict.ruling(), Ruling::Allowed);
+}
+
+#[test]
+fn invariant_30_drift_never_grants_and_revokes_only_where_heal_says_so() {
+    let mut world = World::new();
+    world.members("a", &names("m", 3));
+    let drift = |change: Change| Change { cause: Cause::Drift, ..change };
+    world.plan([drift(grant("x", "a")), drift(revoke("m000", "a"))]);
+    assert_eq!(world.judge().held.len(), 2);
+    world.settings.heal = Heal::Revoke;
+    assert_eq!(going(&world.judge()), ["revoke okta:user/m000 member okta:group/a"]);
+}
+
+mod any_draft {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn change() -> impl Strategy<Value = Change> {
+        let ops = prop_oneof![Just(Op::Grant), Just(Op::Revoke), Just(Op::Delete), Just(Op::Adopt)];
+        (ops, 0..6usize, 0..4usize, any::<bool>()).prop_map(|(op, who, what, leaves)| {
+            let (who, what) = (format!("m{who:03}"), format!("g{what}"));
+            match op {
+                Op::Delete => resource_change(Op::Delete, &group(&what)),
+                Op::Adopt => resource_change(Op::Adopt, &group(&what)),
+                Op::Revoke if leaves => leaver(&who, &what),
+                op => edge_change(op, &user(&who), "member", &group(&what)),
+            }
+        })
+    }
+
+    proptest! {
+        /// Unmanaged and unclaimed things have no change in the draft, so they have none after it.
+        #[test]
+        fn invariant_19_and_44_the_gate_only_sorts(
+            changes in prop::collection::vec(change(), 0..20),
+            links in prop::collection::vec((0..20usize, 0..20usize), 0..20),
+            caps in (0..8u32, 0..8u32, 0..4u32),
+        ) {
+            let mut world = World::new();
+            for name in ["g0", "g1", "g2", "g3"] {
+                world.members(name, &names("m", 6));
+            }
+            world.settings.limits.removals = Cap { floor: caps.0, percent: 0 };
+            world.settings.limits.per_run = caps.1;
+            world.settings.limits.admins_min = caps.2;
+            world.settings.limits.admins_of = vec![spanned(group("g0"))];
+            world.settings.protected = vec![spanned(Pattern::new("okta:group/g3"))];
+            let mut unique: BTreeMap<Digest, Change> = BTreeMap::new();
+            for change in changes {
+                unique.insert(change.effect.clone(), change);
+            }
+            let mut changes: Vec<Change> = unique.into_values().collect();
+            for (later, earlier) in links {
+                if earlier < later && later < changes.len() {
+                    let effect = changes[earlier].effect.clone();
+                    changes[later].requires.insert(effect);
+                }
+            }
+            let given: BTreeSet<Digest> = changes.iter().map(|change| change.effect.clone()).collect();
+            world.plan(changes);
+            let judged = world.judge();
+            prop_assert_eq!(&world.judge(), &judged);
+            let held: BTreeSet<Digest> = judged.held.iter().map(|held| held.change.effect.clone()).collect();
+            let mut placed = BTreeSet::new();
+            for change in &judged.changes {
+                prop_assert!(!held.contains(&change.effect));
+                prop_assert!(judged.verdict.allows(&change.effect));
+                prop_assert!(change.requires.iter().all(|effect| placed.contains(effect)), "closed and in order");
+                placed.insert(change.effect.clone());
+            }
+            prop_assert_eq!(placed.len() + held.len(), given.len());
+            prop_assert!(placed.union(&held).all(|effect| given.contains(effect)));
+            prop_assert!(held.iter().all(|effect| !judged.verdict.allows(effect)));
+            let denies = judged.held.iter().any(|held| held.why.denies());
+            prop_assert_eq!(judged.verdict.ruling() == Ruling::Denied, denies);
+        }
+    }
+}

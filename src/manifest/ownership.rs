@@ -1,0 +1,81 @@
+//! `own:`: what may be touched, from YAML to rules.
+//!
+//! Invariant: a selector that this build does not understand is an error, never a wider rule.
+//! It must not know which accounts exist.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::EMPTY_ENTRY;
+use super::shape::unknown;
+use crate::model::decode::{UNKNOWN_KEY, WRONG_VALUE};
+use crate::model::{
+    Entry, Finding, Many, May, Name, Node, NodeValue, OwnRule, Pattern, ProviderType, Spanned, decode,
+};
+
+/// What may be touched: the first entry that matches decides. Besides these keys there is one for each kind, in the
+/// plural, with patterns of names.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Own")]
+pub(crate) struct OwnBody {
+    /// How far rolecall may go: `look`, `add` (grants, never removals), `members` (the grants on it), `all`.
+    may: May,
+    /// Only in these accounts: names, ids or `ou:PATH`, with `!` for exceptions.
+    accounts: Option<Many<Spanned<String>>>,
+}
+
+pub(crate) fn rules(node: &Node, provider: &ProviderType, findings: &mut Vec<Finding>) -> Vec<OwnRule> {
+    let NodeValue::List(items) = &node.value else {
+        let message = format!("`own` is {}, but must be a list", node.what());
+        let finding = Finding::error(WRONG_VALUE, message).at(&node.span);
+        findings.push(finding.help("write such as `[{ groups: \"rbac_*\", may: all }]`"));
+        return Vec::new();
+    };
+    items.iter().filter_map(|item| rule(item, provider, findings)).collect()
+}
+
+fn rule(item: &Node, provider: &ProviderType, findings: &mut Vec<Finding>) -> Option<OwnRule> {
+    let (own, selectors): (Vec<&Entry>, Vec<&Entry>) =
+        item.entries().iter().partition(|entry| ["may", "accounts"].contains(&entry.key.as_str()));
+    let value = match &item.value {
+        NodeValue::Map(_) => NodeValue::Map(own.into_iter().cloned().collect()),
+        other => other.clone(),
+    };
+    let body: Option<OwnBody> = decode(&Node { value, span: item.span.clone() }, findings);
+    let plurals: Vec<&str> = provider.kinds.iter().map(|kind| kind.schema.plural.as_ref()).collect();
+    let mut kinds: BTreeMap<Name, Vec<Pattern>> = BTreeMap::new();
+    for Entry { key, value } in selectors {
+        if !plurals.contains(&key.as_str()) {
+            let message = format!("`{}` has nothing called `{}`", provider.name, key.value);
+            findings.push(unknown(UNKNOWN_KEY, message, key, plurals.iter().copied().chain(["accounts"])));
+            continue;
+        }
+        if let Some(names) = decode::<Many<Spanned<String>>>(value, findings) {
+            kinds.insert(key.as_str().into(), patterns(&names, value, findings));
+        }
+    }
+    let body = body?;
+    let accounts = body.accounts.map_or_else(Vec::new, |names| {
+        patterns(&names, item.get("accounts").unwrap_or(item), findings)
+    });
+    if kinds.is_empty() && accounts.is_empty() {
+        let finding = Finding::error(EMPTY_ENTRY, "this entry does not say what it is about").at(&item.span);
+        findings.push(finding.help(format!("name one of `{}`, or `accounts`", plurals.join("`, `"))));
+        return None;
+    }
+    Some(OwnRule { kinds, accounts, may: body.may, span: item.span.clone() })
+}
+
+fn patterns(names: &[Spanned<String>], node: &Node, findings: &mut Vec<Finding>) -> Vec<Pattern> {
+    if names.iter().all(|name| name.starts_with('!')) {
+        let finding = Finding::error(EMPTY_ENTRY, "nothing is picked by this").at(&node.span);
+        findings.push(finding.help("give at least one pattern that is no exception; `\"*\"` is everything"));
+    }
+    for name in names.iter().filter(|name| matches!(name.as_str(), "" | "!")) {
+        findings.push(Finding::error(EMPTY_ENTRY, "a pattern is empty").at(&name.span));
+    }
+    names.iter().map(|name| Pattern::new(name.value.clone())).collect()
+}

@@ -1,0 +1,223 @@
+//! References between documents that need no network: roles, cycles of roles, types, attributes, providers, people
+//! where manifests are the directory.
+//!
+//! Invariant: a document that exists but is broken is not reported as missing.
+//! It must not know who matches what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::documents::{Condition, Role, RoleEntry, User};
+use super::header::Names;
+use super::load::Documents;
+use super::roles::ENTRY_KEYS;
+use super::shape::unknown;
+use super::{
+    MISSING_NEED, ROLE_CYCLE, UNKNOWN_ATTRIBUTE, UNKNOWN_INSTANCE, UNKNOWN_PERSON, UNKNOWN_ROLE, UNKNOWN_TYPE,
+};
+use crate::model::{Code, Directory, Finding, Settings, Spanned};
+
+pub(crate) fn check(
+    documents: &Documents,
+    names: &Names,
+    settings: Option<&Settings>,
+    findings: &mut Vec<Finding>,
+) {
+    let known = Known::new(documents, names, settings);
+    let mut check = Check { known, findings };
+    for user in &documents.users {
+        check.user(user, settings);
+    }
+    for role in &documents.roles {
+        check.role(role);
+    }
+    for grant in &documents.grants {
+        check.people(&grant.to);
+        check.roles(&grant.roles);
+    }
+    cycles(&documents.roles, check.findings);
+}
+
+/// What can be named. `None`: that cannot be known here.
+struct Known<'a> {
+    roles: BTreeSet<&'a str>,
+    /// Handles, where manifests are the directory.
+    people: Option<BTreeSet<&'a str>>,
+    types: Option<BTreeSet<&'a str>>,
+    instances: Option<BTreeSet<&'a str>>,
+    /// What entries can cite.
+    attributes: Option<BTreeSet<&'a str>>,
+}
+
+impl<'a> Known<'a> {
+    fn new(documents: &'a Documents, names: &'a Names, settings: Option<&'a Settings>) -> Self {
+        let handles: BTreeSet<&str> = names.of("User").collect();
+        let attributes = settings.and_then(|settings| match &settings.directory {
+            Directory::Provider { attributes, .. } => Some(attributes.keys().map(AsRef::as_ref).collect()),
+            // One that could not be decoded might have the attribute.
+            Directory::Manifests if documents.users.len() < handles.len() => None,
+            Directory::Manifests => {
+                let of = |user: &'a User| user.attributes.iter().map(|(name, _)| name.as_str());
+                Some(documents.users.iter().flat_map(of).collect())
+            }
+        });
+        let manifests = settings.is_some_and(|settings| settings.directory == Directory::Manifests);
+        Self {
+            roles: names.of("Role").collect(),
+            people: manifests.then_some(handles),
+            types: settings.map(|settings| settings.types.iter().map(|one| one.name.as_ref()).collect()),
+            instances: settings.map(|settings| settings.providers.keys().map(AsRef::as_ref).collect()),
+            attributes,
+        }
+    }
+}
+
+struct Check<'a, 'f> {
+    known: Known<'a>,
+    findings: &'f mut Vec<Finding>,
+}
+
+impl Check<'_, '_> {
+    fn user(&mut self, user: &User, settings: Option<&Settings>) {
+        self.types(std::slice::from_ref(&user.kind));
+        self.people(user.manager.as_slice());
+        self.people(user.owner.as_slice());
+        let from_provider = settings.is_some_and(|s| s.directory != Directory::Manifests);
+        if from_provider {
+            for (name, _) in &user.attributes {
+                self.attribute(name, "rules could not cite");
+            }
+        }
+        for (instance, _) in user.identities.iter().filter(|(instance, _)| instance.value != "gitlab") {
+            self.instance(instance);
+        }
+        let kind = settings
+            .and_then(|settings| settings.types.iter().find(|kind| kind.name.as_ref() == user.kind.as_str()));
+        for need in kind.iter().flat_map(|kind| &kind.needs) {
+            let has = match need.as_str() {
+                "manager" => user.manager.is_some(),
+                "owner" => user.owner.is_some(),
+                "until" => user.until.is_some(),
+                _ => user.review.is_some(),
+            };
+            if !has {
+                let message = format!("`{}` lacks `{need}`, which the type `{}` needs", *user.name, *user.kind);
+                let finding = Finding::error(MISSING_NEED, message).at(&user.name.span);
+                self.findings.push(finding.help(format!("add `{need}:`")));
+            }
+        }
+    }
+
+    fn role(&mut self, role: &Role) {
+        let handles = role.owners.iter().filter(|owner| !owner.starts_with('@')).cloned();
+        self.people(&handles.collect::<Vec<_>>());
+        for entry in role.members.iter().chain(&role.except) {
+            self.entry(entry);
+        }
+        for access in &role.access {
+            self.instance(&access.instance);
+        }
+    }
+
+    fn entry(&mut self, entry: &RoleEntry) {
+        for condition in &entry.conditions {
+            match condition {
+                Condition::Handle(people) | Condition::Manager(people) | Condition::ReportsTo(people) => {
+                    self.people(people);
+                }
+                Condition::Type(types) => self.types(types),
+                Condition::Role(roles) => self.roles(roles),
+                Condition::Attribute { name, .. } => self.attribute(name, "entries cannot cite"),
+            }
+        }
+    }
+
+    fn people(&mut self, handles: &[Spanned<String>]) {
+        if let Some(known) = &self.known.people {
+            missing(UNKNOWN_PERSON, "no `User` is called", handles, known, self.findings);
+        }
+    }
+
+    fn types(&mut self, types: &[Spanned<String>]) {
+        if let Some(known) = &self.known.types {
+            missing(UNKNOWN_TYPE, "`types:` does not have", types, known, self.findings);
+        }
+    }
+
+    fn roles(&mut self, roles: &[Spanned<String>]) {
+        missing(UNKNOWN_ROLE, "there is no role", roles, &self.known.roles, self.findings);
+    }
+
+    fn instance(&mut self, instance: &Spanned<String>) {
+        if let Some(known) = &self.known.instances {
+            let words = "`providers:` does not have";
+            missing(UNKNOWN_INSTANCE, words, std::slice::from_ref(instance), known, self.findings);
+        }
+    }
+
+    fn attribute(&mut self, name: &Spanned<String>, words: &str) {
+        if let Some(known) = &self.known.attributes
+            && !known.contains(name.as_str())
+        {
+            let message = format!("{words} `{}`: the directory does not give it", name.value);
+            let known = known.iter().copied().chain(ENTRY_KEYS);
+            self.findings.push(unknown(UNKNOWN_ATTRIBUTE, message, name, known));
+        }
+    }
+}
+
+fn missing(
+    code: Code,
+    words: &str,
+    named: &[Spanned<String>],
+    known: &BTreeSet<&str>,
+    findings: &mut Vec<Finding>,
+) {
+    for name in named.iter().filter(|name| !known.contains(name.as_str())) {
+        findings.push(unknown(code, format!("{words} `{}`", name.value), name, known.iter().copied()));
+    }
+}
+
+/// Reports each way in which a role leads back to itself.
+fn cycles(roles: &[Role], findings: &mut Vec<Finding>) {
+    let cited = |role: &Role| -> Vec<Spanned<String>> {
+        let conditions = role.members.iter().chain(&role.except).flat_map(|entry| &entry.conditions);
+        let of = |condition: &Condition| match condition {
+            Condition::Role(roles) => roles.clone(),
+            _ => Vec::new(),
+        };
+        conditions.flat_map(of).collect()
+    };
+    let edges: BTreeMap<&str, Vec<Spanned<String>>> =
+        roles.iter().map(|role| (role.name.as_str(), cited(role))).collect();
+    // A walk with a path of its own instead of recursion: chains of roles may be as long as people like.
+    let mut done: BTreeSet<&str> = BTreeSet::new();
+    for start in edges.keys() {
+        let mut path: Vec<(&str, usize)> = vec![(start, 0)];
+        let mut on_path: BTreeSet<&str> = BTreeSet::from([*start]);
+        if done.contains(start) {
+            continue;
+        }
+        while let Some((at, next)) = path.last_mut() {
+            let (role, index) = (*at, *next);
+            *next += 1;
+            let Some(to) = edges.get(role).and_then(|edges| edges.get(index)) else {
+                done.insert(role);
+                on_path.remove(role);
+                path.pop();
+                continue;
+            };
+            let Some((name, _)) = edges.get_key_value(to.as_str()) else { continue };
+            if on_path.contains(name) {
+                let begin = path.iter().position(|(role, _)| role == name).unwrap_or(0);
+                let mut names: Vec<&str> = path.iter().skip(begin).map(|(role, _)| *role).collect();
+                names.push(name);
+                let message = format!("these roles consist of each other: `{}`", names.join("` → `"));
+                let finding = Finding::error(ROLE_CYCLE, message).at(&to.span);
+                findings.push(finding.help("take one of these citations out"));
+            } else if !done.contains(name) {
+                path.push((name, 0));
+                on_path.insert(name);
+            }
+        }
+    }
+}

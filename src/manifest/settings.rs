@@ -1,0 +1,661 @@
+//! `rolecall.yaml`: how people write it, and how it becomes [`Settings`].
+//!
+//! Invariant: a wrong part is reported and replaced by its default, so that the manifests can still be checked; with
+//! any error no tree is made. It must not read the environment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::ownership::{self, OwnBody};
+use super::shape::{Pairs, check_name, is_inside, is_name, unknown};
+use super::{BAD_NAME, BAD_PATH, EMPTY_ENTRY, UNKNOWN_INSTANCE, UNKNOWN_PROVIDER, UNKNOWN_TYPE, time};
+use crate::model::address::RESERVED_INSTANCES;
+use crate::model::decode::{MISSING_KEY, WRONG_VALUE};
+use crate::model::plan::Risk;
+use crate::model::settings::{
+    Approvals, Cap, Directory, Heal, Identity, Limits, PersonType, ProviderSettings, Standing,
+};
+use crate::model::{
+    Address, Finding, Name, Node, NodeValue, OwnRule, Ownership, Pattern, ProviderScope, Registry, Settings,
+    Spanned, decode, nearest,
+};
+
+/// The folders that are read unless `manifests:` says otherwise.
+pub(crate) const FOLDERS: [&str; 6] = ["people", "roles", "grants", "sandboxes", "rules", "native"];
+
+/// The settings of an access repo: `rolecall.yaml`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SettingsBody {
+    /// The version of this format: `1`.
+    format: Spanned<u32>,
+    /// The organization's name.
+    organization: String,
+    /// Where dates begin and end, such as `America/Los_Angeles`; `UTC` unless given.
+    timezone: Option<Spanned<String>>,
+    /// Where people come from.
+    #[schemars(with = "DirectoryBody")]
+    directory: Node,
+    /// Types of people.
+    #[serde(default)]
+    types: Pairs<TypeBody>,
+    /// What people are called in each provider: a template such as `{email}`, or one for each type of people or kind of
+    /// principal.
+    #[serde(default)]
+    #[schemars(with = "Pairs<IdentityBody>")]
+    identities: Pairs<Node>,
+    /// What a role's group is called in each provider, such as `rbac_role_{role}`, or the provider whose groups it gets.
+    #[serde(default)]
+    groups: Pairs<Spanned<String>>,
+    /// The providers, by a name of your own.
+    #[serde(default)]
+    providers: Pairs<Node>,
+    /// The folder in which rolecall remembers; `.rolecall` unless given.
+    memory: Option<Spanned<String>>,
+    /// What happens to access that was given by hand.
+    #[serde(default)]
+    heal: Heal,
+    /// What runs without a new approval.
+    standing: Option<StandingBody>,
+    /// Caps on what one run may do.
+    limits: Option<LimitsBody>,
+    /// Who must approve.
+    approvals: Option<ApprovalsBody>,
+    /// How long a plan can be applied, such as `7d`.
+    plan_ttl: Option<Spanned<String>>,
+    /// What is never changed: addresses or patterns of them.
+    #[serde(default)]
+    protected: Vec<Spanned<String>>,
+    /// The folders that are read.
+    manifests: Option<Vec<Spanned<String>>>,
+    /// A world file, to simulate every provider with.
+    simulate: Option<Spanned<String>>,
+}
+
+/// `manifests`, or the provider that people come from.
+#[derive(JsonSchema)]
+#[schemars(untagged, rename = "Directory")]
+#[expect(dead_code, reason = "the JSON Schema of what `directory` reads by hand")]
+enum DirectoryBody {
+    Manifests(ManifestsWord),
+    Provider(FromProvider),
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+#[expect(dead_code, reason = "part of a JSON Schema")]
+enum ManifestsWord {
+    /// `User` manifests alone.
+    Manifests,
+}
+
+/// A provider that people come from.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FromProvider {
+    /// The provider's name in `providers:`.
+    from: Spanned<String>,
+    /// The attribute whose part before `@`, in lower case, is the handle.
+    handle: String,
+    /// What entries may cite: our attribute, and the directory's.
+    #[serde(default)]
+    attributes: Pairs<String>,
+}
+
+/// A type of people.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct TypeBody {
+    /// A colour for templates of groups.
+    color: Option<String>,
+    /// Whether entries that do not name a type match it.
+    #[serde(default)]
+    rules: bool,
+    /// What a `User` of this type must have.
+    #[serde(default)]
+    needs: Vec<Need>,
+    /// The directory's attributes that make a person of this type.
+    #[serde(default, rename = "match")]
+    matches: Pairs<String>,
+}
+
+/// What a `User` can be required to have.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Need {
+    /// A manager.
+    Manager,
+    /// An owner.
+    Owner,
+    /// An end.
+    Until,
+    /// A review.
+    Review,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged, rename = "Identity")]
+#[expect(dead_code, reason = "the JSON Schema of what `identities` reads by hand")]
+enum IdentityBody {
+    One(String),
+    Per(BTreeMap<String, String>),
+}
+
+/// What runs without a new approval, and up to which risk.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct StandingBody {
+    /// People who join.
+    #[schemars(with = "Option<Reach>")]
+    joiner: Option<Node>,
+    /// People who move.
+    #[schemars(with = "Option<Reach>")]
+    mover: Option<Node>,
+    /// People who leave.
+    #[schemars(with = "Option<Reach>")]
+    leaver: Option<Node>,
+    /// What ends.
+    #[schemars(with = "Option<Reach>")]
+    expiry: Option<Node>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "the JSON Schema of what `standing` reads by hand")]
+enum Reach {
+    All(AllWord),
+    UpTo(UpTo),
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+#[expect(dead_code, reason = "part of a JSON Schema")]
+enum AllWord {
+    /// Whatever the risk.
+    All,
+}
+
+/// Up to a risk.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct UpTo {
+    /// The highest risk.
+    up_to: Risk,
+    /// For people who move: how long they keep what they had, such as `14d`.
+    handover: Option<Spanned<String>>,
+}
+
+/// Caps on what one run may do.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct LimitsBody {
+    /// Removals per group and per provider: the larger of the two.
+    removals: Option<CapBody>,
+    /// Removals over all.
+    per_run: Option<u32>,
+    /// People who leave in one run: the larger of the two.
+    leavers: Option<CapBody>,
+    /// The administrators that must remain.
+    admins: Option<AdminsBody>,
+}
+
+/// A number and a share; the larger counts.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CapBody {
+    /// At least this many.
+    floor: Option<u32>,
+    /// This share, in percent.
+    #[schemars(range(max = 100))]
+    percent: Option<Spanned<u32>>,
+}
+
+/// The administrators that must remain.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct AdminsBody {
+    /// How many.
+    min: u32,
+    /// The groups whose members are administrators: addresses.
+    of: Vec<Spanned<String>>,
+}
+
+/// Who must approve.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ApprovalsBody {
+    /// Approvals that a low risk needs.
+    #[schemars(range(min = 1))]
+    low: Option<Spanned<u32>>,
+    /// Approvals that a medium risk needs.
+    #[schemars(range(min = 1))]
+    medium: Option<Spanned<u32>>,
+    /// Approvals that a high risk needs.
+    #[schemars(range(min = 1))]
+    high: Option<Spanned<u32>>,
+    /// Whose approvals count.
+    #[serde(default)]
+    #[expect(dead_code, reason = "there is one word for it so far")]
+    from: Approvers,
+    /// Whether the person who applies may approve by typing the effect digest.
+    #[serde(default)]
+    operator: Operator,
+}
+
+/// Whose approvals count.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Approvers {
+    /// The owners of what changes.
+    #[default]
+    Owners,
+}
+
+/// Whether the person who applies may approve.
+#[derive(Debug, Default, Deserialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum Operator {
+    /// He may not.
+    #[default]
+    Forbidden,
+    /// He may.
+    Allowed,
+}
+
+/// Reads the settings; `None` where they cannot be decoded.
+pub(crate) fn settings(node: &Node, registry: &Registry, findings: &mut Vec<Finding>) -> Option<Settings> {
+    let body: SettingsBody = decode(node, findings)?;
+    if body.format.value != 1 {
+        let message = format!("this build reads `format: 1`, not `{}`", body.format.value);
+        findings.push(Finding::error(WRONG_VALUE, message).at(&body.format.span).help("update rolecall"));
+    }
+    let mut own = Ownership::default();
+    let mut providers = BTreeMap::new();
+    for (name, node) in body.providers.0 {
+        let (settings, rules) = provider(&name, node, registry, findings);
+        own.rules.insert(settings.instance.clone(), rules);
+        providers.insert(settings.instance.clone(), settings);
+    }
+    let instances: BTreeSet<Name> = providers.keys().cloned().collect();
+    let directory = directory(&body.directory, &instances, findings);
+    let types = types(body.types, findings);
+    let memory = folder(body.memory, ".rolecall", findings);
+    let manifests = manifests(body.manifests, &memory, findings);
+    if let Some(world) = &body.simulate {
+        check_path(world, findings);
+    }
+    let ttl = body.plan_ttl.and_then(|text| {
+        let ttl = time::duration(&text, findings)?;
+        if ttl.is_zero() {
+            let finding = Finding::error(WRONG_VALUE, "with this no plan could ever be applied");
+            findings.push(finding.at(&text.span).help("write such as `7d`"));
+        }
+        Some(ttl)
+    });
+    Some(Settings {
+        organization: body.organization,
+        timezone: body.timezone.and_then(|text| time::zone(&text, findings)).unwrap_or(TimeZone::UTC),
+        identities: identities(&body.identities, &directory, &types, &instances, findings),
+        groups: groups(body.groups, &providers, registry, findings),
+        directory,
+        types,
+        providers,
+        own,
+        manifests,
+        memory,
+        heal: body.heal,
+        standing: body.standing.map_or_else(Standing::default, |body| standing(&body, findings)),
+        limits: body.limits.map_or_else(Limits::default, |body| limits(body, &instances, findings)),
+        approvals: body.approvals.map_or_else(Approvals::default, |body| approvals(&body, findings)),
+        plan_ttl: ttl.unwrap_or(SignedDuration::from_hours(7 * 24)),
+        protected: protected(body.protected, &instances, findings),
+        simulate: body.simulate,
+    })
+}
+
+/// Reads one provider. A broken one stays known by its name, so that what cites it is not reported too.
+fn provider(
+    name: &Spanned<String>,
+    mut options: Node,
+    registry: &Registry,
+    findings: &mut Vec<Finding>,
+) -> (ProviderSettings, Vec<OwnRule>) {
+    check_name("a provider", name, findings);
+    if RESERVED_INSTANCES.contains(&name.as_str()) {
+        let message = format!("`{}` cannot be the name of a provider: it has a meaning of its own", name.value);
+        findings.push(Finding::error(BAD_NAME, message).at(&name.span).help("choose another name"));
+    }
+    let is_mapping = matches!(options.value, NodeValue::Map(_));
+    if !is_mapping {
+        let message = format!("this is {}, but a provider's settings are a mapping", options.what());
+        findings.push(Finding::error(WRONG_VALUE, message).at(&options.span).help("write at least `{}`"));
+    }
+    let sort = options.take("provider").map(|entry| decode::<Spanned<String>>(&entry.value, findings));
+    let sort = sort.unwrap_or_else(|| Some(name.clone()));
+    let own = options.take("own");
+    let (mut rules, mut scope) = (Vec::new(), ProviderScope::default());
+    if let Some(sort) = &sort {
+        if let Some(known) = registry.provider(sort) {
+            rules = own.map_or_else(Vec::new, |entry| ownership::rules(&entry.value, known, findings));
+            if is_mapping {
+                scope = (known.settings)(&options, findings);
+            }
+        } else {
+            let message = format!("there is no sort of provider called `{}`", sort.value);
+            let sorts: Vec<&str> = registry.types.iter().map(|provider| provider.name).collect();
+            findings.push(unknown(UNKNOWN_PROVIDER, message, sort, sorts));
+        }
+    }
+    let provider = sort.map_or_else(String::new, |sort| sort.value).into();
+    (ProviderSettings { instance: name.as_str().into(), provider, options, scope }, rules)
+}
+
+fn directory(node: &Node, instances: &BTreeSet<Name>, findings: &mut Vec<Finding>) -> Directory {
+    if let Some(word) = node.as_text() {
+        if word != "manifests" {
+            let message = format!("`{word}` is not a directory");
+            let finding = Finding::error(WRONG_VALUE, message).at(&node.span);
+            findings.push(finding.help("write `manifests`, or `{ from: PROVIDER, handle: …, attributes: … }`"));
+        }
+        return Directory::Manifests;
+    }
+    let Some(body) = decode::<FromProvider>(node, findings) else { return Directory::Manifests };
+    known_instance(&body.from, &body.from, instances, findings);
+    for (name, _) in &body.attributes.0 {
+        let taken = ["handle", "type", "reports_to", "role", "from", "until", "reason"];
+        if taken.contains(&name.as_str()) || !is_name(name) || name.contains(['.', '-']) {
+            let message = format!("`{}` cannot be the name of an attribute", name.value);
+            let finding = Finding::error(BAD_NAME, message).at(&name.span);
+            findings.push(finding.help(format!("write it in lower_snake_case, and not as {}", taken.join(", "))));
+        }
+    }
+    let attributes = body.attributes.0.into_iter().map(|(name, theirs)| (name.value.into(), theirs)).collect();
+    let from = Spanned { value: body.from.value.into(), span: body.from.span };
+    Directory::Provider { from, handle: body.handle, attributes }
+}
+
+fn types(types: Pairs<TypeBody>, findings: &mut Vec<Finding>) -> Vec<PersonType> {
+    let read = |(name, body): (Spanned<String>, TypeBody)| {
+        check_name("a type", &name, findings);
+        let word = |need: &Need| match need {
+            Need::Manager => "manager",
+            Need::Owner => "owner",
+            Need::Until => "until",
+            Need::Review => "review",
+        };
+        PersonType {
+            name: name.value.into(),
+            color: body.color,
+            rules: body.rules,
+            needs: body.needs.iter().map(|need| word(need).to_owned()).collect(),
+            matches: body.matches.0.into_iter().map(|(key, value)| (key.value.into(), value)).collect(),
+            span: name.span,
+        }
+    };
+    types.0.into_iter().map(read).collect()
+}
+
+fn identities(
+    identities: &Pairs<Node>,
+    directory: &Directory,
+    types: &[PersonType],
+    instances: &BTreeSet<Name>,
+    findings: &mut Vec<Finding>,
+) -> BTreeMap<Name, Identity> {
+    let mut known = vec!["handle", "email"];
+    let open = match directory {
+        Directory::Provider { attributes, .. } => {
+            known.extend(attributes.keys().map(AsRef::as_ref));
+            false
+        }
+        // There every attribute that a `User` has can be cited.
+        Directory::Manifests => true,
+    };
+    let mut read = BTreeMap::new();
+    for (name, node) in &identities.0 {
+        if name.value != "gitlab" {
+            known_instance(name, name, instances, findings);
+        }
+        let mut identity = Identity::default();
+        if node.as_text().is_some() {
+            identity.template = decode(node, findings);
+        } else if let Some(per) = decode::<Pairs<Spanned<String>>>(node, findings) {
+            for (key, template) in per.0 {
+                // A key may also be a kind of principal, which only its provider knows: refuse what is nearly a type.
+                let names = || types.iter().map(|one| one.name.as_ref());
+                if let Some(near) = nearest(&key, names()).filter(|near| *near != key.as_str()) {
+                    let finding = Finding::error(UNKNOWN_TYPE, format!("there is no type `{}`", key.value));
+                    findings.push(finding.at(&key.span).help(format!("did you mean `{near}`?")));
+                }
+                identity.per.insert(key.value.into(), template);
+            }
+        }
+        for template in identity.template.iter().chain(identity.per.values()) {
+            check_template(template, if open { None } else { Some(&known) }, findings);
+        }
+        read.insert(name.as_str().into(), identity);
+    }
+    read
+}
+
+fn groups(
+    groups: Pairs<Spanned<String>>,
+    providers: &BTreeMap<Name, ProviderSettings>,
+    registry: &Registry,
+    findings: &mut Vec<Finding>,
+) -> BTreeMap<Name, Spanned<String>> {
+    let instances: BTreeSet<Name> = providers.keys().cloned().collect();
+    for (name, template) in &groups.0 {
+        known_instance(name, name, &instances, findings);
+        if !template.contains('{') {
+            if !groups.0.iter().any(|(other, _)| other.value == template.value && other.value != name.value) {
+                let message = format!("`{}` is neither a template nor a provider of `groups:`", template.value);
+                let finding = Finding::error(WRONG_VALUE, message).at(&template.span);
+                findings.push(finding.help("write such as `rbac_role_{role}`"));
+            }
+            continue;
+        }
+        check_template(template, Some(&["role", "color"]), findings);
+        if !template.contains("{role}") {
+            let finding = Finding::error(WRONG_VALUE, "all roles would have the same group").at(&template.span);
+            findings.push(finding.help("put `{role}` into it"));
+        }
+        let sort = providers.get(name.as_str()).and_then(|one| registry.provider(&one.provider));
+        if sort.is_some_and(|sort| sort.role_group.is_none()) {
+            let message = format!("`{}` keeps no groups for roles", name.value);
+            let finding = Finding::error(WRONG_VALUE, message).at(&template.span);
+            findings.push(finding.help("take this line out, or name the provider whose groups it gets"));
+        }
+    }
+    groups.0.into_iter().map(|(name, template)| (name.value.into(), template)).collect()
+}
+
+/// Checks the braces of a template; `known` is what may stand in them, where that is known.
+fn check_template(template: &Spanned<String>, known: Option<&[&str]>, findings: &mut Vec<Finding>) {
+    let mut rest = template.as_str();
+    while let Some((before, after)) = rest.split_once('{') {
+        let Some((inside, next)) = after.split_once('}').filter(|_| !before.contains('}')) else {
+            rest = "}";
+            break;
+        };
+        if let Some(known) = known
+            && !known.contains(&inside)
+        {
+            let message = format!("`{{{inside}}}` stands for nothing");
+            let word = Spanned { value: inside.to_owned(), span: template.span.clone() };
+            findings.push(unknown(WRONG_VALUE, message, &word, known.iter().copied()));
+        }
+        rest = next;
+    }
+    if rest.contains('}') {
+        let finding = Finding::error(WRONG_VALUE, "the braces of this template do not match");
+        findings.push(finding.at(&template.span).help("write such as `{email}`"));
+    }
+    if template.trim().is_empty() {
+        findings.push(Finding::error(EMPTY_ENTRY, "this template is empty").at(&template.span));
+    }
+}
+
+fn standing(body: &StandingBody, findings: &mut Vec<Finding>) -> Standing {
+    let mut standing = Standing::default();
+    let mut reach = |node: &Option<Node>, risk: &mut Risk, handover: Option<&mut SignedDuration>| {
+        let Some(node) = node else { return };
+        if node.as_text() == Some("all") {
+            *risk = Risk::High;
+            return;
+        }
+        if node.as_text().is_some() {
+            let finding = Finding::error(WRONG_VALUE, "this is neither `all` nor `{ up_to: RISK }`");
+            findings.push(finding.at(&node.span).help("write such as `{ up_to: medium }`"));
+            return;
+        }
+        let Some(body) = decode::<UpTo>(node, findings) else { return };
+        *risk = body.up_to;
+        match (body.handover, handover) {
+            (Some(text), Some(handover)) => *handover = time::duration(&text, findings).unwrap_or_default(),
+            (Some(text), None) => {
+                let finding = Finding::error(WRONG_VALUE, "only people who move have a `handover`");
+                findings.push(finding.at(&text.span).help("put it under `mover`"));
+            }
+            (None, _) => {}
+        }
+    };
+    reach(&body.joiner, &mut standing.joiner, None);
+    reach(&body.mover, &mut standing.mover, Some(&mut standing.handover));
+    reach(&body.leaver, &mut standing.leaver, None);
+    reach(&body.expiry, &mut standing.expiry, None);
+    standing
+}
+
+fn limits(body: LimitsBody, instances: &BTreeSet<Name>, findings: &mut Vec<Finding>) -> Limits {
+    let defaults = Limits::default();
+    let mut cap = |body: Option<CapBody>, default: Cap| {
+        let Some(body) = body else { return default };
+        if let Some(percent) = body.percent.as_ref().filter(|percent| percent.value > 100) {
+            let finding = Finding::error(WRONG_VALUE, format!("{} is more than 100 percent", percent.value));
+            findings.push(finding.at(&percent.span).help("write a whole number from 0 to 100"));
+        }
+        // What a cap does not name is no allowance: the default's share is not added to a floor of one's own.
+        Cap { floor: body.floor.unwrap_or(0), percent: body.percent.map_or(0, |percent| percent.value) }
+    };
+    let removals = cap(body.removals, defaults.removals);
+    let leavers = cap(body.leavers, defaults.leavers);
+    let mut admins_of = Vec::new();
+    let admins = body.admins.map(|admins| (admins.min, admins.of));
+    for text in admins.iter().flat_map(|(_, of)| of) {
+        match text.parse::<Address>() {
+            Ok(address) => {
+                let instance = Spanned { value: address.instance().to_owned(), span: text.span.clone() };
+                known_instance(&instance, text, instances, findings);
+                admins_of.push(Spanned { value: address, span: text.span.clone() });
+            }
+            Err(error) => {
+                let finding = Finding::error(WRONG_VALUE, error.to_string()).at(&text.span);
+                findings.push(finding.help("write such as `okta:group/admin.super`"));
+            }
+        }
+    }
+    let admins_min = admins.map_or(defaults.admins_min, |(min, _)| min);
+    Limits { removals, per_run: body.per_run.unwrap_or(defaults.per_run), leavers, admins_min, admins_of }
+}
+
+fn approvals(body: &ApprovalsBody, findings: &mut Vec<Finding>) -> Approvals {
+    let mut approvals = Approvals::default();
+    for (given, quorum) in [&body.low, &body.medium, &body.high].into_iter().zip(&mut approvals.quorum) {
+        let Some(given) = given else { continue };
+        if given.value == 0 {
+            let finding = Finding::error(WRONG_VALUE, "a change that is asked for needs an approval");
+            findings.push(finding.at(&given.span).help("write at least 1"));
+        }
+        *quorum = given.value;
+    }
+    approvals.operator = body.operator == Operator::Allowed;
+    approvals
+}
+
+fn protected(
+    protected: Vec<Spanned<String>>,
+    instances: &BTreeSet<Name>,
+    findings: &mut Vec<Finding>,
+) -> Vec<Spanned<Pattern>> {
+    for text in &protected {
+        let place = text.split_once(':').map(|(place, _)| place.split('/').next().unwrap_or(place));
+        match place {
+            Some(place) if place.contains(['*', '?']) || ["person", "role"].contains(&place) => {}
+            Some(place) => {
+                let word = Spanned { value: place.to_owned(), span: text.span.clone() };
+                known_instance(&word, text, instances, findings);
+            }
+            None => {
+                let message = format!("`{}` is not an address, nor a pattern of addresses", text.value);
+                let finding = Finding::error(WRONG_VALUE, message).at(&text.span);
+                findings.push(finding.help("write such as `person:breakglass1` or `okta:group/admin.*`"));
+            }
+        }
+    }
+    protected.into_iter().map(|text| Spanned { value: Pattern::new(text.value), span: text.span }).collect()
+}
+
+fn manifests(folders: Option<Vec<Spanned<String>>>, memory: &str, findings: &mut Vec<Finding>) -> Vec<String> {
+    let Some(folders) = folders else { return FOLDERS.map(str::to_owned).to_vec() };
+    if folders.is_empty() {
+        findings.push(Finding::error(MISSING_KEY, "`manifests` names no folder").help("take the key out"));
+    }
+    for folder in &folders {
+        let name = folder.trim_end_matches('/');
+        check_path(folder, findings);
+        if within(name, memory) || within(memory, name) {
+            let message = format!("the folder `{name}` and the memory `{memory}` are in each other");
+            let finding = Finding::error(BAD_PATH, message).at(&folder.span);
+            findings.push(finding.help("what is remembered must not be read as manifests"));
+        }
+    }
+    folders.into_iter().map(|folder| folder.trim_end_matches('/').to_owned()).collect()
+}
+
+/// Whether a path is a folder, or lies in it.
+pub(crate) fn within(folder: &str, path: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn folder(path: Option<Spanned<String>>, default: &str, findings: &mut Vec<Finding>) -> String {
+    let Some(path) = path else { return default.to_owned() };
+    check_path(&path, findings);
+    path.trim_end_matches('/').to_owned()
+}
+
+fn check_path(path: &Spanned<String>, findings: &mut Vec<Finding>) {
+    if !is_inside(path.strip_suffix('/').unwrap_or(path)) {
+        let message = format!("`{}` is not a plain path within the access repo", path.value);
+        let finding = Finding::error(BAD_PATH, message).at(&path.span);
+        findings.push(finding.help("write it relative to `rolecall.yaml`, with `/` and without `..`"));
+    }
+}
+
+/// Reports an instance that `providers:` does not have; `shown` is the text that names it.
+fn known_instance(
+    instance: &Spanned<String>,
+    shown: &Spanned<String>,
+    instances: &BTreeSet<Name>,
+    findings: &mut Vec<Finding>,
+) {
+    if !instances.contains(instance.as_str()) {
+        let message = format!("`{}` names a provider that is not in `providers:`", shown.value);
+        findings.push(unknown(UNKNOWN_INSTANCE, message, instance, instances.iter().map(AsRef::as_ref)));
+    }
+}
+
+/// The JSON Schema parts of a provider's entry that are the same for all sorts.
+#[derive(JsonSchema)]
+#[schemars(rename = "Provider")]
+#[expect(dead_code, reason = "a JSON Schema for the keys that `provider` takes off")]
+pub(crate) struct ProviderBody {
+    /// The sort of provider; its name unless given.
+    provider: Option<String>,
+    /// What may be touched; the first entry that matches decides, and what matches none is only looked at.
+    own: Option<Vec<OwnBody>>,
+}

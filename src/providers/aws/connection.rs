@@ -1,0 +1,417 @@
+//! The connection to one account: credentials, the check whose they are, counting, and what errors mean.
+//!
+//! Invariant: a [`Connection`] exists only after `GetCallerIdentity` named the account that settings name. What is
+//! safe to repeat is repeated by the SDK; a creation is not, once it may have taken effect.
+//! It must not know what is read or written.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::retry::RetryConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_iam::config::interceptors::{BeforeTransmitInterceptorContextRef, InterceptorContext};
+use aws_sdk_iam::config::retry::{ClassifyRetry, RetryAction};
+use aws_sdk_iam::config::{
+    AsyncSleep, ConfigBag, Credentials, HttpClient, IdentityCache, Intercept, RuntimeComponents,
+    SharedAsyncSleep, SharedCredentialsProvider, Sleep, StalledStreamProtectionConfig,
+};
+use aws_sdk_iam::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_iam::operation::RequestId;
+use aws_smithy_async::time::{SharedTimeSource, TimeSource};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use tokio::sync::OnceCell;
+
+use crate::model::{Address, Attributes, Name, Value};
+use crate::provider::{Caller, Clock, Error, ErrorKind, Transport};
+use crate::providers::Wiring;
+
+use super::{Options, principal_of_arn};
+
+/// How often a call is tried before a throttle, or a silence where repeating is safe, becomes an error. With the
+/// SDK's jittered backoff up to 20 seconds that is about two minutes.
+const ATTEMPTS: u32 = 10;
+/// How long one attempt may take.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// One account, not yet connected.
+#[derive(Debug)]
+pub(super) struct Account {
+    pub(super) instance: Name,
+    pub(super) options: Options,
+    pub(super) wiring: Wiring,
+    connection: OnceCell<Connection>,
+    calls: Arc<AtomicU64>,
+    paths: Paths,
+}
+
+/// The paths of policies by name, as far as they were seen or made: their ARNs are made of them.
+type Paths = Arc<Mutex<BTreeMap<String, String>>>;
+
+/// One account whose credentials are known to be its own.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// For reading, and for writes that end in the same state however often they arrive.
+    pub(super) iam: aws_sdk_iam::Client,
+    /// For creations: not repeated once they may have taken effect.
+    pub(super) once: aws_sdk_iam::Client,
+    /// The account's id.
+    pub(super) account: Name,
+    /// `aws`, or the partition of a government or China.
+    pub(super) partition: String,
+    /// The time.
+    pub(super) clock: Arc<dyn Clock>,
+    caller: Caller,
+    paths: Paths,
+}
+
+impl Connection {
+    /// The ARN of a policy of the account.
+    pub(super) fn policy_arn(&self, name: &str) -> String {
+        let paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = paths.get(name).map_or("/", String::as_str);
+        format!("arn:{}:iam::{}:policy{path}{name}", self.partition, self.account)
+    }
+
+    /// The ARN of a policy of the account, or of AWS's own.
+    pub(super) fn arn(&self, policy: &Address) -> String {
+        if policy.instance() == "managed" {
+            format!("arn:{}:iam::aws:policy/{}", self.partition, policy.name())
+        } else {
+            self.policy_arn(&policy.name())
+        }
+    }
+}
+
+impl Account {
+    pub(super) fn new(instance: Name, options: Options, wiring: Wiring) -> Self {
+        let (calls, paths) = (Arc::default(), Arc::default());
+        Self { instance, options, wiring, connection: OnceCell::new(), calls, paths }
+    }
+
+    /// Remembers the paths of policies.
+    pub(super) fn learn<'a>(&self, things: impl IntoIterator<Item = (&'a Address, &'a Attributes)>) {
+        let mut paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
+        for (address, attributes) in things {
+            if address.kind() == "policy" && address.place() == &*self.place() {
+                let path = attributes.get("path").and_then(Value::as_text).unwrap_or("/");
+                paths.insert(address.name().into_owned(), path.to_owned());
+            }
+        }
+    }
+
+    /// `INSTANCE/ACCOUNT`: the place of all that is in it, and the scope of its coverage.
+    pub(super) fn place(&self) -> Name {
+        Address::new(&self.instance, Some(&self.options.account), "x", "x").place().into()
+    }
+
+    pub(super) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    pub(super) async fn caller(&self) -> Result<Caller, Error> {
+        Ok(self.connection().await?.caller.clone())
+    }
+
+    /// Connects at the first use. A failure is not kept: credentials may come later.
+    pub(super) async fn connection(&self) -> Result<&Connection, Error> {
+        self.connection.get_or_try_init(|| self.connect()).await
+    }
+
+    async fn connect(&self) -> Result<Connection, Error> {
+        let mut config = match &self.wiring.transport {
+            Some(transport) => self.through(transport.clone()),
+            None => self.over_the_network().await,
+        };
+        if let Some(role) = &self.options.role {
+            let assumed =
+                AssumeRoleProvider::builder(role.value.as_str()).session_name("rolecall").configure(&config);
+            let provider = SharedCredentialsProvider::new(assumed.build().await);
+            config = config.into_builder().credentials_provider(provider).build();
+        }
+        let watch = Watch { calls: self.calls.clone(), simulated: self.wiring.transport.is_some() };
+        let sts = aws_sdk_sts::config::Builder::from(&config).interceptor(watch.clone()).build();
+        let identity = aws_sdk_sts::Client::from_conf(sts)
+            .get_caller_identity()
+            .send()
+            .await
+            .map_err(|error| Error { effect: crate::provider::Effect::None, ..failed(error) })?;
+        let (account, arn) = (identity.account().unwrap_or_default(), identity.arn().unwrap_or_default());
+        if account != self.options.account.value {
+            let message = format!(
+                "the credentials are of account `{account}` (`{arn}`), but `{}` is account `{}`; nothing else was called",
+                self.instance, self.options.account.value
+            );
+            return Err(Error::new(ErrorKind::Auth, message));
+        }
+        let iam = || aws_sdk_iam::config::Builder::from(&config).interceptor(watch.clone());
+        Ok(Connection {
+            iam: aws_sdk_iam::Client::from_conf(iam().build()),
+            once: aws_sdk_iam::Client::from_conf(iam().retry_classifier(OnlyIfNotDone).build()),
+            account: account.into(),
+            partition: arn.split(':').nth(1).filter(|part| !part.is_empty()).unwrap_or("aws").to_owned(),
+            clock: self.wiring.clock.clone(),
+            paths: self.paths.clone(),
+            caller: Caller {
+                principal: principal_of_arn(&self.instance, arn),
+                text: format!("`{arn}` in account `{account}`"),
+            },
+        })
+    }
+
+    /// The vendor's own chain of credentials, endpoints and regions.
+    async fn over_the_network(&self) -> SdkConfig {
+        let region = self.options.region.as_ref().map(|region| Region::new(region.value.clone()));
+        let region = RegionProviderChain::first_try(region).or_default_provider().or_else("us-east-1");
+        aws_config::defaults(BehaviorVersion::latest())
+            .region(region)
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build())
+            .load()
+            .await
+    }
+
+    /// No network and no time of its own: time-outs, too, would be virtual and fire at once.
+    fn through(&self, transport: Arc<dyn Transport>) -> SdkConfig {
+        let given = |name: &str, simulated: &str| {
+            (self.wiring.credentials)(name).unwrap_or_else(|| simulated.to_owned())
+        };
+        let credentials = Credentials::new(
+            given("AWS_ACCESS_KEY_ID", "AKIASIMULATED"),
+            given("AWS_SECRET_ACCESS_KEY", "simulated"),
+            (self.wiring.credentials)("AWS_SESSION_TOKEN"),
+            None,
+            "rolecall",
+        );
+        let region = self.options.region.as_ref().map_or("us-east-1", |region| region.value.as_str());
+        let time = OurTime(self.wiring.clock.clone());
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(region.to_owned()))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .identity_cache(IdentityCache::no_cache())
+            .http_client(OurTransport(transport))
+            .sleep_impl(SharedAsyncSleep::new(time.clone()))
+            .time_source(SharedTimeSource::new(time))
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .timeout_config(TimeoutConfig::disabled())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .build()
+    }
+}
+
+/// Counts every attempt, and lets none go out in clear text but to this machine.
+#[derive(Debug, Clone)]
+struct Watch {
+    calls: Arc<AtomicU64>,
+    simulated: bool,
+}
+
+impl Intercept for Watch {
+    fn name(&self) -> &'static str {
+        "rolecall"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let target = url::Url::parse(context.request().uri())?;
+        let local = match target.host() {
+            Some(url::Host::Domain(name)) => name == "localhost",
+            Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+            None => false,
+        };
+        if target.scheme() != "https" && !local && !self.simulated {
+            return Err(format!(
+                "`{}` is not encrypted; plain http goes only to this machine",
+                target.origin().ascii_serialization()
+            )
+            .into());
+        }
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// Forbids to repeat what may have taken effect: only a refusal by the service, or a request that never left, may be.
+#[derive(Debug)]
+struct OnlyIfNotDone;
+
+impl ClassifyRetry for OnlyIfNotDone {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let refused = context.response().is_some_and(|response| response.status().as_u16() < 500);
+        let never_left = match context.output_or_error() {
+            Some(Err(error)) => error.as_connector_error().is_some_and(never_left),
+            _ => false,
+        };
+        if refused || never_left { RetryAction::NoActionIndicated } else { RetryAction::RetryForbidden }
+    }
+
+    fn name(&self) -> &'static str {
+        "rolecall: creations"
+    }
+}
+
+fn never_left(error: &ConnectorError) -> bool {
+    error.is_user() || error.as_other().is_some()
+}
+
+/// What an error of the SDK means to us. The effect is that of a write; a read has none.
+pub(super) fn failed<E>(error: SdkError<E, HttpResponse>) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    let code = error.code().map(str::to_owned);
+    let request_id = error.request_id().map(str::to_owned);
+    let (kind, maybe_done) = match &error {
+        SdkError::ConstructionFailure(_) => (ErrorKind::Other, false),
+        SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
+            Some(connector) if never_left(connector) => (ErrorKind::Unreachable, false),
+            _ => (ErrorKind::Unreachable, true),
+        },
+        SdkError::TimeoutError(_) => (ErrorKind::Unreachable, true),
+        SdkError::ServiceError(_) => {
+            let kind = kind_of(code.as_deref(), status);
+            (kind, kind == ErrorKind::Unreachable)
+        }
+        // An answer that cannot be read says nothing about what was done.
+        _ => (ErrorKind::Malformed, true),
+    };
+    let message = error.message().map_or_else(|| chain(&error), str::to_owned);
+    let no_credentials =
+        message.contains("credentials provider") || message.contains("no providers in chain");
+    let (kind, maybe_done) =
+        if code.is_none() && no_credentials { (ErrorKind::Auth, false) } else { (kind, maybe_done) };
+    let error = Error { code, request_id, ..Error::new(kind, message) };
+    if maybe_done { error.maybe_done() } else { error }
+}
+
+/// The sources of an error, outermost first; `Display` only, since `Debug` holds bodies.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let part = error.to_string();
+        if !text.ends_with(&part) {
+            text = format!("{text}: {part}");
+        }
+        source = error.source();
+    }
+    text
+}
+
+fn kind_of(code: Option<&str>, status: Option<u16>) -> ErrorKind {
+    match code.unwrap_or_default() {
+        "InvalidClientTokenId"
+        | "SignatureDoesNotMatch"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "UnrecognizedClientException"
+        | "IncompleteSignature"
+        | "MissingAuthenticationToken"
+        | "InvalidAccessKeyId"
+        | "AuthFailure"
+        | "RequestExpired" => ErrorKind::Auth,
+        "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "OptInRequired" => {
+            ErrorKind::Denied
+        }
+        "NoSuchEntity" | "NoSuchEntityException" => ErrorKind::NotFound,
+        "EntityAlreadyExists"
+        | "DeleteConflict"
+        | "ConcurrentModification"
+        | "EntityTemporarilyUnmodifiable" => ErrorKind::Conflict,
+        "Throttling"
+        | "ThrottlingException"
+        | "RequestLimitExceeded"
+        | "TooManyRequestsException"
+        | "SlowDown"
+        | "RequestThrottled" => ErrorKind::Throttled,
+        "NotImplemented"
+        | "UnmodifiableEntity"
+        | "UnsupportedOperation"
+        | "PolicyNotAttachable"
+        | "InvalidAction" => ErrorKind::Unsupported,
+        _ => match status {
+            Some(429) => ErrorKind::Throttled,
+            Some(403) => ErrorKind::Denied,
+            Some(500..) => ErrorKind::Unreachable,
+            _ => ErrorKind::Other,
+        },
+    }
+}
+
+/// Our clock, as the SDK wants it.
+#[derive(Debug, Clone)]
+struct OurTime(Arc<dyn Clock>);
+
+impl AsyncSleep for OurTime {
+    fn sleep(&self, duration: Duration) -> Sleep {
+        let clock = self.0.clone();
+        // The SDK wants a future that is `Sync`, which a task's handle is.
+        Sleep::new(async move {
+            let _ = tokio::spawn(async move { clock.sleep(duration).await }).await;
+        })
+    }
+}
+
+impl TimeSource for OurTime {
+    fn now(&self) -> SystemTime {
+        self.0.now().into()
+    }
+}
+
+/// Our transport, as the SDK wants it.
+#[derive(Debug, Clone)]
+struct OurTransport(Arc<dyn Transport>);
+
+impl HttpClient for OurTransport {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &aws_smithy_runtime_api::client::runtime_components::RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for OurTransport {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let transport = self.0.clone();
+        HttpConnectorFuture::new(async move {
+            let refuse = |why: BoxError| ConnectorError::user(why);
+            let request = request.try_into_http1x().map_err(|error| refuse(error.into()))?;
+            let (parts, body) = request.into_parts();
+            let bytes =
+                body.bytes().map(Bytes::copy_from_slice).ok_or_else(|| refuse("a streamed body".into()))?;
+            let response =
+                transport.call(http::Request::from_parts(parts, bytes)).await.map_err(|error| {
+                    if error.maybe_sent {
+                        ConnectorError::timeout(error.into())
+                    } else {
+                        ConnectorError::other(
+                            error.into(),
+                            Some(aws_config::retry::ErrorKind::TransientError),
+                        )
+                    }
+                })?;
+            HttpResponse::try_from(response.map(SdkBody::from))
+                .map_err(|error| ConnectorError::other(error.into(), None))
+        })
+    }
+}

@@ -1,0 +1,392 @@
+//! Policy documents: how they are declared, checked for form, and made equal where IAM takes them as equal.
+//!
+//! Invariant: live and declared documents pass through the same [`canonical`] form, so equal values are equal
+//! policies; nothing that IAM tells apart becomes equal. It must not call AWS.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use percent_encoding::percent_decode_str;
+use serde::Deserializer;
+use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+
+use crate::model::{
+    Code, Entry, Finding, Lowering, Name, Node, NodeValue, Span, Spanned, Value, decode, nearest,
+};
+
+/// A policy document has a form that IAM would refuse.
+pub const BAD_DOCUMENT: Code = Code { code: "RC530", title: "a policy document is not one that IAM takes" };
+/// A policy document leaves something to an old default.
+pub const OLD_DOCUMENT: Code = Code { code: "RC531", title: "a policy document has no version" };
+
+/// What a document is for: it decides which elements a statement has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// What a principal may do: managed and inline policies.
+    Permissions,
+    /// Who may assume a role.
+    Trust,
+}
+
+/// The version that IAM takes where a document names none.
+const DEFAULT_VERSION: &str = "2008-10-17";
+const VERSIONS: [&str; 2] = ["2012-10-17", DEFAULT_VERSION];
+const TOP: [&str; 3] = ["Version", "Id", "Statement"];
+const STATEMENT: [&str; 9] = [
+    "Sid",
+    "Effect",
+    "Principal",
+    "NotPrincipal",
+    "Action",
+    "NotAction",
+    "Resource",
+    "NotResource",
+    "Condition",
+];
+const PRINCIPALS: [&str; 4] = ["AWS", "Service", "Federated", "CanonicalUser"];
+
+/// The canonical form of a document in a manifest: YAML, JSON as text, or `{ file: x.json }` beside the manifest.
+/// What is wrong with it is reported; then there is none.
+pub(super) fn declared(node: &Node, purpose: Use, lowering: &mut Lowering<'_>) -> Option<Value> {
+    let read;
+    let node = match (&node.value, node.entries()) {
+        (NodeValue::Text(text), _) => {
+            read = parsed(text, &node.span, lowering)?;
+            &read
+        }
+        (NodeValue::Map(_), [entry]) if entry.key.value == "file" => {
+            let path: Spanned<String> = decode(&entry.value, &mut lowering.out.findings)?;
+            let text = lowering.file(&path)?;
+            read = parsed(&text, &path.span, lowering)?;
+            &read
+        }
+        _ => node,
+    };
+    let before = lowering.out.findings.len();
+    Check { purpose, findings: &mut lowering.out.findings }.document(node);
+    let bad = lowering.out.findings.iter().skip(before).any(|f| f.code.as_ref() == BAD_DOCUMENT.code);
+    (!bad).then(|| canonical(&node.to_value()))
+}
+
+fn parsed(text: &str, span: &Span, lowering: &mut Lowering<'_>) -> Option<Node> {
+    json(text, span)
+        .map_err(|why| {
+            let finding = Finding::error(BAD_DOCUMENT, format!("this policy document is not JSON: {why}"));
+            lowering.out.findings.push(finding.at(span).help("write JSON, or the same as YAML"));
+        })
+        .ok()
+}
+
+/// The canonical form of a document as the IAM API returns it: JSON, percent-encoded in some answers. Encoded JSON
+/// never begins with a brace, and a document always does.
+pub(super) fn live(encoded: &str) -> Result<Value, String> {
+    let text = match encoded.trim_start().starts_with('{') {
+        true => encoded.into(),
+        false => percent_decode_str(encoded).decode_utf8().map_err(|_| "it is not UTF-8".to_owned())?,
+    };
+    let json: serde_json::Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    Value::from_json(&json).map(|value| canonical(&value)).ok_or_else(|| "it holds a fraction".to_owned())
+}
+
+/// The text that IAM is given.
+pub(super) fn text(document: &Value) -> String {
+    document.to_json().to_string()
+}
+
+/// The one form of all documents that mean the same: lists for scalars, sets sorted, actions in lower case, account
+/// ids as root ARNs, the version explicit. The order of statements counts and is kept.
+#[must_use]
+pub fn canonical(document: &Value) -> Value {
+    let Value::Map(map) = document else { return document.clone() };
+    let mut map = map.clone();
+    map.entry("Version".into()).or_insert_with(|| DEFAULT_VERSION.into());
+    if let Some(statements) = map.get_mut("Statement") {
+        *statements = Value::List(items(statements).iter().map(statement).collect());
+    }
+    Value::Map(map)
+}
+
+fn statement(statement: &Value) -> Value {
+    let Value::Map(map) = statement else { return statement.clone() };
+    let canonical = |(key, value): (&Name, &Value)| {
+        let value = match key.as_ref() {
+            "Action" | "NotAction" => set(value, |action| action.to_lowercase()),
+            "Resource" | "NotResource" => set(value, str::to_owned),
+            "Principal" | "NotPrincipal" => principals(value),
+            "Condition" => condition(value),
+            _ => value.clone(),
+        };
+        (key.clone(), value)
+    };
+    Value::Map(map.iter().map(canonical).collect())
+}
+
+fn principals(value: &Value) -> Value {
+    let Value::Map(map) = value else { return value.clone() };
+    let canonical = |(kind, names): (&Name, &Value)| (kind.clone(), set(names, root_arn));
+    Value::Map(map.iter().map(canonical).collect())
+}
+
+/// An account's id means whoever the account lets in, which is what its root ARN means.
+fn root_arn(principal: &str) -> String {
+    let id = principal.len() == 12 && principal.bytes().all(|byte| byte.is_ascii_digit());
+    if id { format!("arn:aws:iam::{principal}:root") } else { principal.to_owned() }
+}
+
+fn condition(value: &Value) -> Value {
+    let Value::Map(operators) = value else { return value.clone() };
+    let keys = |keys: &Value| match keys {
+        Value::Map(map) => Value::Map(map.iter().map(|(k, v)| (k.clone(), set(v, str::to_owned))).collect()),
+        other => other.clone(),
+    };
+    Value::Map(operators.iter().map(|(operator, value)| (operator.clone(), keys(value))).collect())
+}
+
+fn items(value: &Value) -> &[Value] {
+    value.as_list().unwrap_or(std::slice::from_ref(value))
+}
+
+/// A scalar or list as a set of texts: IAM reads `true` and `3600` in conditions as texts.
+fn set(value: &Value, each: impl Fn(&str) -> String) -> Value {
+    let text = |item: &Value| match item {
+        Value::Text(text) => Value::from(each(text)),
+        Value::Bool(_) | Value::Int(_) => Value::from(item.to_string()),
+        other => other.clone(),
+    };
+    let mut items: Vec<Value> = items(value).iter().map(text).collect();
+    items.sort();
+    items.dedup();
+    Value::List(items)
+}
+
+/// Checks the form of a document, each mistake at its place.
+struct Check<'a> {
+    purpose: Use,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Check<'_> {
+    fn bad(&mut self, span: &Span, message: impl Into<String>, help: Option<String>) {
+        let mut finding = Finding::error(BAD_DOCUMENT, message).at(span);
+        finding.help = help;
+        self.findings.push(finding);
+    }
+
+    fn document(&mut self, node: &Node) {
+        if !self.keys(node, "a policy document", &TOP) {
+            return;
+        }
+        match node.get("Version") {
+            None => self.findings.push(
+                Finding::warning(OLD_DOCUMENT, format!("no `Version`: IAM then takes `{DEFAULT_VERSION}`"))
+                    .at(&node.span)
+                    .help("write `Version: 2012-10-17`, which knows policy variables"),
+            ),
+            Some(version) => self.one_of(version, "Version", &VERSIONS),
+        }
+        if let Some(id) = node.get("Id") {
+            self.text(id, "Id");
+        }
+        match node.get("Statement").map(|statement| (&statement.value, statement)) {
+            None => self.bad(&node.span, "this policy document has no `Statement`", None),
+            Some((NodeValue::List(items), statement)) if items.is_empty() => {
+                self.bad(&statement.span, "`Statement` is empty", None);
+            }
+            Some((NodeValue::List(items), _)) => items.iter().for_each(|item| self.statement(item)),
+            Some((_, statement)) => self.statement(statement),
+        }
+    }
+
+    fn statement(&mut self, node: &Node) {
+        if !self.keys(node, "a statement", &STATEMENT) {
+            return;
+        }
+        if let Some(sid) = node.get("Sid") {
+            self.text(sid, "Sid");
+        }
+        match node.get("Effect") {
+            None => self.bad(
+                &node.span,
+                "this statement has no `Effect`",
+                Some("write `Effect: Allow` or `Effect: Deny`".into()),
+            ),
+            Some(effect) => self.one_of(effect, "Effect", &["Allow", "Deny"]),
+        }
+        self.exactly_one(node, "Action", "NotAction");
+        let (needed, foreign) = match self.purpose {
+            Use::Permissions => (["Resource", "NotResource"], ["Principal", "NotPrincipal"]),
+            Use::Trust => (["Principal", "NotPrincipal"], ["Resource", "NotResource"]),
+        };
+        self.exactly_one(node, needed[0], needed[1]);
+        for entry in node.entries().iter().filter(|entry| foreign.contains(&entry.key.value.as_str())) {
+            let whose = if self.purpose == Use::Trust { "a trust policy" } else { "a policy of a principal" };
+            self.bad(&entry.key.span, format!("{whose} has no `{}`", entry.key.value), None);
+        }
+        for entry in node.entries() {
+            let key = entry.key.value.as_str();
+            match key {
+                "Action" | "NotAction" | "Resource" | "NotResource" => self.texts(&entry.value, key),
+                "Principal" | "NotPrincipal" => self.principals(&entry.value),
+                "Condition" => self.condition(&entry.value),
+                _ => {}
+            }
+        }
+    }
+
+    fn principals(&mut self, node: &Node) {
+        if node.as_text() == Some("*") {
+            return;
+        }
+        if self.keys(node, "`Principal`", &PRINCIPALS) {
+            node.entries().iter().for_each(|entry| self.texts(&entry.value, &entry.key.value));
+        }
+    }
+
+    fn condition(&mut self, node: &Node) {
+        for operator in self.map(node, "`Condition`") {
+            for key in self.map(&operator.value, "a condition operator") {
+                let values = match &key.value.value {
+                    NodeValue::List(items) => items.as_slice(),
+                    _ => std::slice::from_ref(&key.value),
+                };
+                for value in values {
+                    if matches!(value.value, NodeValue::List(_) | NodeValue::Map(_) | NodeValue::Null) {
+                        let what = value.what();
+                        self.bad(&value.span, format!("`{}` is compared with {what}", key.key.value), None);
+                    }
+                }
+            }
+        }
+    }
+
+    fn map<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Entry] {
+        if !matches!(node.value, NodeValue::Map(_)) {
+            self.bad(&node.span, format!("{what} is {}, but a mapping is needed", node.what()), None);
+        }
+        node.entries()
+    }
+
+    /// Whether it is a mapping at all; unknown keys are reported with the nearest one.
+    fn keys(&mut self, node: &Node, what: &str, known: &[&str]) -> bool {
+        for entry in self.map(node, what) {
+            let key = entry.key.value.as_str();
+            if !known.contains(&key) {
+                let help = nearest(key, known.iter().copied()).map_or_else(
+                    || format!("the keys here are `{}`", known.join("`, `")),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                self.bad(&entry.key.span, format!("{what} has no key `{key}`"), Some(help));
+            }
+        }
+        matches!(node.value, NodeValue::Map(_))
+    }
+
+    fn exactly_one(&mut self, node: &Node, one: &str, other: &str) {
+        match (node.get(one), node.get(other)) {
+            (None, None) => {
+                self.bad(&node.span, format!("this statement has neither `{one}` nor `{other}`"), None);
+            }
+            (Some(_), Some(second)) => {
+                self.bad(&second.span, format!("this statement has both `{one}` and `{other}`"), None);
+            }
+            _ => {}
+        }
+    }
+
+    fn one_of(&mut self, node: &Node, key: &str, known: &[&str]) {
+        if !node.as_text().is_some_and(|text| known.contains(&text)) {
+            let found = node.as_text().map_or_else(|| node.what().to_owned(), |text| format!("`{text}`"));
+            self.bad(&node.span, format!("`{key}` is {found}, not `{}`", known.join("` or `")), None);
+        }
+    }
+
+    fn text(&mut self, node: &Node, key: &str) {
+        if node.as_text().is_none() {
+            self.bad(&node.span, format!("`{key}` is {}, but a text is needed", node.what()), None);
+        }
+    }
+
+    fn texts(&mut self, node: &Node, key: &str) {
+        match &node.value {
+            NodeValue::List(items) if items.is_empty() => {
+                self.bad(&node.span, format!("`{key}` is empty"), None)
+            }
+            NodeValue::List(items) => items.iter().for_each(|item| self.text(item, key)),
+            _ => self.text(node, key),
+        }
+    }
+}
+
+/// JSON as a tree whose every place is `span`, since lines within a file beside the manifest are not tracked. Unlike
+/// `serde_json::Value` it refuses keys that repeat, of which IAM, too, would silently take one.
+fn json(text: &str, span: &Span) -> Result<Node, String> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let node = At(span).deserialize(&mut reader).map_err(|error| error.to_string())?;
+    reader.end().map_err(|error| error.to_string())?;
+    Ok(node)
+}
+
+#[derive(Clone, Copy)]
+struct At<'a>(&'a Span);
+
+impl<'de> DeserializeSeed<'de> for At<'_> {
+    type Value = Node;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl At<'_> {
+    fn node<E>(self, value: NodeValue) -> Result<Node, E> {
+        Ok(Node { value, span: self.0.clone() })
+    }
+}
+
+impl<'de> Visitor<'de> for At<'_> {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON without fractions")
+    }
+
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        self.node(NodeValue::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
+        self.node(NodeValue::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
+        self.node(NodeValue::Int(value))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Node, E> {
+        self.node(NodeValue::Int(i64::try_from(value).map_err(|_| E::custom("this number is too large"))?))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
+        self.node(NodeValue::Text(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(self)? {
+            list.push(item);
+        }
+        self.node(NodeValue::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
+        let mut entries: BTreeMap<String, Node> = BTreeMap::new();
+        while let Some(key) = map.next_key::<String>()? {
+            let value = map.next_value_seed(self)?;
+            if entries.insert(key.clone(), value).is_some() {
+                return Err(de::Error::custom(format!("the key `{key}` repeats")));
+            }
+        }
+        let entry = |(value, node)| Entry { key: Spanned { value, span: self.0.clone() }, value: node };
+        self.node(NodeValue::Map(entries.into_iter().map(entry).collect()))
+    }
+}

@@ -1,0 +1,134 @@
+//! Okta: people, groups and memberships, over its Management API.
+//!
+//! Invariant: lists are read page by page, once each, and never per user. A new kind is one file that implements
+//! [`OktaKind`] and its line in [`KINDS`]; nothing else here knows what kinds there are.
+//! It must not change people: they are made and ended in Okta or in what masters it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::model::settings::ProviderSettings;
+use crate::model::{Address, Change, Code, Kind, Permit, ProviderType, Relation, Snapshot};
+use crate::provider::{Caller, Error, ErrorKind, Inventoried, Outcome, Provider, Writer};
+
+use super::Wiring;
+use client::Okta;
+use writer::Session;
+
+mod access;
+mod client;
+mod group;
+mod rules;
+mod settings;
+mod user;
+mod writer;
+
+/// All kinds. A new one is added here.
+const KINDS: &[&dyn OktaKind] = &[&user::Users, &group::Groups];
+
+/// The findings of this provider.
+pub const CODES: &[Code] =
+    &[access::NOT_SUPPORTED, access::NO_TARGET, settings::BAD_URL, settings::BAD_BUDGET, group::BAD_NAME];
+
+/// One kind of thing in Okta: what it consists of, how it is read and how it is written.
+#[async_trait]
+trait OktaKind: Send + Sync {
+    /// Its schema, and how it is declared.
+    fn kind(&self) -> Kind;
+
+    /// The edges it is the resource of.
+    fn relations(&self) -> Vec<Relation> {
+        Vec::new()
+    }
+
+    /// All of this kind, with the edges on those that `edges_of` names. What could not be read is told as coverage.
+    async fn observe(&self, okta: &Okta, edges_of: &BTreeSet<Address>) -> Snapshot;
+
+    /// One of this kind with the edges on it, read just now.
+    async fn read(&self, okta: &Okta, address: &Address) -> Result<Snapshot, Error>;
+
+    /// The id of one of this kind, looked up just now; `None` where there is none.
+    async fn id(&self, okta: &Okta, address: &Address) -> Result<Option<String>, Error>;
+
+    /// Carries out a change to one of this kind, or to an edge on it. The permit has been checked.
+    async fn write(&self, session: &Session, change: &Change) -> Result<Outcome, Error>;
+}
+
+/// What the engine knows of Okta without calling it.
+#[must_use]
+pub fn provider_type() -> ProviderType {
+    ProviderType {
+        name: "okta",
+        kinds: KINDS.iter().map(|kind| kind.kind()).collect(),
+        relations: KINDS.iter().flat_map(|kind| kind.relations()).collect(),
+        person_kind: user::KIND,
+        role_group: Some((group::KIND, group::MEMBER)),
+        access: access::lower,
+        access_schema: access::schema,
+        principal: |instance, _, identity| user::address(instance, identity),
+        settings: settings::check,
+        settings_schema: settings::schema,
+    }
+}
+
+/// Opens the Okta that settings name; calls nobody yet.
+pub fn open(settings: &ProviderSettings, wiring: &Wiring) -> Result<Box<dyn Provider>, Error> {
+    Ok(Box::new(OktaProvider { okta: Arc::new(Okta::open(settings, wiring)?) }))
+}
+
+struct OktaProvider {
+    okta: Arc<Okta>,
+}
+
+fn kind_of(address: &Address) -> Result<&'static dyn OktaKind, Error> {
+    let found = KINDS.iter().find(|kind| kind.kind().schema.kind.as_ref() == address.kind());
+    found.copied().ok_or_else(|| {
+        Error::new(
+            ErrorKind::Unsupported,
+            format!("there is no kind `{}` in Okta, for `{address}`", address.kind()),
+        )
+    })
+}
+
+#[async_trait]
+impl Provider for OktaProvider {
+    fn instance(&self) -> &crate::model::Name {
+        &self.okta.instance
+    }
+
+    async fn identity(&self) -> Result<Caller, Error> {
+        user::me(&self.okta).await
+    }
+
+    async fn inventory(&self) -> Inventoried {
+        user::inventory(&self.okta).await
+    }
+
+    async fn observe(&self, edges_of: &BTreeSet<Address>) -> Snapshot {
+        let before = self.okta.api.calls();
+        let kinds = KINDS.iter().map(|kind| kind.observe(&self.okta, edges_of));
+        let mut live = Snapshot::default();
+        for part in futures_util::future::join_all(kinds).await {
+            live.merge(part);
+        }
+        live.calls.insert(self.okta.instance.clone(), self.okta.api.calls() - before);
+        live
+    }
+
+    async fn read(&self, address: &Address) -> Result<Snapshot, Error> {
+        kind_of(address)?.read(&self.okta, address).await
+    }
+
+    fn writer(&self, permit: &Permit, live: &Snapshot) -> Box<dyn Writer> {
+        Box::new(Session::new(self.okta.clone(), permit, live))
+    }
+
+    fn calls(&self) -> u64 {
+        self.okta.api.calls()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,372 @@
+//! A plan in words: a headline, sections, and items in which identical changes to many are folded into one.
+//!
+//! Invariant: every change, held change and drift of the plan is in exactly one item, and all media say what stands here
+//! and nothing else. It must not escape or lay out: that is each medium's.
+
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+
+use super::values::{Shown, show};
+use super::words::{Line, Piece, count, list, literal, plural, prose, relation, time, who, why, words};
+use crate::model::{Attributes, Cause, Change, Drift, Held, Op, Origin, Risk, Why};
+
+/// Changes under one heading.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Section {
+    /// How much it matters.
+    pub(super) tone: Tone,
+    /// The heading.
+    pub(super) title: String,
+    /// What is true of all that follows.
+    pub(super) lead: Option<Line>,
+    /// What happens.
+    pub(super) items: Vec<Item>,
+    /// What to paste, line by line.
+    pub(super) remedy: Vec<String>,
+}
+
+/// How much something matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// All is well.
+    Calm,
+    /// Worth a look.
+    Warn,
+    /// Look here first.
+    Alarm,
+}
+
+/// One change, or several that differ in nothing but whom they are about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Item {
+    /// What it does.
+    pub(super) op: Op,
+    /// The character that stands before it.
+    pub(super) sign: char,
+    /// In one line.
+    pub(super) title: Line,
+    /// Whom or what it is about, where that is more than one.
+    pub(super) names: Vec<String>,
+    /// The fields that are set or change.
+    pub(super) fields: Vec<(String, Shown)>,
+    /// Why, how risky, until when: label and text.
+    pub(super) facts: Vec<(&'static str, Line)>,
+}
+
+/// The character that stands before an item.
+pub(super) fn sign(op: Op) -> char {
+    match op {
+        Op::Create | Op::Grant => '+',
+        Op::Update => '~',
+        Op::Delete | Op::Revoke => '-',
+        Op::Adopt | Op::Forget => '=',
+    }
+}
+
+/// The changes, the riskiest first, and those that write nothing last.
+pub(super) fn changes(changes: &[Change], zone: &TimeZone) -> Vec<Section> {
+    let mut sections = Vec::new();
+    for risk in [Risk::High, Risk::Medium, Risk::Low] {
+        let of_risk: Vec<&Change> = changes.iter().filter(|c| c.risk == risk && c.op.writes()).collect();
+        let tone = match risk {
+            Risk::High => Tone::Alarm,
+            Risk::Medium => Tone::Warn,
+            Risk::Low => Tone::Calm,
+        };
+        let title = match risk {
+            Risk::High => "High risk",
+            Risk::Medium => "Medium risk",
+            Risk::Low => "Low risk",
+        };
+        sections.extend(section(tone, title, None, &of_risk, zone));
+    }
+    let silent: Vec<&Change> = changes.iter().filter(|c| !c.op.writes()).collect();
+    let lead = prose("only what rolecall answers for changes: no call is made");
+    sections.extend(section(Tone::Calm, "Without a write", Some(lead), &silent, zone));
+    sections
+}
+
+fn section(
+    tone: Tone,
+    title: &str,
+    lead: Option<Line>,
+    changes: &[&Change],
+    zone: &TimeZone,
+) -> Option<Section> {
+    if changes.is_empty() {
+        return None;
+    }
+    let title = format!("{title} ({})", count(changes.len(), "change", "changes"));
+    Some(Section { tone, title, lead, items: fold(changes, zone), remedy: Vec::new() })
+}
+
+/// What is declined: a section for each reason, with what to do about it said once.
+pub(super) fn held(held: &[Held], zone: &TimeZone) -> Vec<Section> {
+    let mut groups: BTreeMap<(Why, &str, Option<&str>), Vec<&Change>> = BTreeMap::new();
+    for Held { why, text, remedy, change } in held {
+        groups.entry((*why, text, remedy.as_deref())).or_default().push(change);
+    }
+    let section = |((reason, text, remedy), changes): ((Why, &str, Option<&str>), Vec<&Change>)| Section {
+        tone: if reason.denies() { Tone::Alarm } else { Tone::Warn },
+        title: format!("Held: {} ({reason}, {})", why(reason), count(changes.len(), "change", "changes")),
+        lead: Some(prose(text)),
+        items: fold(&changes, zone),
+        remedy: remedy.map(|text| text.lines().map(str::to_owned).collect()).unwrap_or_default(),
+    };
+    groups.into_iter().map(section).collect()
+}
+
+/// What moved by itself.
+pub(super) fn drift(drift: &[Drift]) -> Option<Section> {
+    if drift.is_empty() {
+        return None;
+    }
+    let item = |Drift { id, change, text }: &Drift| {
+        let mut title = vec![literal(who_or_address(change))];
+        if let Some(grant) = &change.grant {
+            title.extend([words(format!(" {} ", relation(&grant.relation, true))), literal(&grant.resource)]);
+        }
+        title.push(words(": "));
+        title.extend(prose(text));
+        let fields = if change.op == Op::Update { fields(change) } else { Vec::new() };
+        let fields =
+            fields.into_iter().map(|(name, shown)| (format!("{name} (live → files)"), shown)).collect();
+        let mut facts = vec![("declared", place(&change.reason))];
+        facts.push(("accept", vec![literal(format!("rolecall drift accept {id}"))]));
+        facts.push((
+            "revert",
+            vec![literal(format!("rolecall plan --revert {}", shell(change.address.as_str())))],
+        ));
+        if change.op.is_removal() {
+            // Nothing in YAML asks for what was added by hand, so there is no line to show.
+            facts.remove(0);
+        }
+        Item { op: change.op, sign: '!', title, names: Vec::new(), fields, facts }
+    };
+    let mut drift: Vec<&Drift> = drift.iter().collect();
+    drift.sort_by_key(|d| (std::cmp::Reverse(d.change.risk), sort_key(&d.change)));
+    Some(Section {
+        tone: Tone::Warn,
+        title: format!(
+            "Drift ({})",
+            count(drift.len(), "thing moved by itself", "things moved by themselves")
+        ),
+        lead: Some(prose("no part of this plan: accept one into YAML, or plan its way back")),
+        items: drift.into_iter().map(item).collect(),
+        remedy: Vec::new(),
+    })
+}
+
+fn who_or_address(change: &Change) -> String {
+    if change.grant.is_some() { who(change) } else { change.address.to_string() }
+}
+
+/// By provider, then address; of one address the thing itself before what is given on it.
+fn sort_key(change: &Change) -> (&str, &str, Op, Option<String>) {
+    let principal = change.grant.as_ref().map(|grant| grant.principal.to_string());
+    (change.address.instance(), change.address.as_str(), change.op, principal)
+}
+
+/// Whether two changes differ in nothing but whom they are about, so that one sentence tells both.
+fn alike(one: &Change, two: &Change) -> bool {
+    let Change {
+        op,
+        address,
+        grant,
+        subject,
+        before,
+        after,
+        fields,
+        cause,
+        standing,
+        reason,
+        also,
+        until,
+        risk,
+        risk_reasons,
+        dependents,
+        taken_over,
+        // What must be done first and what it rests on are told by the order, not by words.
+        requires: _,
+        precondition: _,
+        effect: _,
+    } = one;
+    let same_target = match (grant, &two.grant) {
+        (Some(a), Some(b)) => {
+            a.resource == b.resource && a.relation == b.relation && a.condition == b.condition
+        }
+        (None, None) => address.place() == two.address.place() && address.kind() == two.address.kind(),
+        _ => false,
+    };
+    let same = *op == two.op && same_target && *cause == two.cause && *standing == two.standing;
+    if same && !op.writes() {
+        return true;
+    }
+    same && subject.is_some() == two.subject.is_some()
+        && picked(before.as_ref(), fields) == picked(two.before.as_ref(), &two.fields)
+        && (*op == Op::Delete || picked(after.as_ref(), fields) == picked(two.after.as_ref(), &two.fields))
+        && *fields == two.fields
+        && *reason == two.reason
+        && *also == two.also
+        && *until == two.until
+        && *risk == two.risk
+        && *risk_reasons == two.risk_reasons
+        && *dependents == two.dependents
+        && *taken_over == two.taken_over
+}
+
+/// The attributes that are shown: those that change, or all.
+fn picked<'a>(
+    attributes: Option<&'a Attributes>,
+    fields: &std::collections::BTreeSet<crate::model::Name>,
+) -> Vec<(&'a str, &'a crate::model::Value)> {
+    let shown =
+        attributes.into_iter().flatten().filter(|(name, _)| fields.is_empty() || fields.contains(*name));
+    shown.map(|(name, value)| (name.as_ref(), value)).collect()
+}
+
+fn fold(changes: &[&Change], zone: &TimeZone) -> Vec<Item> {
+    let mut sorted = changes.to_vec();
+    sorted.sort_by_key(|change| {
+        (
+            std::cmp::Reverse(change.risk),
+            change.address.instance().to_owned(),
+            change.address.clone(),
+            change.op,
+        )
+    });
+    let mut groups: Vec<Vec<&Change>> = Vec::new();
+    // Only neighbours in a bucket of the same target can be alike, so the search stays short.
+    let mut buckets: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for change in sorted {
+        let target = match &change.grant {
+            Some(grant) => grant.resource.to_string(),
+            None => format!("{} {}", change.address.place(), change.address.kind()),
+        };
+        let bucket = buckets.entry(format!("{} {target}", change.op)).or_default();
+        let place = bucket.iter().copied().find(|index| alike(groups[*index][0], change));
+        if let Some(index) = place {
+            groups[index].push(change);
+        } else {
+            bucket.push(groups.len());
+            groups.push(vec![change]);
+        }
+    }
+    groups.iter().map(|group| item(group, zone)).collect()
+}
+
+fn item(group: &[&Change], zone: &TimeZone) -> Item {
+    // A group is never empty: `fold` begins each with a change.
+    let first = group[0];
+    let mut names: Vec<String> = group.iter().map(|change| who(change)).collect();
+    names.sort();
+    let whom = match names.as_slice() {
+        [one] => literal(one),
+        many => words(what(first, many.len())),
+    };
+    let given = first.op != Op::Revoke;
+    let title = match (&first.grant, first.op) {
+        (Some(grant), Op::Grant | Op::Revoke) => {
+            vec![whom, words(format!(" → {} ", relation(&grant.relation, given))), literal(&grant.resource)]
+        }
+        (Some(grant), op) => vec![
+            words(format!("{op} ")),
+            whom,
+            words(format!(" {} ", relation(&grant.relation, true))),
+            literal(&grant.resource),
+        ],
+        (None, op) => vec![words(format!("{op} ")), whom],
+    };
+    let condition = first.grant.as_ref().and_then(|grant| grant.condition.as_ref());
+    let title =
+        title.into_iter().chain(condition.into_iter().flat_map(|c| [words(" if "), literal(c)])).collect();
+    let facts = if first.op.writes() || group.len() == 1 { facts(first, zone) } else { Vec::new() };
+    let names = if names.len() > 1 { names } else { Vec::new() };
+    Item { op: first.op, sign: sign(first.op), title, names, fields: fields(first), facts }
+}
+
+/// What a folded item is about: `34 people`, `3 users`.
+fn what(change: &Change, number: usize) -> String {
+    match (&change.grant, &change.subject) {
+        (Some(_), Some(_)) => count(number, "person", "people"),
+        (Some(grant), None) => counted(grant.principal.kind(), number),
+        (None, _) => format!("{} in {}", counted(change.address.kind(), number), change.address.place()),
+    }
+}
+
+fn counted(kind: &str, number: usize) -> String {
+    if kind.is_empty() {
+        return count(number, "principal", "principals");
+    }
+    count(number, &kind.replace('_', " "), &plural(kind))
+}
+
+fn fields(change: &Change) -> Vec<(String, Shown)> {
+    if !change.op.writes() || change.op.is_removal() {
+        return Vec::new();
+    }
+    let (before, after) = (change.before.as_ref(), change.after.as_ref());
+    let names: Vec<_> = if change.fields.is_empty() {
+        after.into_iter().flatten().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name).collect()
+    } else {
+        change.fields.iter().collect()
+    };
+    let value = |attributes: Option<&'_ Attributes>, name| attributes.and_then(|a| a.get(name)).cloned();
+    names
+        .into_iter()
+        .map(|name| (name.to_string(), show(value(before, name).as_ref(), value(after, name).as_ref())))
+        .collect()
+}
+
+fn facts(change: &Change, zone: &TimeZone) -> Vec<(&'static str, Line)> {
+    let mut facts = Vec::new();
+    if !change.dependents.is_empty() {
+        facts.push(("goes too", prose(&list(&change.dependents))));
+    }
+    facts.push(("why", asked(&change.reason)));
+    facts.extend(change.reason.chain.iter().map(|link| ("via", prose(link))));
+    facts.extend(change.also.iter().map(|origin| ("also", asked(origin))));
+    if change.taken_over {
+        facts.push(("note", prose("taken over: it was there before the files claimed it")));
+    }
+    match (change.cause, change.standing) {
+        (Cause::Request, _) => {}
+        (Cause::Standing, Some(sort)) => {
+            facts.push(("cause", prose(&format!("standing ({sort}): the approved rule covers it"))));
+        }
+        (Cause::Standing, None) => facts.push(("cause", prose("standing: the approved rule covers it"))),
+        (Cause::Drift, _) => facts.push(("cause", prose("drift: this puts back what moved by itself"))),
+    }
+    if change.risk > Risk::Low {
+        let reasons = change.risk_reasons.join("; ");
+        let text =
+            if reasons.is_empty() { change.risk.to_string() } else { format!("{}: {reasons}", change.risk) };
+        facts.push(("risk", prose(&text)));
+    }
+    if let Some(until) = change.until {
+        facts.push(("until", vec![words(time(until, zone))]));
+    }
+    facts
+}
+
+fn asked(origin: &Origin) -> Line {
+    let mut line = prose(&origin.text);
+    line.push(words(" ("));
+    line.extend(place(origin));
+    line.push(words(")"));
+    line
+}
+
+/// A word for a command line that someone will paste: addresses may hold what a shell would act on.
+fn shell(word: &str) -> String {
+    let harmless = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+=,".contains(c);
+    if word.chars().all(harmless) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+/// File and line; the column helps nobody who reads a plan.
+fn place(origin: &Origin) -> Line {
+    let line = origin.span.line;
+    let text = if line == 0 { origin.span.file.to_string() } else { format!("{}:{line}", origin.span.file) };
+    vec![Piece::Place(text)]
+}

@@ -1,0 +1,62 @@
+//! Plans, reports and findings for machines.
+//!
+//! Invariant: what cannot be seen is written as an escape, so that a file shown to people hides nothing; a parser reads
+//! back the very same values. It must not leave anything out.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::escape::is_unseen;
+use crate::model::{Plan, Report};
+
+/// A plan (`rolecall.plan/v1`).
+#[must_use]
+pub fn plan(plan: &Plan) -> String {
+    pretty(plan)
+}
+
+/// The report of an apply.
+#[must_use]
+pub fn report(report: &Report) -> String {
+    pretty(report)
+}
+
+/// Any of our own values.
+pub(super) fn pretty(value: &impl Serialize) -> String {
+    // Our own values have text keys and whole numbers only, which is all that JSON can refuse.
+    let json = serde_json::to_string_pretty(value).unwrap_or_default();
+    let mut text = String::with_capacity(json.len() + 1);
+    for character in json.chars() {
+        // Beyond the line ends of the layout, such characters stand in texts alone, where JSON knows this escape.
+        if character != '\n' && is_unseen(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        } else {
+            text.push(character);
+        }
+    }
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn invariant_38_json_hides_nothing_and_reads_back(text in any::<String>()) {
+            let json = super::pretty(&[&text]);
+            prop_assert!(!json.chars().any(|c| c != '\n' && super::is_unseen(c)));
+            prop_assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), [text]);
+        }
+    }
+
+    #[test]
+    fn a_plan_reads_back_as_it_was() {
+        let plan = crate::render::fixture::plan();
+        assert_eq!(serde_json::from_str::<crate::model::Plan>(&super::plan(&plan)).unwrap(), plan);
+    }
+}

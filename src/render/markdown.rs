@@ -1,0 +1,192 @@
+//! A plan for a note in a merge request.
+//!
+//! Invariant: data never becomes markup (`escape::markdown`, `code`, `fence`), no line begins with `/`, and the note is at
+//! most [`LIMIT`] bytes: what is cut is cut between items, and said. It must not decide what is said: that is `outline`.
+
+use jiff::tz::TimeZone;
+
+use super::escape::{code, fence, joined, markdown as escape};
+use super::findings;
+use super::groups::{Item, Section, Tone};
+use super::outline::Outline;
+use super::values::{DiffLine, LineSign, Shown};
+use super::words::{Line, Piece, count};
+use crate::model::Plan;
+
+/// The most bytes of a note. GitLab takes a million characters; people do not.
+pub const LIMIT: usize = 60_000;
+
+/// Names and lines of one item that are shown at once, and that are shown at all.
+const AT_ONCE: usize = 8;
+const AT_MOST: usize = 200;
+const LINES_AT_ONCE: usize = 24;
+
+/// A plan.
+#[must_use]
+pub fn plan(plan: &Plan, zone: &TimeZone) -> String {
+    let Outline { tone, headline, remarks, sections, basis, effect, next } = Outline::of(plan, zone);
+    let mut head = format!("### {}{}\n\n", mark(tone), escape(&headline));
+    head.extend(remarks.iter().map(|remark| format!("- {}\n", line(remark))));
+    let mut tail = String::from("\n");
+    if let Some((short, whole)) = effect {
+        tail.push_str(&format!("**To approve: {}**\n\n{}\n\n", code(&short), code(&whole)));
+    }
+    if !next.is_empty() {
+        tail.push_str("**Next**\n\n");
+        tail.extend(next.iter().map(|text| format!("- {}\n", line(text))));
+        tail.push('\n');
+    }
+    tail.push_str("<details><summary>What this plan rests on</summary>\n\n");
+    tail.extend(basis.iter().map(|(label, text)| format!("- {label}: {}\n", line(text))));
+    tail.push_str("\n</details>\n");
+
+    let mut note = Note { text: head, room: LIMIT.saturating_sub(tail.len() + RESERVE), cut: 0 };
+    for part in &sections {
+        section(&mut note, part);
+    }
+    if !plan.findings.is_empty() {
+        note.put("\n#### Findings\n\n", "");
+        for finding in findings::sorted(&plan.findings) {
+            note.item(
+                &findings::markdown(std::slice::from_ref(finding))
+                    .lines()
+                    .filter(|l| l.trim_start().starts_with("- "))
+                    .fold(String::new(), |text, line| text + line + "\n"),
+            );
+        }
+    }
+    if note.cut > 0 {
+        let cut = count(note.cut, "more entry does", "more entries do");
+        note.text.push_str(&format!(
+            "\n**{cut} not fit into this note; the whole plan is in the job's artifacts.**\n"
+        ));
+    }
+    note.text + &tail
+}
+
+/// Room for the sentence that says what was cut, and for closing what is open.
+const RESERVE: usize = 400;
+
+/// A note that stops growing between items.
+struct Note {
+    text: String,
+    room: usize,
+    cut: usize,
+}
+
+impl Note {
+    /// Adds a text if it and what closes it fit.
+    fn put(&mut self, text: &str, close: &str) -> bool {
+        let fits = self.cut == 0 && self.text.len() + text.len() + close.len() <= self.room;
+        if fits {
+            self.text.push_str(text);
+        }
+        fits
+    }
+
+    /// Adds an item, or counts it as cut.
+    fn item(&mut self, text: &str) {
+        if !self.put(text, "") {
+            self.cut += 1;
+        }
+    }
+}
+
+fn section(note: &mut Note, section: &Section) {
+    let Section { tone, title, lead, items, remedy } = section;
+    let folded = *tone == Tone::Calm && items.len() > AT_ONCE;
+    let mut open = format!("\n#### {}{}\n\n", mark(*tone), escape(title));
+    if let Some(lead) = lead {
+        open.push_str(&format!("{}\n\n", line(lead)));
+    }
+    if folded {
+        open.push_str(&format!(
+            "<details><summary>Show {}</summary>\n\n",
+            count(items.len(), "entry", "entries")
+        ));
+    }
+    if !note.put(&open, "") {
+        note.cut += items.len();
+        return;
+    }
+    for part in items {
+        note.item(&item(part));
+    }
+    if folded {
+        note.text.push_str("\n</details>\n");
+    }
+    if !remedy.is_empty() {
+        note.item(&format!(
+            "\nTo let it go on, add this to the merge request:\n\n{}",
+            fence("yaml", remedy, "")
+        ));
+    }
+}
+
+fn item(item: &Item) -> String {
+    let Item { op: _, sign, title, names, fields, facts } = item;
+    let mut text = format!("- `{sign}` {}\n", line(title));
+    let shown: Vec<String> = names.iter().take(AT_MOST).map(|name| code(name)).collect();
+    if names.len() <= AT_ONCE && !names.is_empty() {
+        text.push_str(&format!("  - {}\n", shown.join(", ")));
+    }
+    for (label, fact) in facts {
+        text.push_str(&format!("  - {label}: {}\n", line(fact)));
+    }
+    for (name, shown) in fields {
+        match shown {
+            Shown::Set(value) => text.push_str(&format!("  - {}: {}\n", code(name), code(value))),
+            Shown::Changed(old, new) => {
+                text.push_str(&format!("  - {}: {} → {}\n", code(name), code(old), code(new)));
+            }
+            Shown::Lines(lines) => text.push_str(&diff(name, lines)),
+        }
+    }
+    if names.len() > AT_ONCE {
+        let more = names.len() - shown.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        text.push_str(&format!(
+            "\n  <details><summary>All {}</summary>\n\n  {}{more}\n\n  </details>\n\n",
+            names.len(),
+            shown.join(", ")
+        ));
+    }
+    text
+}
+
+fn diff(name: &str, lines: &[DiffLine]) -> String {
+    let mut shown: Vec<String> = lines
+        .iter()
+        .take(AT_MOST)
+        .map(|DiffLine { sign, text }| match sign {
+            LineSign::Skipped => format!("@@ {text} @@"),
+            sign => format!("{} {text}", sign.mark()),
+        })
+        .collect();
+    if lines.len() > AT_MOST {
+        shown.push(format!("@@ {} more lines @@", lines.len() - AT_MOST));
+    }
+    let block = fence("diff", &shown, "    ");
+    let label = format!("  - {}:\n\n", code(name));
+    if shown.len() <= LINES_AT_ONCE {
+        return format!("{label}{block}\n");
+    }
+    let lines = count(shown.len(), "line", "lines");
+    format!("{label}    <details><summary>{lines}</summary>\n\n{block}\n    </details>\n\n")
+}
+
+/// A line of text.
+pub(super) fn line(line: &Line) -> String {
+    joined(line.iter().map(|piece| match piece {
+        Piece::Words(text) => escape(text),
+        Piece::Literal(text) | Piece::Quoted(text) | Piece::Place(text) => code(text),
+    }))
+}
+
+fn mark(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Calm => "",
+        Tone::Warn => "🟡 ",
+        Tone::Alarm => "🔴 ",
+    }
+}

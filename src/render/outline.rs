@@ -1,0 +1,241 @@
+//! A whole plan in words: verdict and headline, sections, what is left alone, the effect to approve, what to do next.
+//!
+//! Invariant: the headline says at least as much harm as there is: denials, errors and gaps in what was read come first.
+//! It must not escape or lay out: that is each medium's.
+
+use std::collections::BTreeSet;
+
+use jiff::tz::TimeZone;
+
+use super::groups::{self, Section, Tone};
+use super::words::{Line, count, list, literal, plural, prose, time, words};
+use crate::model::{Level, Op, Plan, ProviderBasis, Risk, Ruling, Tally};
+
+/// A plan in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Outline {
+    /// How the whole looks.
+    pub(super) tone: Tone,
+    /// Verdict and what would happen, in one sentence.
+    pub(super) headline: String,
+    /// What must be known before reading on.
+    pub(super) remarks: Vec<Line>,
+    /// Changes, held, drift.
+    pub(super) sections: Vec<Section>,
+    /// What is left alone, what it rests on: label and text.
+    pub(super) basis: Vec<(&'static str, Line)>,
+    /// The effect to approve: short and whole.
+    pub(super) effect: Option<(String, String)>,
+    /// What to do next.
+    pub(super) next: Vec<Line>,
+}
+
+impl Outline {
+    /// Says a plan.
+    pub(super) fn of(plan: &Plan, zone: &TimeZone) -> Self {
+        let mut sections = groups::changes(&plan.changes, zone);
+        sections.extend(groups::held(&plan.held, zone));
+        sections.extend(groups::drift(&plan.drift));
+        Self {
+            tone: tone(plan),
+            headline: headline(plan),
+            remarks: remarks(plan),
+            sections,
+            basis: basis(plan, zone),
+            effect: (!plan.effects.is_empty())
+                .then(|| (plan.effect.short().to_owned(), plan.effect.to_string())),
+            next: next(plan),
+        }
+    }
+}
+
+fn errors(plan: &Plan) -> usize {
+    plan.findings.iter().filter(|finding| finding.level == Level::Error).count()
+}
+
+fn writes(plan: &Plan) -> usize {
+    plan.changes.iter().filter(|change| change.op.writes()).count()
+}
+
+fn tone(plan: &Plan) -> Tone {
+    let risky = plan.changes.iter().any(|change| change.risk == Risk::High && change.op.writes());
+    if plan.verdict == Ruling::Denied || errors(plan) > 0 || risky {
+        Tone::Alarm
+    } else if plan.held.is_empty() && plan.drift.is_empty() && plan.complete {
+        Tone::Calm
+    } else {
+        Tone::Warn
+    }
+}
+
+fn headline(plan: &Plan) -> String {
+    let number = writes(plan);
+    let verdict = match (errors(plan), plan.verdict) {
+        (1.., _) => "not ready: ",
+        (_, Ruling::Denied) => "denied in part: ",
+        (_, Ruling::Allowed) => "",
+    };
+    let mut asides = Vec::new();
+    let high = plan.changes.iter().filter(|change| change.risk == Risk::High && change.op.writes()).count();
+    if high > 0 {
+        asides.push(format!("{high} high risk"));
+    }
+    if !plan.held.is_empty() {
+        asides.push(format!("{} held", plan.held.len()));
+    }
+    if !plan.drift.is_empty() {
+        asides.push(format!("{} drift", plan.drift.len()));
+    }
+    for (op, word) in [(Op::Adopt, "adopted"), (Op::Forget, "let go")] {
+        let number = plan.changes.iter().filter(|change| change.op == op).count();
+        if number > 0 {
+            asides.push(format!("{number} {word}"));
+        }
+    }
+    let asides = asides.join(", ");
+    if number == 0 {
+        let nothing = match (plan.complete, plan.held.is_empty() && errors(plan) == 0) {
+            (true, true) => "nothing to do: what is live is what the files ask for",
+            (true, false) => "nothing to do for now",
+            (false, _) => "nothing to do in what could be read",
+        };
+        let more = if asides.is_empty() { String::new() } else { format!(" ({asides})") };
+        return format!("{verdict}{nothing}{more}");
+    }
+    let written = || plan.changes.iter().filter(|change| change.op.writes());
+    let people: BTreeSet<_> = written().filter_map(|change| change.subject.as_ref()).collect();
+    let instances: BTreeSet<&str> = written().map(|change| change.address.instance()).collect();
+    let instances: Vec<String> = instances.into_iter().map(str::to_owned).collect();
+    let whom = match people.len() {
+        0 => String::new(),
+        people => format!(" for {}", count(people, "person", "people")),
+    };
+    let more = if asides.is_empty() { String::new() } else { format!(": {asides}") };
+    format!("{verdict}{}{whom} in {}{more}", count(number, "change", "changes"), list(&instances))
+}
+
+fn remarks(plan: &Plan) -> Vec<Line> {
+    let mut remarks = Vec::new();
+    let by_op: Vec<String> = [
+        (Op::Create, "creation", "creations"),
+        (Op::Update, "update", "updates"),
+        (Op::Delete, "deletion", "deletions"),
+        (Op::Grant, "grant", "grants"),
+        (Op::Revoke, "revocation", "revocations"),
+        (Op::Adopt, "adoption", "adoptions"),
+        (Op::Forget, "let go", "let go"),
+    ]
+    .into_iter()
+    .map(|(op, one, many)| (plan.changes.iter().filter(|change| change.op == op).count(), one, many))
+    .filter(|(number, ..)| *number > 0)
+    .map(|(number, one, many)| count(number, one, many))
+    .collect();
+    if !by_op.is_empty() {
+        remarks.push(prose(&list(&by_op)));
+    }
+    if errors(plan) > 0 {
+        let errors = count(errors(plan), "error", "errors");
+        remarks.push(prose(&format!("{errors} must be mended or waived before anything is applied")));
+    }
+    if plan.verdict == Ruling::Denied {
+        let denied = plan.held.iter().filter(|held| held.why.denies()).count();
+        let rest = if writes(plan) > 0 { "; the rest can go on without it" } else { "" };
+        remarks.push(prose(&format!("the gate denies {}{rest}", count(denied, "change", "changes"))));
+    }
+    if !plan.complete {
+        remarks.push(prose("not everything could be read: nothing is removed where that was so"));
+        for (scope, why) in plan.base.providers.values().flat_map(|provider| &provider.partial) {
+            let mut line = vec![words("not read whole: "), literal(scope), words(": ")];
+            line.extend(prose(why));
+            remarks.push(line);
+        }
+    }
+    if plan.base.base_config.is_none() {
+        remarks.push(prose(
+            "there is no earlier apply to compare with: nothing is deleted, and only leavers lose access",
+        ));
+    }
+    remarks
+}
+
+fn basis(plan: &Plan, zone: &TimeZone) -> Vec<(&'static str, Line)> {
+    let mut basis = Vec::new();
+    let unclaimed = tally(&plan.unclaimed, "ours to touch, declared nowhere, left alone");
+    basis.extend(unclaimed.map(|line| ("unclaimed", line)));
+    let unmanaged = tally(&plan.unmanaged, "outside `own`, only looked at");
+    basis.extend(unmanaged.map(|line| ("unmanaged", line)));
+    let read = |(name, ProviderBasis { calls, scopes, .. }): (&crate::model::Name, &ProviderBasis)| {
+        format!("{name} in {} ({})", count(*calls, "call", "calls"), count(*scopes, "scope", "scopes"))
+    };
+    let read: Vec<String> = plan.base.providers.iter().map(read).collect();
+    if !read.is_empty() {
+        basis.push(("read", prose(&list(&read))));
+    }
+    if let Some(commit) = &plan.base.commit {
+        basis.push(("compared", vec![words("with the last verified apply, commit "), literal(commit)]));
+    }
+    let made = format!(" by {}, {}", plan.tool, time(plan.created, zone));
+    basis.push(("plan", vec![literal(&plan.id), words(made)]));
+    basis.push(("good until", vec![words(time(plan.expires, zone))]));
+    basis
+}
+
+/// `399 okta groups (left alone), such as okta:group/a`; nothing where there is nothing.
+fn tally(Tally { resources, grants, examples }: &Tally, what: &str) -> Option<Line> {
+    let counted = |number: u64, kind: &str| {
+        let one = singular(kind);
+        count(number, &one, kind)
+    };
+    let mut parts: Vec<String> = resources
+        .iter()
+        .filter(|(_, number)| **number > 0)
+        .map(|(kind, number)| counted(*number, kind))
+        .collect();
+    parts.extend(grants.iter().filter(|(_, number)| **number > 0).map(|(instance, number)| {
+        count(*number, &format!("grant in {instance}"), &format!("grants in {instance}"))
+    }));
+    if parts.is_empty() {
+        return None;
+    }
+    let mut line = prose(&format!("{} ({what})", list(&parts)));
+    for (index, example) in examples.iter().take(3).enumerate() {
+        line.push(words(if index == 0 { ", such as " } else { ", " }));
+        line.push(literal(example));
+    }
+    Some(line)
+}
+
+/// The singular of a plural that [`plural`] makes.
+fn singular(many: &str) -> String {
+    let stems =
+        [many.strip_suffix("ies").map(|stem| format!("{stem}y")), many.strip_suffix('s').map(str::to_owned)];
+    stems.into_iter().flatten().find(|one| plural(one) == many).unwrap_or_else(|| many.to_owned())
+}
+
+fn next(plan: &Plan) -> Vec<Line> {
+    let mut next = Vec::new();
+    if errors(plan) > 0 {
+        next.push(prose("mend the errors above, then plan again with `rolecall plan`"));
+        return next;
+    }
+    if plan.held.iter().any(|held| held.remedy.is_some()) {
+        next.push(prose("to let go what is held, add what stands under it to the same merge request"));
+    }
+    if plan.changes.is_empty() {
+        if !plan.drift.is_empty() {
+            next.push(prose("accept or revert the drift, one by one"));
+        }
+        return next;
+    }
+    next.push(if plan.simulated {
+        prose("carry it out with `rolecall apply`; everything here is simulated, so nobody needs to approve")
+    } else if plan.effects.is_empty() {
+        prose("carry it out with `rolecall apply --standing`; approved rules cover all of it")
+    } else {
+        prose(&format!(
+            "have the owners approve effect `{}`, then carry out exactly that with `rolecall apply`",
+            plan.effect.short()
+        ))
+    });
+    next
+}
