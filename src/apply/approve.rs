@@ -355,9 +355,12 @@ pub(super) fn is_on_the_way(change: &Change, live: &Snapshot) -> bool {
         let mut now = there.get(field).cloned().unwrap_or_default();
         if let Value::Map(map) = &mut now {
             // Keys that the change does not know are somebody else's: maps such as tags are owned key by key.
-            let knows = |side: &Value, key| side.as_map().is_some_and(|map| map.contains_key(key));
+            let knows = |side: &Value, key: &Name| side.as_map().is_some_and(|map| map.contains_key(key));
             map.retain(|key, _| knows(before, key) || knows(after, key));
         }
         is_between(&now, before, after)
     })
 }
+
+#[cfg(test)]
+mod tests;

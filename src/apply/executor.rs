@@ -247,7 +247,9 @@ impl<'a> Worker<'a> {
         if let Some(end) = self.look_first(provider, change).await {
             return end;
         }
-        for attempt in 1.. {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
             let (effect, target) = (change.effect.clone(), change.target());
             if !self.note(Event::Intent { effect, op: change.op, target, attempt }) {
                 return End::new(State::NotReached, self.broken.clone().unwrap_or_default());
@@ -286,8 +288,6 @@ impl<'a> Worker<'a> {
                 self.run.clock.sleep(wait).await;
             }
         }
-        // The loop ends by returning: at the latest when the attempts are used up.
-        End::new(State::Failed, "was tried too often")
     }
 
     /// Looks before the first call where an earlier run may have made it, or where the observation is old. `None`: it is
@@ -381,3 +381,6 @@ fn instance(change: &Change) -> &str {
         None => change.address.instance(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -326,3 +326,6 @@ fn host() -> String {
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| "this host".into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -159,16 +159,26 @@ impl Memory {
         }
     }
 
-    /// Where the journal of a plan is.
-    #[must_use]
-    pub fn journal(&self, plan: &str) -> PathBuf {
-        self.root.join("journals").join(format!("{plan}.jsonl"))
+    /// Where the journal of a plan is; its folder is made.
+    ///
+    /// # Errors
+    /// Where that cannot be.
+    pub fn journal(&self, plan: &str) -> Result<PathBuf, Finding> {
+        let folder = self.root.join("journals");
+        fs::create_dir_all(&folder).map_err(|error| broken(&folder, &error))?;
+        // The id comes from a file: it must not lead anywhere else.
+        let plain = !plan.is_empty() && plan.chars().all(|c| c.is_ascii_alphanumeric());
+        let message = format!("`{plan}` is not the id of a plan");
+        if plain { Ok(folder.join(format!("{plan}.jsonl"))) } else { Err(Finding::error(NO_PLAN, message)) }
     }
 
-    /// Where the lock is.
-    #[must_use]
-    pub fn lock(&self) -> PathBuf {
-        self.root.join("lock")
+    /// Where the lock is; its folder is made.
+    ///
+    /// # Errors
+    /// Where that cannot be.
+    pub fn lock(&self) -> Result<PathBuf, Finding> {
+        fs::create_dir_all(&self.root).map_err(|error| broken(&self.root, &error))?;
+        Ok(self.root.join("lock"))
     }
 }
 

@@ -10,6 +10,9 @@ pub mod executor;
 pub mod journal;
 pub mod memory;
 
+#[cfg(test)]
+mod fixture;
+
 /// The approved plan is older than its time to live.
 pub const EXPIRED: Code = Code { code: "RC601", title: "the approved plan has expired" };
 /// The approved plan was carried out already.

@@ -5,24 +5,29 @@
 
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::session::{Options, Planned, Session};
-use super::{Exit, Failure, Format, print, repo_or_here, say, style};
+use super::{Exit, Failure, Format, print, repo, repo_or_here, say, style};
+use crate::apply::approve;
 use crate::apply::executor::{self, Run};
 use crate::apply::journal::{Journal, Lock};
 use crate::apply::memory::{BaseRecord, Verified, read_plan};
-use crate::apply::{self, approve};
 use crate::model::report::State;
-use crate::model::{Approval, Code, Finding, Plan, Report};
+use crate::model::{Change, Code, DemandState, Finding, Plan, Report, Snapshot};
 use crate::planner;
-use crate::render::{Style, json, terminal};
+use crate::provider::Provider;
+use crate::render::terminal::Style;
+use crate::render::{json, terminal};
 
-/// The plan cannot be applied any more.
-const STALE: Code = Code { code: "RC601", title: "the plan is stale" };
-/// Nobody approved it.
-const NOT_APPROVED: Code = Code { code: "RC602", title: "the plan is not approved" };
 /// The work tree has changes that Git does not have.
-const DIRTY: Code = Code { code: "RC603", title: "the work tree is not committed" };
+const DIRTY: Code = Code { code: "RC620", title: "the work tree is not committed" };
+/// There is no terminal to ask on.
+const NOBODY_TO_ASK: Code = Code { code: "RC621", title: "there is nobody to ask" };
+
+/// All codes of this module.
+pub(super) const CODES: &[Code] = &[DIRTY, NOBODY_TO_ASK];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -53,56 +58,153 @@ impl Arguments {
 
 pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure> {
     let (file, repo) = arguments.places();
-    let session = Session::open(Options { repo: repo.clone(), ..Options::default() }).await?;
+    let session = Session::open(Options { repo, ..Options::default() }).await?;
     let approved = match file {
         Some(file) => read_plan(file)?,
         None => session.memory.last_plan()?,
     };
-    let lock = Lock::take(&session.memory.lock(), session.clock.as_ref())?;
-    let mut journal =
-        Journal::open(&session.memory.journal(&approved.id), &approved, session.clock.as_ref())?;
+    let settings = session.judging();
+    let approval = approve::approval(&approved, settings.approvals.operator, arguments.approve.as_deref())
+        .map_err(|finding| Failure::from(finding).exit(Exit::Stale))?;
+    committed(&session)?;
+    let now = session.clock.now();
+    let lock = Lock::take(&session.memory.lock()?, "rolecall apply", now)?;
+    let mut journal = Journal::open(&session.memory.journal(&approved.id)?, &approved, now, &lock)?;
     let fresh = session.plan().await?;
-    let cleared = approve::reconcile(
-        &approved,
-        &fresh.plan,
-        session.clock.now(),
-        journal.finished(),
-        journal.is_open(),
-    )
-    .map_err(|stale| stale_failure(&approved, &stale.reasons))?;
-    let approval = approval(arguments, &session, &approved, &repo)?;
-    let style = Style { timezone: session.head.settings.timezone.clone(), ..style(false) };
-    if !arguments.yes && !confirmed(&approved, &fresh.plan, &session, &style)? {
+    let cleared = {
+        let (finished, open) = (journal.history().is_finished(), journal.history().is_open());
+        approve::reconcile(&approved, &fresh.plan, &fresh.live, session.clock.now(), finished, open)
+            .map_err(|stale| Failure::in_sources(stale.reasons, &session.head.sources).exit(Exit::Stale))?
+    };
+    let permit = cleared
+        .permit(fresh.verdict.clone(), approval)
+        .map_err(|finding| Failure::from(finding).exit(Exit::Stale))?;
+    let style = Style { zone: session.head.settings.timezone.clone(), ..style(false) };
+    if !arguments.yes && !confirmed(&fresh.plan, &session, &style)? {
         say("nothing was changed\n");
         return Ok(Exit::Success);
     }
-    let permit = apply::permit(fresh.verdict.clone(), approval);
-    let steps = executor::execute(Run {
-        plan: &fresh.plan,
+    let providers: Vec<&dyn Provider> = session.providers.values().map(AsRef::as_ref).collect();
+    let mut report = executor::execute(Run {
         cleared: &cleared,
         permit: &permit,
+        providers: &providers,
         live: &fresh.live,
-        providers: &session.providers,
+        observed: fresh.plan.created,
         clock: session.clock.as_ref(),
         journal: &mut journal,
-        stop: &stop_flag(),
+        stop: &on_signal(),
     })
-    .await?;
+    .await;
     let after = session.plan().await?;
-    let report = conclude(&session, &approved, &fresh, after, steps, &permit, &mut journal)?;
+    conclude(&session, &mut report, &after);
+    if report.converged {
+        remember(&session, &approved, &fresh, &after, &report)?;
+        journal.finish(session.clock.now(), &approved)?;
+    }
     match format {
         Format::Json => print(&json::report(&report)),
         Format::Text | Format::Markdown => print(&terminal::report(&report, &style)),
     }
     if let Some(file) = &arguments.report {
         std::fs::write(file, json::report(&report)).map_err(|error| {
-            Finding::error(
-                super::repo::UNREADABLE,
-                format!("`{}` cannot be written: {error}", file.display()),
-            )
+            let message = format!("`{}` cannot be written: {error}", file.display());
+            Finding::error(repo::UNREADABLE, message).help("name a file that can be written")
         })?;
     }
-    drop(lock);
     session.close()?;
     Ok(if report.converged { Exit::Success } else { Exit::Error })
+}
+
+/// What is applied to real providers must be what Git has, so that it can be looked up later.
+fn committed(session: &Session) -> Result<(), Failure> {
+    if session.simulated() {
+        return Ok(());
+    }
+    let message = match repo::dirty(&session.options.repo) {
+        Some(false) => return Ok(()),
+        Some(true) => "the access repo has changes that are not committed",
+        None => "the access repo is not in Git",
+    };
+    let help = "commit first: only what Git has is applied to what is not simulated";
+    Err(Failure::from(Finding::error(DIRTY, message).help(help)).exit(Exit::Stale))
+}
+
+/// Shows the plan and asks; without a terminal `--yes` must say it.
+fn confirmed(plan: &Plan, session: &Session, style: &Style) -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        let help = "say `--yes`; the plan says what will be done";
+        return Err(Finding::error(NOBODY_TO_ASK, "there is no terminal to ask on").help(help).into());
+    }
+    print(&terminal::plan(plan, &session.head.sources, style));
+    say(&format!("apply these {} changes? only `yes` is taken as yes: ", plan.changes.len()));
+    let mut answer = String::new();
+    // An input that ends, or cannot be read, is no yes.
+    let _ = std::io::stdin().lock().read_line(&mut answer);
+    Ok(answer.trim() == "yes")
+}
+
+/// A flag that the first signal to end sets: what is in flight is finished, the rest is not begun.
+fn on_signal() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    tokio::spawn(async move {
+        let terminated = async {
+            match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+                Ok(mut signal) => signal.recv().await,
+                Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminated => {}
+        }
+        flag.store(true, Ordering::SeqCst);
+        say("finishing what is in flight; apply the same plan again to go on\n");
+    });
+    stop
+}
+
+/// What a fresh look says about the end.
+fn conclude(session: &Session, report: &mut Report, after: &Planned) {
+    report.left =
+        after.plan.changes.iter().map(|change| format!("{} {}", change.op, change.target())).collect();
+    report.held = after.plan.held.clone();
+    report.drift = after.plan.drift.clone();
+    report.converged = after.plan.changes.iter().all(|change: &Change| !change.op.writes());
+    report.calls = session.providers.values().map(|provider| provider.calls()).sum();
+}
+
+/// Makes head the base of what comes next.
+fn remember(
+    session: &Session,
+    approved: &Plan,
+    fresh: &Planned,
+    after: &Planned,
+    report: &Report,
+) -> Result<(), Failure> {
+    let states = report.steps.iter().filter_map(|step| match step.state {
+        State::Done | State::Already => None,
+        State::Pending => Some((step.effect.clone(), DemandState::Pending)),
+        State::Refused | State::Failed | State::Unknown | State::NotReached => {
+            Some((step.effect.clone(), DemandState::Unfinished))
+        }
+    });
+    let states = states.collect();
+    let demand = planner::remember(
+        &after.desired,
+        session.demand(),
+        &fresh.plan,
+        &after.live,
+        session.schemas(),
+        &states,
+    );
+    let snapshot = Snapshot { calls: std::collections::BTreeMap::new(), ..after.live.clone() };
+    session.memory.advance(&Verified {
+        sources: session.head.sources.clone(),
+        base: BaseRecord::new(session.commit(), &approved.id, session.clock.now()),
+        demand: Some(demand),
+        snapshot: Some(snapshot),
+    })?;
+    Ok(())
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use super::session::{Options, Session};
 use super::{Exit, Failure, Format, print, repo_or_here, style};
 use crate::model::Risk;
-use crate::render::{Style, json, markdown, terminal};
+use crate::render::terminal::Style;
+use crate::render::{json, markdown, terminal};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -29,9 +30,9 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     let repo = repo_or_here(arguments.repo.as_ref());
     let session = Session::open(Options { repo, ..Options::default() }).await?;
     let plan = session.plan().await?.plan;
-    let style = Style { timezone: session.head.settings.timezone.clone(), ..style(false) };
+    let style = Style { zone: session.head.settings.timezone.clone(), ..style(false) };
     match format {
-        Format::Text => print(&terminal::drift(&plan, &session.head.sources, &style)),
+        Format::Text => print(&terminal::drift(&plan, &style)),
         Format::Markdown => print(&markdown::drift(&plan)),
         Format::Json => print(&json::drift(&plan)),
     }

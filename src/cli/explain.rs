@@ -74,7 +74,12 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     let explanation = explain(about, &observed);
     match format {
         Format::Json => print(&(serde_json::to_string_pretty(&explanation).unwrap_or_default() + "\n")),
-        Format::Text => print(&text(&explanation, &session.head.settings.timezone, escape::terminal, "")),
+        Format::Text => print(&text(
+            &explanation,
+            &session.head.settings.timezone,
+            |text| escape::visible(text).into_owned(),
+            "",
+        )),
         Format::Markdown => {
             print(&text(&explanation, &session.head.settings.timezone, escape::markdown, "  \n"))
         }
@@ -116,17 +121,21 @@ fn find(what: &str, observed: &Observed) -> Result<Address, Failure> {
 
 fn explain(about: Address, observed: &Observed) -> Explanation {
     let Observed { head, live, inventory, .. } = observed;
-    let concerns = |key: &GrantKey, person: Option<&Address>, role: &mut dyn Iterator<Item = &Origin>| {
+    let concerns = |key: &GrantKey, person: Option<&Address>, role: &[&Origin]| {
         key.resource == about
             || key.principal == about
             || person == Some(&about)
             || (about.instance() == "role"
-                && role.any(|origin| origin.role.as_deref() == Some(about.name().as_ref())))
+                && role.iter().any(|origin| origin.role.as_deref() == Some(about.name().as_ref())))
     };
     let mut edges = Vec::new();
     for grant in &head.grants {
         let origins = grant.origins.iter().map(|origin| (**origin).clone());
-        if concerns(&grant.key, grant.subject.as_ref(), &mut grant.origins.iter().map(AsRef::as_ref)) {
+        if concerns(
+            &grant.key,
+            grant.subject.as_ref(),
+            &grant.origins.iter().map(AsRef::as_ref).collect::<Vec<_>>(),
+        ) {
             let state = if live.grant(&grant.key).is_some() { Standing::Granted } else { Standing::Wanted };
             let person = grant.subject.clone();
             edges.push(Edge {
@@ -139,7 +148,7 @@ fn explain(about: Address, observed: &Observed) -> Explanation {
         }
     }
     for (key, lapse) in &head.lapsed {
-        if concerns(key, lapse.subject.as_ref(), &mut std::iter::once(lapse.origin.as_ref())) {
+        if concerns(key, lapse.subject.as_ref(), &[lapse.origin.as_ref()]) {
             let state = Standing::Lapsed(lapse.cause);
             let because = vec![(*lapse.origin).clone()];
             edges.push(Edge { key: key.clone(), person: lapse.subject.clone(), state, until: None, because });
@@ -149,7 +158,7 @@ fn explain(about: Address, observed: &Observed) -> Explanation {
         let person = head.people.get(&grant.key.principal);
         if head.grant(&grant.key).is_none()
             && !head.lapsed.contains_key(&grant.key)
-            && concerns(&grant.key, person, &mut std::iter::empty())
+            && concerns(&grant.key, person, &[])
         {
             let because = grant.via.iter().map(|via| by_provider(head, via, &grant.key)).collect();
             let person = person.cloned();

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::model::{Finding, Sources};
-use crate::render::Style;
+use crate::render::terminal::Style;
 
 mod apply;
 mod check;
@@ -63,6 +63,12 @@ pub struct Failure {
 impl From<Finding> for Failure {
     fn from(finding: Finding) -> Self {
         Self { findings: vec![finding], ..Self::default() }
+    }
+}
+
+impl From<Box<Finding>> for Failure {
+    fn from(finding: Box<Finding>) -> Self {
+        (*finding).into()
     }
 }
 

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use super::session::{Options, Session};
 use super::{Exit, Failure, Format, print, repo_or_here, say, style};
 use crate::model::{Finding, Pattern, Plan, Ruling};
-use crate::render::{Style, gitlab, html, json, markdown, terminal};
+use crate::render::terminal::Style;
+use crate::render::{gitlab, html, json, markdown, terminal};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -51,9 +52,9 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     if arguments.at.is_none() {
         session.memory.save_plan(plan)?;
     }
-    let style = Style { timezone: session.head.settings.timezone.clone(), ..style(false) };
+    let style = Style { zone: session.head.settings.timezone.clone(), ..style(false) };
     if let Some(folder) = &arguments.out {
-        write(folder, plan).map_err(|error| {
+        write(folder, plan, &style).map_err(|error| {
             Finding::error(
                 super::repo::UNREADABLE,
                 format!("`{}` cannot be written: {error}", folder.display()),
@@ -63,7 +64,7 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     }
     match format {
         Format::Text => print(&terminal::plan(plan, &session.head.sources, &style)),
-        Format::Markdown => print(&markdown::plan(plan)),
+        Format::Markdown => print(&markdown::plan(plan, &style.zone)),
         Format::Json => print(&json::plan(plan)),
     }
     if format == Format::Text && arguments.at.is_some() {
@@ -78,12 +79,12 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     Ok(exit)
 }
 
-fn write(folder: &Path, plan: &Plan) -> std::io::Result<()> {
+fn write(folder: &Path, plan: &Plan, style: &Style) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     for (name, text) in [
         ("plan.json", json::plan(plan)),
-        ("plan.md", markdown::plan(plan)),
-        ("plan.html", html::plan(plan)),
+        ("plan.md", markdown::plan(plan, &style.zone)),
+        ("plan.html", html::plan(plan, &style.zone)),
         ("terraform.json", gitlab::terraform(plan)),
         ("codequality.json", gitlab::codequality(&plan.findings)),
         ("junit.xml", gitlab::junit(&plan.findings)),

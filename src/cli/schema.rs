@@ -23,7 +23,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
             .iter()
             .flat_map(|provider| &provider.kinds)
             .filter_map(|kind| Some(kind.declared?.name));
-        let names: Vec<&str> = manifest::KINDS.iter().copied().chain(native).collect();
+        let names: Vec<&str> = manifest::OWN_KINDS.into_iter().chain(["Settings"]).chain(native).collect();
         let finding = Finding::error(NO_KIND, format!("there is no kind `{kind}`"));
         let help = match nearest(kind, names.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),

@@ -18,7 +18,7 @@ use crate::model::plan::PLAN_FORMAT;
 use crate::model::settings::Directory;
 use crate::model::{
     Address, Basis, Code, Coverage, Demand, Desired, Digest, Finding, Inventory, Name, Ownership, Pattern,
-    Plan, ProviderBasis, Registry, Schemas, Snapshot, Sources, Summary, Verdict, has_errors,
+    Plan, ProviderBasis, Registry, Schemas, Settings, Snapshot, Sources, Summary, Verdict, has_errors,
 };
 use crate::planner::{self, Input};
 use crate::provider::{Caller, Clock, Provider, SystemClock, Transport};
@@ -82,6 +82,8 @@ pub(super) struct Observed {
     pub(super) inventory: Inventory,
     pub(super) head: Desired,
     pub(super) base: Option<Desired>,
+    pub(super) own_head: Ownership,
+    pub(super) own_base: Option<Ownership>,
     pub(super) live: Snapshot,
     pub(super) findings: Vec<Finding>,
 }
@@ -181,9 +183,19 @@ impl Session {
         self.options.at.unwrap_or_else(|| self.clock.now())
     }
 
+    /// The settings that judge: base's, so that a merge request cannot weaken what judges it; head's where there is none.
+    pub(super) fn judging(&self) -> &Settings {
+        self.base.as_ref().map_or(&self.head.settings, |base| &base.settings)
+    }
+
     /// The commit that is checked out.
     pub(super) fn commit(&self) -> Option<String> {
         self.commit.clone()
+    }
+
+    /// The schemas of each instance.
+    pub(super) fn schemas(&self) -> &Schemas {
+        &self.schemas
     }
 
     /// The demand that memory keeps.
@@ -203,7 +215,11 @@ impl Session {
         let base =
             self.base.as_ref().map(|base| resolve::resolve(base, None, &inventory, &self.registry, now));
         findings.extend(head.findings.iter().cloned());
-        let scopes = planner::scopes(&head, base.as_ref(), self.demand());
+        let own =
+            |tree: &Tree| Ownership { accounts: inventory.accounts.clone(), ..tree.settings.own.clone() };
+        let (own_head, own_base) = (own(&self.head), self.base.as_ref().map(own));
+        let scopes =
+            planner::scopes(&head, base.as_ref(), self.demand(), &own_head, own_base.as_ref(), &self.schemas);
         let nothing = std::collections::BTreeSet::new();
         let seen = join_all(self.providers.iter().map(|(instance, provider)| {
             let edges_of = scopes.get(instance).unwrap_or(&nothing);
@@ -216,7 +232,7 @@ impl Session {
         for (instance, provider) in &self.providers {
             live.calls.insert(instance.clone(), provider.calls());
         }
-        Ok(Observed { now, inventory, head, base, live, findings })
+        Ok(Observed { now, inventory, head, base, own_head, own_base, live, findings })
     }
 
     async fn inventory(
@@ -250,13 +266,11 @@ impl Session {
 
     /// Makes a plan from scratch.
     pub(super) async fn plan(&self) -> Result<Planned, Failure> {
-        let Observed { now, inventory, head, base, live, mut findings } = self.observe().await?;
+        let Observed { now, inventory, head, base, own_head, own_base, live, mut findings } =
+            self.observe().await?;
         if has_errors(&findings) {
             return Err(Failure::in_sources(findings, &self.head.sources));
         }
-        let own =
-            |tree: &Tree| Ownership { accounts: inventory.accounts.clone(), ..tree.settings.own.clone() };
-        let (own_head, own_base) = (own(&self.head), self.base.as_ref().map(own));
         let mut draft = planner::draft(&Input {
             head: &head,
             base: base.as_ref(),
@@ -275,14 +289,9 @@ impl Session {
         if has_errors(&findings) {
             return Err(Failure::in_sources(findings, &self.head.sources));
         }
-        let judging = self.base.as_ref().map_or(&self.head.settings, |base| &base.settings);
+        let judging = self.judging();
         let callers: Vec<Address> =
             self.callers.iter().filter_map(|caller| caller.principal.clone()).collect();
-        let (drift, unmanaged, unclaimed) = (
-            std::mem::take(&mut draft.drift),
-            std::mem::take(&mut draft.unmanaged),
-            std::mem::take(&mut draft.unclaimed),
-        );
         let judged = gate::judge(
             draft,
             &Rules {
@@ -318,9 +327,9 @@ impl Session {
             summary: Summary::of(&judged.changes),
             changes: judged.changes,
             held: judged.held,
-            drift,
-            unmanaged,
-            unclaimed,
+            drift: judged.drift,
+            unmanaged: judged.unmanaged,
+            unclaimed: judged.unclaimed,
             findings,
             verdict: judged.verdict.ruling(),
             complete,

@@ -36,7 +36,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         "okta: OKTA_API_TOKEN=any, url http://{address}\naws:  AWS_ENDPOINT_URL=http://{address}\n"
     ));
     tokio::select! {
-        () = simulator.clone().serve(listener) => {}
+        served = simulator.serve(listener) => served.map_err(refuse)?,
         _ = tokio::signal::ctrl_c() => {}
     }
     simulator.close().map_err(|error| Finding::error(NOT_SERVED, error.to_string()))?;

@@ -9,12 +9,12 @@ use jiff::tz::TimeZone;
 
 use super::documents::{GrantFile, NativeDocument, Role, Tree, User};
 use super::header::{Header, Names, OWN_KINDS};
-use super::settings::{FOLDERS, settings, within};
+use super::settings::{FOLDERS, Read, settings, within};
 use super::shape::unknown;
 use super::yaml::{self, Document};
 use super::{BAD_PATH, NO_SETTINGS, UNKNOWN_KIND, native, people, references, roles, text};
 use crate::model::{
-    Digest, Finding, Level, Name, Registry, Settings, Sources, Span, Spanned, Waiver, has_errors,
+    Digest, Finding, Level, Name, NodeValue, Registry, Settings, Sources, Span, Spanned, Waiver, has_errors,
 };
 
 /// The file with the settings, at the root of an access repo.
@@ -27,7 +27,9 @@ const MAX_FINDINGS: usize = 100;
 #[must_use]
 pub fn load(sources: &Sources, registry: &Registry) -> (Option<Tree>, Vec<Finding>) {
     let mut findings = Vec::new();
-    let settings = read_settings(sources, registry, &mut findings);
+    let read = read_settings(sources, registry, &mut findings);
+    let knows_directory = read.as_ref().is_some_and(|read| read.knows_directory);
+    let settings = read.map(|read| read.settings);
     let mut loader = Loader {
         registry,
         zone: settings.as_ref().map_or(TimeZone::UTC, |settings| settings.timezone.clone()),
@@ -44,7 +46,8 @@ pub fn load(sources: &Sources, registry: &Registry) -> (Option<Tree>, Vec<Findin
         }
     }
     let Loader { names, documents, mut findings, .. } = loader;
-    references::check(&documents, &names, settings.as_ref(), &mut findings);
+    let directory = settings.as_ref().map(|settings| &settings.directory).filter(|_| knows_directory);
+    references::check(&documents, &names, settings.as_ref(), directory, &mut findings);
     let findings = tidy(findings);
     let tree = settings.filter(|_| !has_errors(&findings)).map(|settings| Tree {
         settings,
@@ -60,7 +63,21 @@ pub fn load(sources: &Sources, registry: &Registry) -> (Option<Tree>, Vec<Findin
     (tree, findings)
 }
 
-fn read_settings(sources: &Sources, registry: &Registry, findings: &mut Vec<Finding>) -> Option<Settings> {
+/// The folders that hold manifests, as the bytes of `rolecall.yaml` say; the usual ones where they do not. What is wrong
+/// with them is for [`load`] to tell.
+#[must_use]
+pub fn folders(settings: &[u8]) -> Vec<String> {
+    let documents = yaml::read(&Name::from(SETTINGS_FILE), settings, &mut Vec::new());
+    let named = documents.first().and_then(|document| match &document.node.get("manifests")?.value {
+        NodeValue::List(items) => {
+            Some(items.iter().filter_map(|item| item.as_text().map(str::to_owned)).collect())
+        }
+        _ => None,
+    });
+    named.unwrap_or_else(|| FOLDERS.map(str::to_owned).to_vec())
+}
+
+fn read_settings(sources: &Sources, registry: &Registry, findings: &mut Vec<Finding>) -> Option<Read> {
     let file = Name::from(SETTINGS_FILE);
     let Some(bytes) = sources.files.get(&file) else {
         let finding = Finding::error(NO_SETTINGS, "there is no `rolecall.yaml`").at(&Span::file(file));
@@ -107,8 +124,11 @@ impl Loader<'_> {
         let name = file.rsplit('/').next().unwrap_or(file);
         match name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).as_deref() {
             Some("yaml") if name.ends_with(".yaml") => {
+                let enough = self.findings.len() + yaml::MAX_MISTAKES;
                 for document in yaml::read(file, bytes, &mut self.findings) {
-                    self.document(document);
+                    if self.findings.len() < enough {
+                        self.document(document);
+                    }
                 }
             }
             Some("yaml" | "yml") => {
@@ -167,14 +187,16 @@ fn digest(sources: &Sources) -> Digest {
 /// Sorts by place, leaves out repeats and what merely follows from another mistake, and keeps the list readable.
 fn tidy(mut findings: Vec<Finding>) -> Vec<Finding> {
     let is_text = |finding: &Finding| {
-        let codes = [yaml::AMBIGUOUS, yaml::BAD_ALIAS, yaml::UNSUPPORTED, yaml::DUPLICATE_KEY, text::BAD_CHARACTER];
+        let codes =
+            [yaml::AMBIGUOUS, yaml::BAD_ALIAS, yaml::UNSUPPORTED, yaml::DUPLICATE_KEY, text::BAD_CHARACTER];
         codes.iter().any(|code| code.code == finding.code.as_ref())
     };
-    let place = |finding: &Finding| {
-        finding.span.as_ref().map(|span| (span.file.clone(), span.line, span.column))
-    };
-    let reported: BTreeSet<_> = findings.iter().filter(|finding| is_text(finding)).filter_map(place).collect();
-    findings.retain(|finding| is_text(finding) || place(finding).is_none_or(|place| !reported.contains(&place)));
+    let place =
+        |finding: &Finding| finding.span.as_ref().map(|span| (span.file.clone(), span.line, span.column));
+    let reported: BTreeSet<_> =
+        findings.iter().filter(|finding| is_text(finding)).filter_map(place).collect();
+    findings
+        .retain(|finding| is_text(finding) || place(finding).is_none_or(|place| !reported.contains(&place)));
     findings.sort_by(|a, b| a.span.cmp(&b.span).then_with(|| a.cmp(b)));
     findings.dedup();
 
@@ -186,7 +208,7 @@ fn tidy(mut findings: Vec<Finding>) -> Vec<Finding> {
         if let Some(next) = of_file.get(shown) {
             let level = of_file[shown..].iter().map(|finding| finding.level).max().unwrap_or(Level::Error);
             let rest = of_file.len() - shown;
-            let message = format!("and {rest} more in this file, from here on");
+            let message = format!("and at least {rest} more in this file, from here on");
             tidied.push(Finding { level, message, help: None, notes: Vec::new(), ..next.clone() });
         }
     }

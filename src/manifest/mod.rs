@@ -13,19 +13,24 @@ mod references;
 mod roles;
 mod schema;
 mod settings;
+mod settings_body;
 mod shape;
+#[cfg(test)]
+mod tests;
 pub mod text;
 pub mod time;
 pub mod yaml;
 
 pub use documents::{AccessEntry, Condition, GrantFile, NativeDocument, Role, RoleEntry, Tree, User};
-pub use load::{SETTINGS_FILE, load};
+pub use header::OWN_KINDS;
+pub use load::{SETTINGS_FILE, folders, load};
 pub use schema::json_schema;
 
 use crate::model::{Code, decode, lowering};
 
 /// `rolecall.yaml` is not there, or is not one mapping.
-pub const NO_SETTINGS: Code = Code { code: "RC114", title: "`rolecall.yaml` is missing or is not one mapping" };
+pub const NO_SETTINGS: Code =
+    Code { code: "RC114", title: "`rolecall.yaml` is missing or is not one mapping" };
 /// A document that is no mapping.
 pub const NOT_A_DOCUMENT: Code = Code { code: "RC115", title: "a document is not a mapping" };
 /// A `kind:` that nothing knows.
@@ -43,11 +48,13 @@ pub const ROLE_CYCLE: Code = Code { code: "RC212", title: "roles that consist of
 /// A handle that no `User` has, where manifests are the directory.
 pub const UNKNOWN_PERSON: Code = Code { code: "RC213", title: "a person who does not exist" };
 /// An instance that `providers:` does not have.
-pub const UNKNOWN_INSTANCE: Code = Code { code: "RC214", title: "a provider that `rolecall.yaml` does not have" };
+pub const UNKNOWN_INSTANCE: Code =
+    Code { code: "RC214", title: "a provider that `rolecall.yaml` does not have" };
 /// A type that `types:` does not have.
 pub const UNKNOWN_TYPE: Code = Code { code: "RC215", title: "a type of people that does not exist" };
 /// An attribute that the directory does not give.
-pub const UNKNOWN_ATTRIBUTE: Code = Code { code: "RC216", title: "an attribute that the directory does not give" };
+pub const UNKNOWN_ATTRIBUTE: Code =
+    Code { code: "RC216", title: "an attribute that the directory does not give" };
 /// A sort of provider that this build does not know.
 pub const UNKNOWN_PROVIDER: Code = Code { code: "RC217", title: "a sort of provider that does not exist" };
 /// A person without what his type needs.

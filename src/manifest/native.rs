@@ -80,7 +80,8 @@ fn accounts(head: &NativeHeader, findings: &mut Vec<Finding>) -> Vec<Spanned<Pat
         |text: &Spanned<String>| Spanned { value: Pattern::new(text.value.clone()), span: text.span.clone() };
     let listed = head.accounts.as_ref().map(|accounts| accounts.iter().map(pattern).collect::<Vec<_>>());
     if let (Some(one), Some(_)) = (&head.account, &head.accounts) {
-        let finding = Finding::error(WRONG_VALUE, "`account` and `accounts` exclude each other").at(&one.span);
+        let finding =
+            Finding::error(WRONG_VALUE, "`account` and `accounts` exclude each other").at(&one.span);
         findings.push(finding.help("keep one of them"));
     }
     let patterns = listed.unwrap_or_else(|| head.account.iter().map(pattern).collect());

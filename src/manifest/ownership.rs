@@ -47,6 +47,7 @@ fn rule(item: &Node, provider: &ProviderType, findings: &mut Vec<Finding>) -> Op
     let body: Option<OwnBody> = decode(&Node { value, span: item.span.clone() }, findings);
     let plurals: Vec<&str> = provider.kinds.iter().map(|kind| kind.schema.plural.as_ref()).collect();
     let mut kinds: BTreeMap<Name, Vec<Pattern>> = BTreeMap::new();
+    let says_nothing = selectors.is_empty() && item.get("accounts").is_none();
     for Entry { key, value } in selectors {
         if !plurals.contains(&key.as_str()) {
             let message = format!("`{}` has nothing called `{}`", provider.name, key.value);
@@ -58,12 +59,15 @@ fn rule(item: &Node, provider: &ProviderType, findings: &mut Vec<Finding>) -> Op
         }
     }
     let body = body?;
-    let accounts = body.accounts.map_or_else(Vec::new, |names| {
-        patterns(&names, item.get("accounts").unwrap_or(item), findings)
-    });
-    if kinds.is_empty() && accounts.is_empty() {
+    let accounts = body
+        .accounts
+        .map_or_else(Vec::new, |names| patterns(&names, item.get("accounts").unwrap_or(item), findings));
+    if says_nothing {
         let finding = Finding::error(EMPTY_ENTRY, "this entry does not say what it is about").at(&item.span);
         findings.push(finding.help(format!("name one of `{}`, or `accounts`", plurals.join("`, `"))));
+    }
+    // A rule that lost its selectors to a mistake would match everything.
+    if kinds.is_empty() && accounts.is_empty() {
         return None;
     }
     Some(OwnRule { kinds, accounts, may: body.may, span: item.span.clone() })

@@ -108,7 +108,8 @@ pub(crate) fn waiver(
     }
     if body.on.is_empty() && body.allow.is_none() {
         let finding = Finding::error(EMPTY_ENTRY, "this waiver does not say what it is for");
-        findings.push(finding.at(&document.span).help("give `on:` addresses, or `allow:` the number for a cap"));
+        findings
+            .push(finding.at(&document.span).help("give `on:` addresses, or `allow:` the number for a cap"));
     }
     if body.reason.trim().is_empty() {
         let finding = Finding::error(EMPTY_ENTRY, "a waiver needs a reason");

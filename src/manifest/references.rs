@@ -20,9 +20,10 @@ pub(crate) fn check(
     documents: &Documents,
     names: &Names,
     settings: Option<&Settings>,
+    directory: Option<&Directory>,
     findings: &mut Vec<Finding>,
 ) {
-    let known = Known::new(documents, names, settings);
+    let known = Known::new(documents, names, settings, directory);
     let mut check = Check { known, findings };
     for user in &documents.users {
         check.user(user, settings);
@@ -49,9 +50,14 @@ struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    fn new(documents: &'a Documents, names: &'a Names, settings: Option<&'a Settings>) -> Self {
+    fn new(
+        documents: &'a Documents,
+        names: &'a Names,
+        settings: Option<&'a Settings>,
+        directory: Option<&'a Directory>,
+    ) -> Self {
         let handles: BTreeSet<&str> = names.of("User").collect();
-        let attributes = settings.and_then(|settings| match &settings.directory {
+        let attributes = directory.and_then(|directory| match directory {
             Directory::Provider { attributes, .. } => Some(attributes.keys().map(AsRef::as_ref).collect()),
             // One that could not be decoded might have the attribute.
             Directory::Manifests if documents.users.len() < handles.len() => None,
@@ -60,7 +66,7 @@ impl<'a> Known<'a> {
                 Some(documents.users.iter().flat_map(of).collect())
             }
         });
-        let manifests = settings.is_some_and(|settings| settings.directory == Directory::Manifests);
+        let manifests = directory == Some(&Directory::Manifests);
         Self {
             roles: names.of("Role").collect(),
             people: manifests.then_some(handles),
@@ -81,11 +87,9 @@ impl Check<'_, '_> {
         self.types(std::slice::from_ref(&user.kind));
         self.people(user.manager.as_slice());
         self.people(user.owner.as_slice());
-        let from_provider = settings.is_some_and(|s| s.directory != Directory::Manifests);
-        if from_provider {
-            for (name, _) in &user.attributes {
-                self.attribute(name, "rules could not cite");
-            }
+        // Where manifests are the directory these very attributes are what is known.
+        for (name, _) in &user.attributes {
+            self.attribute(name, "rules could not cite", &[]);
         }
         for (instance, _) in user.identities.iter().filter(|(instance, _)| instance.value != "gitlab") {
             self.instance(instance);
@@ -100,7 +104,8 @@ impl Check<'_, '_> {
                 _ => user.review.is_some(),
             };
             if !has {
-                let message = format!("`{}` lacks `{need}`, which the type `{}` needs", *user.name, *user.kind);
+                let message =
+                    format!("`{}` lacks `{need}`, which the type `{}` needs", *user.name, *user.kind);
                 let finding = Finding::error(MISSING_NEED, message).at(&user.name.span);
                 self.findings.push(finding.help(format!("add `{need}:`")));
             }
@@ -126,7 +131,7 @@ impl Check<'_, '_> {
                 }
                 Condition::Type(types) => self.types(types),
                 Condition::Role(roles) => self.roles(roles),
-                Condition::Attribute { name, .. } => self.attribute(name, "entries cannot cite"),
+                Condition::Attribute { name, .. } => self.attribute(name, "entries cannot cite", &ENTRY_KEYS),
             }
         }
     }
@@ -154,12 +159,12 @@ impl Check<'_, '_> {
         }
     }
 
-    fn attribute(&mut self, name: &Spanned<String>, words: &str) {
+    fn attribute(&mut self, name: &Spanned<String>, words: &str, besides: &[&str]) {
         if let Some(known) = &self.known.attributes
             && !known.contains(name.as_str())
         {
             let message = format!("{words} `{}`: the directory does not give it", name.value);
-            let known = known.iter().copied().chain(ENTRY_KEYS);
+            let known = known.iter().chain(besides).copied();
             self.findings.push(unknown(UNKNOWN_ATTRIBUTE, message, name, known));
         }
     }

@@ -114,9 +114,11 @@ pub(crate) fn role(
     let members: Vec<RoleEntry> =
         body.members.iter().filter_map(|node| entry(node, zone, findings)).collect();
     if unit {
-        let no_role = |member: &&RoleEntry| !member.conditions.iter().all(|c| matches!(c, Condition::Role(_)));
+        let no_role =
+            |member: &&RoleEntry| !member.conditions.iter().all(|c| matches!(c, Condition::Role(_)));
         for member in members.iter().filter(no_role) {
-            let finding = Finding::error(NOT_A_UNIT, "the members of a unit are roles alone").at(&member.span);
+            let finding =
+                Finding::error(NOT_A_UNIT, "the members of a unit are roles alone").at(&member.span);
             findings.push(finding.help("write `role: NAME`, or make this a `kind: Role`"));
         }
     }
@@ -177,11 +179,7 @@ fn entry(node: &Node, zone: &TimeZone, findings: &mut Vec<Finding>) -> Option<Ro
 }
 
 /// The values of a condition: texts, at least one, none empty.
-fn values(
-    key: &Spanned<String>,
-    value: &Node,
-    findings: &mut Vec<Finding>,
-) -> Option<Vec<Spanned<String>>> {
+fn values(key: &Spanned<String>, value: &Node, findings: &mut Vec<Finding>) -> Option<Vec<Spanned<String>>> {
     let values = decode::<Many<Spanned<String>>>(value, findings)?.0;
     let empty = if values.is_empty() { Some(&value.span) } else { None };
     let empty = empty.or_else(|| values.iter().find(|value| value.is_empty()).map(|value| &value.span));

@@ -11,7 +11,7 @@ use super::native::NativeHeader;
 use super::ownership::OwnBody;
 use super::people::{UserBody, WaiverBody};
 use super::roles::{AccessBody, GrantBody, RoleBody};
-use super::settings::{ProviderBody, SettingsBody};
+use super::settings_body::{ProviderBody, SettingsBody};
 use super::shape::NAME_PATTERN;
 use crate::model::{Declared, Many, ProviderType, Registry};
 
@@ -65,7 +65,8 @@ fn document(registry: &Registry, kind: &str, generator: &mut SchemaGenerator) ->
 fn native(declared: Declared, generator: &mut SchemaGenerator) -> Fields {
     let header = fields(NativeHeader::json_schema(generator));
     let body = merged(fields((declared.json_schema)(generator)), header);
-    let name = json!({ "type": "string", "minLength": 1, "description": "Its name, as the provider has it." });
+    let name =
+        json!({ "type": "string", "minLength": 1, "description": "Its name, as the provider has it." });
     let mut body = named(body, declared.name, name);
     // The loader refuses every key that a kind does not have.
     body.entry("additionalProperties").or_insert(false.into());
@@ -150,7 +151,10 @@ fn keyed_by_instance(sorts: Fields, description: &str) -> Fields {
     let mut schema = Fields::new();
     schema.insert("type".into(), "object".into());
     schema.insert("description".into(), description.into());
-    schema.insert("additionalProperties".into(), if any.is_empty() { json!(false) } else { json!({ "anyOf": any }) });
+    schema.insert(
+        "additionalProperties".into(),
+        if any.is_empty() { json!(false) } else { json!({ "anyOf": any }) },
+    );
     schema.insert("properties".into(), sorts.into());
     schema
 }

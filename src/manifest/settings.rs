@@ -1,4 +1,4 @@
-//! `rolecall.yaml`: how people write it, and how it becomes [`Settings`].
+//! From `rolecall.yaml` to [`Settings`].
 //!
 //! Invariant: a wrong part is reported and replaced by its default, so that the manifests can still be checked; with
 //! any error no tree is made. It must not read the environment.
@@ -7,17 +7,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
-use super::ownership::{self, OwnBody};
-use super::shape::{Pairs, check_name, is_inside, is_name, unknown};
+use super::ownership;
+use super::settings_body::{
+    ApprovalsBody, CapBody, FromProvider, IdentityBody, LimitsBody, Need, Operator, Reach, SettingsBody,
+    StandingBody, TypeBody, UpTo,
+};
+use super::shape::{Pairs, Part, check_name, is_inside, is_name, unknown};
 use super::{BAD_NAME, BAD_PATH, EMPTY_ENTRY, UNKNOWN_INSTANCE, UNKNOWN_PROVIDER, UNKNOWN_TYPE, time};
 use crate::model::address::RESERVED_INSTANCES;
-use crate::model::decode::{MISSING_KEY, WRONG_VALUE};
+use crate::model::decode::WRONG_VALUE;
 use crate::model::plan::Risk;
 use crate::model::settings::{
-    Approvals, Cap, Directory, Heal, Identity, Limits, PersonType, ProviderSettings, Standing,
+    Approvals, Cap, Directory, Identity, Limits, PersonType, ProviderSettings, Standing,
 };
 use crate::model::{
     Address, Finding, Name, Node, NodeValue, OwnRule, Ownership, Pattern, ProviderScope, Registry, Settings,
@@ -27,294 +30,75 @@ use crate::model::{
 /// The folders that are read unless `manifests:` says otherwise.
 pub(crate) const FOLDERS: [&str; 6] = ["people", "roles", "grants", "sandboxes", "rules", "native"];
 
-/// The settings of an access repo: `rolecall.yaml`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SettingsBody {
-    /// The version of this format: `1`.
-    format: Spanned<u32>,
-    /// The organization's name.
-    organization: String,
-    /// Where dates begin and end, such as `America/Los_Angeles`; `UTC` unless given.
-    timezone: Option<Spanned<String>>,
-    /// Where people come from.
-    #[schemars(with = "DirectoryBody")]
-    directory: Node,
-    /// Types of people.
-    #[serde(default)]
-    types: Pairs<TypeBody>,
-    /// What people are called in each provider: a template such as `{email}`, or one for each type of people or kind of
-    /// principal.
-    #[serde(default)]
-    #[schemars(with = "Pairs<IdentityBody>")]
-    identities: Pairs<Node>,
-    /// What a role's group is called in each provider, such as `rbac_role_{role}`, or the provider whose groups it gets.
-    #[serde(default)]
-    groups: Pairs<Spanned<String>>,
-    /// The providers, by a name of your own.
-    #[serde(default)]
-    providers: Pairs<Node>,
-    /// The folder in which rolecall remembers; `.rolecall` unless given.
-    memory: Option<Spanned<String>>,
-    /// What happens to access that was given by hand.
-    #[serde(default)]
-    heal: Heal,
-    /// What runs without a new approval.
-    standing: Option<StandingBody>,
-    /// Caps on what one run may do.
-    limits: Option<LimitsBody>,
-    /// Who must approve.
-    approvals: Option<ApprovalsBody>,
-    /// How long a plan can be applied, such as `7d`.
-    plan_ttl: Option<Spanned<String>>,
-    /// What is never changed: addresses or patterns of them.
-    #[serde(default)]
-    protected: Vec<Spanned<String>>,
-    /// The folders that are read.
-    manifests: Option<Vec<Spanned<String>>>,
-    /// A world file, to simulate every provider with.
-    simulate: Option<Spanned<String>>,
+/// The settings, and how sure they are.
+pub(crate) struct Read {
+    pub(crate) settings: Settings,
+    /// Whether `directory:` could be made out. Where not, nothing can be said about who exists.
+    pub(crate) knows_directory: bool,
 }
 
-/// `manifests`, or the provider that people come from.
-#[derive(JsonSchema)]
-#[schemars(untagged, rename = "Directory")]
-#[expect(dead_code, reason = "the JSON Schema of what `directory` reads by hand")]
-enum DirectoryBody {
-    Manifests(ManifestsWord),
-    Provider(FromProvider),
-}
-
-#[derive(JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-#[expect(dead_code, reason = "part of a JSON Schema")]
-enum ManifestsWord {
-    /// `User` manifests alone.
-    Manifests,
-}
-
-/// A provider that people come from.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct FromProvider {
-    /// The provider's name in `providers:`.
-    from: Spanned<String>,
-    /// The attribute whose part before `@`, in lower case, is the handle.
-    handle: String,
-    /// What entries may cite: our attribute, and the directory's.
-    #[serde(default)]
-    attributes: Pairs<String>,
-}
-
-/// A type of people.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct TypeBody {
-    /// A colour for templates of groups.
-    color: Option<String>,
-    /// Whether entries that do not name a type match it.
-    #[serde(default)]
-    rules: bool,
-    /// What a `User` of this type must have.
-    #[serde(default)]
-    needs: Vec<Need>,
-    /// The directory's attributes that make a person of this type.
-    #[serde(default, rename = "match")]
-    matches: Pairs<String>,
-}
-
-/// What a `User` can be required to have.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum Need {
-    /// A manager.
-    Manager,
-    /// An owner.
-    Owner,
-    /// An end.
-    Until,
-    /// A review.
-    Review,
-}
-
-#[derive(JsonSchema)]
-#[schemars(untagged, rename = "Identity")]
-#[expect(dead_code, reason = "the JSON Schema of what `identities` reads by hand")]
-enum IdentityBody {
-    One(String),
-    Per(BTreeMap<String, String>),
-}
-
-/// What runs without a new approval, and up to which risk.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct StandingBody {
-    /// People who join.
-    #[schemars(with = "Option<Reach>")]
-    joiner: Option<Node>,
-    /// People who move.
-    #[schemars(with = "Option<Reach>")]
-    mover: Option<Node>,
-    /// People who leave.
-    #[schemars(with = "Option<Reach>")]
-    leaver: Option<Node>,
-    /// What ends.
-    #[schemars(with = "Option<Reach>")]
-    expiry: Option<Node>,
-}
-
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-#[expect(dead_code, reason = "the JSON Schema of what `standing` reads by hand")]
-enum Reach {
-    All(AllWord),
-    UpTo(UpTo),
-}
-
-#[derive(JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-#[expect(dead_code, reason = "part of a JSON Schema")]
-enum AllWord {
-    /// Whatever the risk.
-    All,
-}
-
-/// Up to a risk.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct UpTo {
-    /// The highest risk.
-    up_to: Risk,
-    /// For people who move: how long they keep what they had, such as `14d`.
-    handover: Option<Spanned<String>>,
-}
-
-/// Caps on what one run may do.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct LimitsBody {
-    /// Removals per group and per provider: the larger of the two.
-    removals: Option<CapBody>,
-    /// Removals over all.
-    per_run: Option<u32>,
-    /// People who leave in one run: the larger of the two.
-    leavers: Option<CapBody>,
-    /// The administrators that must remain.
-    admins: Option<AdminsBody>,
-}
-
-/// A number and a share; the larger counts.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct CapBody {
-    /// At least this many.
-    floor: Option<u32>,
-    /// This share, in percent.
-    #[schemars(range(max = 100))]
-    percent: Option<Spanned<u32>>,
-}
-
-/// The administrators that must remain.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct AdminsBody {
-    /// How many.
-    min: u32,
-    /// The groups whose members are administrators: addresses.
-    of: Vec<Spanned<String>>,
-}
-
-/// Who must approve.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct ApprovalsBody {
-    /// Approvals that a low risk needs.
-    #[schemars(range(min = 1))]
-    low: Option<Spanned<u32>>,
-    /// Approvals that a medium risk needs.
-    #[schemars(range(min = 1))]
-    medium: Option<Spanned<u32>>,
-    /// Approvals that a high risk needs.
-    #[schemars(range(min = 1))]
-    high: Option<Spanned<u32>>,
-    /// Whose approvals count.
-    #[serde(default)]
-    #[expect(dead_code, reason = "there is one word for it so far")]
-    from: Approvers,
-    /// Whether the person who applies may approve by typing the effect digest.
-    #[serde(default)]
-    operator: Operator,
-}
-
-/// Whose approvals count.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum Approvers {
-    /// The owners of what changes.
-    #[default]
-    Owners,
-}
-
-/// Whether the person who applies may approve.
-#[derive(Debug, Default, Deserialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "snake_case")]
-enum Operator {
-    /// He may not.
-    #[default]
-    Forbidden,
-    /// He may.
-    Allowed,
-}
-
-/// Reads the settings; `None` where they cannot be decoded.
-pub(crate) fn settings(node: &Node, registry: &Registry, findings: &mut Vec<Finding>) -> Option<Settings> {
+/// Reads the settings; `None` where they are not even a mapping with the keys that must be there.
+pub(crate) fn settings(node: &Node, registry: &Registry, findings: &mut Vec<Finding>) -> Option<Read> {
     let body: SettingsBody = decode(node, findings)?;
-    if body.format.value != 1 {
-        let message = format!("this build reads `format: 1`, not `{}`", body.format.value);
-        findings.push(Finding::error(WRONG_VALUE, message).at(&body.format.span).help("update rolecall"));
+    if let Some(format) = body.format.read(findings).filter(|format| format.value != 1) {
+        let message = format!("this build reads `format: 1`, not `{}`", format.value);
+        findings.push(Finding::error(WRONG_VALUE, message).at(&format.span).help("update rolecall"));
     }
     let mut own = Ownership::default();
     let mut providers = BTreeMap::new();
-    for (name, node) in body.providers.0 {
+    for (name, node) in read(&body.providers, findings).unwrap_or_default().0 {
         let (settings, rules) = provider(&name, node, registry, findings);
         own.rules.insert(settings.instance.clone(), rules);
         providers.insert(settings.instance.clone(), settings);
     }
     let instances: BTreeSet<Name> = providers.keys().cloned().collect();
-    let directory = directory(&body.directory, &instances, findings);
-    let types = types(body.types, findings);
-    let memory = folder(body.memory, ".rolecall", findings);
-    let manifests = manifests(body.manifests, &memory, findings);
-    if let Some(world) = &body.simulate {
+    let directory = directory(&body.directory.node, &instances, findings);
+    let types = types(read(&body.types, findings).unwrap_or_default(), findings);
+    let memory = folder(read(&body.memory, findings), ".rolecall", findings);
+    let world = read(&body.simulate, findings);
+    if let Some(world) = &world {
         check_path(world, findings);
     }
-    let ttl = body.plan_ttl.and_then(|text| {
-        let ttl = time::duration(&text, findings)?;
-        if ttl.is_zero() {
-            let finding = Finding::error(WRONG_VALUE, "with this no plan could ever be applied");
-            findings.push(finding.at(&text.span).help("write such as `7d`"));
-        }
-        Some(ttl)
-    });
-    Some(Settings {
-        organization: body.organization,
-        timezone: body.timezone.and_then(|text| time::zone(&text, findings)).unwrap_or(TimeZone::UTC),
-        identities: identities(&body.identities, &directory, &types, &instances, findings),
-        groups: groups(body.groups, &providers, registry, findings),
-        directory,
+    let identities = read(&body.identities, findings).unwrap_or_default();
+    let groups_body = read(&body.groups, findings).unwrap_or_default();
+    let zone = read(&body.timezone, findings).and_then(|text| time::zone(&text, findings));
+    let settings = Settings {
+        organization: body.organization.read(findings).unwrap_or_default(),
+        timezone: zone.unwrap_or(TimeZone::UTC),
+        identities: self::identities(&identities, directory.as_ref(), &types, &instances, findings),
+        groups: groups(groups_body, &providers, registry, findings),
         types,
         providers,
         own,
-        manifests,
+        manifests: manifests(read(&body.manifests, findings), &memory, findings),
         memory,
-        heal: body.heal,
-        standing: body.standing.map_or_else(Standing::default, |body| standing(&body, findings)),
-        limits: body.limits.map_or_else(Limits::default, |body| limits(body, &instances, findings)),
-        approvals: body.approvals.map_or_else(Approvals::default, |body| approvals(&body, findings)),
-        plan_ttl: ttl.unwrap_or(SignedDuration::from_hours(7 * 24)),
-        protected: protected(body.protected, &instances, findings),
-        simulate: body.simulate,
-    })
+        heal: read(&body.heal, findings).unwrap_or_default(),
+        standing: read(&body.standing, findings).map(|body| standing(&body, findings)).unwrap_or_default(),
+        limits: read(&body.limits, findings)
+            .map(|body| limits(body, &instances, findings))
+            .unwrap_or_default(),
+        approvals: read(&body.approvals, findings).map(|body| approvals(&body, findings)).unwrap_or_default(),
+        plan_ttl: plan_ttl(read(&body.plan_ttl, findings), findings),
+        protected: protected(read(&body.protected, findings).unwrap_or_default(), &instances, findings),
+        simulate: world,
+        directory: directory.clone().unwrap_or(Directory::Manifests),
+    };
+    Some(Read { settings, knows_directory: directory.is_some() })
+}
+
+fn read<T: DeserializeOwned>(part: &Option<Part<T>>, findings: &mut Vec<Finding>) -> Option<T> {
+    part.as_ref()?.read(findings)
+}
+
+fn plan_ttl(text: Option<Spanned<String>>, findings: &mut Vec<Finding>) -> SignedDuration {
+    let week = SignedDuration::from_hours(7 * 24);
+    let Some(text) = text else { return week };
+    let Some(ttl) = time::duration(&text, findings) else { return week };
+    if ttl.is_zero() {
+        let finding = Finding::error(WRONG_VALUE, "with this no plan could ever be applied");
+        findings.push(finding.at(&text.span).help("write such as `7d`"));
+    }
+    ttl
 }
 
 /// Reads one provider. A broken one stays known by its name, so that what cites it is not reported too.
@@ -326,7 +110,8 @@ fn provider(
 ) -> (ProviderSettings, Vec<OwnRule>) {
     check_name("a provider", name, findings);
     if RESERVED_INSTANCES.contains(&name.as_str()) {
-        let message = format!("`{}` cannot be the name of a provider: it has a meaning of its own", name.value);
+        let message =
+            format!("`{}` cannot be the name of a provider: it has a meaning of its own", name.value);
         findings.push(Finding::error(BAD_NAME, message).at(&name.span).help("choose another name"));
     }
     let is_mapping = matches!(options.value, NodeValue::Map(_));
@@ -354,33 +139,40 @@ fn provider(
     (ProviderSettings { instance: name.as_str().into(), provider, options, scope }, rules)
 }
 
-fn directory(node: &Node, instances: &BTreeSet<Name>, findings: &mut Vec<Finding>) -> Directory {
-    if let Some(word) = node.as_text() {
-        if word != "manifests" {
+fn directory(node: &Node, instances: &BTreeSet<Name>, findings: &mut Vec<Finding>) -> Option<Directory> {
+    match node.as_text() {
+        Some("manifests") => return Some(Directory::Manifests),
+        Some(word) => {
             let message = format!("`{word}` is not a directory");
             let finding = Finding::error(WRONG_VALUE, message).at(&node.span);
-            findings.push(finding.help("write `manifests`, or `{ from: PROVIDER, handle: …, attributes: … }`"));
+            findings
+                .push(finding.help("write `manifests`, or `{ from: PROVIDER, handle: …, attributes: … }`"));
+            return None;
         }
-        return Directory::Manifests;
+        None => {}
     }
-    let Some(body) = decode::<FromProvider>(node, findings) else { return Directory::Manifests };
+    let body: FromProvider = decode(node, findings)?;
     known_instance(&body.from, &body.from, instances, findings);
     for (name, _) in &body.attributes.0 {
         let taken = ["handle", "type", "reports_to", "role", "from", "until", "reason"];
         if taken.contains(&name.as_str()) || !is_name(name) || name.contains(['.', '-']) {
             let message = format!("`{}` cannot be the name of an attribute", name.value);
             let finding = Finding::error(BAD_NAME, message).at(&name.span);
-            findings.push(finding.help(format!("write it in lower_snake_case, and not as {}", taken.join(", "))));
+            findings
+                .push(finding.help(format!("write it in lower_snake_case, and not as {}", taken.join(", "))));
         }
     }
-    let attributes = body.attributes.0.into_iter().map(|(name, theirs)| (name.value.into(), theirs)).collect();
+    let attributes =
+        body.attributes.0.into_iter().map(|(name, theirs)| (name.value.into(), theirs)).collect();
     let from = Spanned { value: body.from.value.into(), span: body.from.span };
-    Directory::Provider { from, handle: body.handle, attributes }
+    Some(Directory::Provider { from, handle: body.handle, attributes })
 }
 
-fn types(types: Pairs<TypeBody>, findings: &mut Vec<Finding>) -> Vec<PersonType> {
-    let read = |(name, body): (Spanned<String>, TypeBody)| {
+/// A broken type stays known by its name, so that those who are of it are not reported too.
+fn types(types: Pairs<Part<TypeBody>>, findings: &mut Vec<Finding>) -> Vec<PersonType> {
+    let read = |(name, part): (Spanned<String>, Part<TypeBody>)| {
         check_name("a type", &name, findings);
+        let body = part.read(findings).unwrap_or_default();
         let word = |need: &Need| match need {
             Need::Manager => "manager",
             Need::Owner => "owner",
@@ -400,23 +192,23 @@ fn types(types: Pairs<TypeBody>, findings: &mut Vec<Finding>) -> Vec<PersonType>
 }
 
 fn identities(
-    identities: &Pairs<Node>,
-    directory: &Directory,
+    identities: &Pairs<Part<IdentityBody>>,
+    directory: Option<&Directory>,
     types: &[PersonType],
     instances: &BTreeSet<Name>,
     findings: &mut Vec<Finding>,
 ) -> BTreeMap<Name, Identity> {
     let mut known = vec!["handle", "email"];
     let open = match directory {
-        Directory::Provider { attributes, .. } => {
+        Some(Directory::Provider { attributes, .. }) => {
             known.extend(attributes.keys().map(AsRef::as_ref));
             false
         }
         // There every attribute that a `User` has can be cited.
-        Directory::Manifests => true,
+        Some(Directory::Manifests) | None => true,
     };
     let mut read = BTreeMap::new();
-    for (name, node) in &identities.0 {
+    for (name, Part { node, .. }) in &identities.0 {
         if name.value != "gitlab" {
             known_instance(name, name, instances, findings);
         }
@@ -453,7 +245,8 @@ fn groups(
         known_instance(name, name, &instances, findings);
         if !template.contains('{') {
             if !groups.0.iter().any(|(other, _)| other.value == template.value && other.value != name.value) {
-                let message = format!("`{}` is neither a template nor a provider of `groups:`", template.value);
+                let message =
+                    format!("`{}` is neither a template nor a provider of `groups:`", template.value);
                 let finding = Finding::error(WRONG_VALUE, message).at(&template.span);
                 findings.push(finding.help("write such as `rbac_role_{role}`"));
             }
@@ -461,7 +254,8 @@ fn groups(
         }
         check_template(template, Some(&["role", "color"]), findings);
         if !template.contains("{role}") {
-            let finding = Finding::error(WRONG_VALUE, "all roles would have the same group").at(&template.span);
+            let finding =
+                Finding::error(WRONG_VALUE, "all roles would have the same group").at(&template.span);
             findings.push(finding.help("put `{role}` into it"));
         }
         let sort = providers.get(name.as_str()).and_then(|one| registry.provider(&one.provider));
@@ -502,8 +296,8 @@ fn check_template(template: &Spanned<String>, known: Option<&[&str]>, findings: 
 
 fn standing(body: &StandingBody, findings: &mut Vec<Finding>) -> Standing {
     let mut standing = Standing::default();
-    let mut reach = |node: &Option<Node>, risk: &mut Risk, handover: Option<&mut SignedDuration>| {
-        let Some(node) = node else { return };
+    let mut reach = |part: &Option<Part<Reach>>, risk: &mut Risk, handover: Option<&mut SignedDuration>| {
+        let Some(Part { node, .. }) = part else { return };
         if node.as_text() == Some("all") {
             *risk = Risk::High;
             return;
@@ -600,11 +394,13 @@ fn protected(
     protected.into_iter().map(|text| Spanned { value: Pattern::new(text.value), span: text.span }).collect()
 }
 
-fn manifests(folders: Option<Vec<Spanned<String>>>, memory: &str, findings: &mut Vec<Finding>) -> Vec<String> {
+fn manifests(
+    folders: Option<Vec<Spanned<String>>>,
+    memory: &str,
+    findings: &mut Vec<Finding>,
+) -> Vec<String> {
+    let folders = folders.filter(|folders| !folders.is_empty());
     let Some(folders) = folders else { return FOLDERS.map(str::to_owned).to_vec() };
-    if folders.is_empty() {
-        findings.push(Finding::error(MISSING_KEY, "`manifests` names no folder").help("take the key out"));
-    }
     for folder in &folders {
         let name = folder.trim_end_matches('/');
         check_path(folder, findings);
@@ -647,15 +443,4 @@ fn known_instance(
         let message = format!("`{}` names a provider that is not in `providers:`", shown.value);
         findings.push(unknown(UNKNOWN_INSTANCE, message, instance, instances.iter().map(AsRef::as_ref)));
     }
-}
-
-/// The JSON Schema parts of a provider's entry that are the same for all sorts.
-#[derive(JsonSchema)]
-#[schemars(rename = "Provider")]
-#[expect(dead_code, reason = "a JSON Schema for the keys that `provider` takes off")]
-pub(crate) struct ProviderBody {
-    /// The sort of provider; its name unless given.
-    provider: Option<String>,
-    /// What may be touched; the first entry that matches decides, and what matches none is only looked at.
-    own: Option<Vec<OwnBody>>,
 }

@@ -8,11 +8,11 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::de::{MapAccess, Visitor};
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::BAD_NAME;
-use crate::model::{Code, Finding, Spanned, nearest};
+use crate::model::{Code, Finding, Node, Spanned, decode, nearest};
 
 /// A mapping with free keys, in the order of the file.
 #[derive(Debug, Clone)]
@@ -60,6 +60,43 @@ impl<T: JsonSchema> JsonSchema for Pairs<T> {
     }
 }
 
+/// A part of a document that is decoded by itself, so that a mistake in it does not hide those in others.
+#[derive(Debug, Clone)]
+pub(crate) struct Part<T> {
+    pub(crate) node: Node,
+    kind: PhantomData<T>,
+}
+
+impl<T: DeserializeOwned> Part<T> {
+    pub(crate) fn read(&self, findings: &mut Vec<Finding>) -> Option<T> {
+        decode(&self.node, findings)
+    }
+}
+
+impl<'de, T> Deserialize<'de> for Part<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Node::deserialize(deserializer).map(|node| Self { node, kind: PhantomData })
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Part<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        T::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
 /// The rule for rolecall's own names, as a regular expression for JSON Schemas.
 pub(crate) const NAME_PATTERN: &str = "^[a-z0-9][a-z0-9._-]*$";
 
@@ -83,8 +120,7 @@ pub(crate) fn check_name(what: &str, name: &Spanned<String>, findings: &mut Vec<
 
 /// Whether a path stays within the access repo: relative, with `/`, without `..`.
 pub(crate) fn is_inside(path: &str) -> bool {
-    !path.contains(['\\', ':'])
-        && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+    !path.contains(['\\', ':']) && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
 }
 
 /// A finding about a word that is not among those known, with the nearest of them.
@@ -103,7 +139,7 @@ pub(crate) fn unknown<'a>(
     known.dedup();
     match known.len() {
         0 => finding.help("there is none yet"),
-        1..=12 => finding.help(format!("there are `{}`", known.join("`, `"))),
+        1..=12 => finding.help(format!("known are `{}`", known.join("`, `"))),
         _ => finding,
     }
 }

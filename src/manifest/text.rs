@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use super::yaml::MAX_MISTAKES;
 use crate::model::{Code, Finding, Name, NodeValue, Span};
 
 /// Bytes that are no UTF-8.
@@ -64,6 +65,7 @@ pub(crate) fn readable<'b>(
 
 /// Reports the first bad character of each line.
 fn check_characters(file: &Name, text: &str, findings: &mut Vec<Finding>) -> bool {
+    let enough = findings.len() + MAX_MISTAKES;
     let mut any = false;
     for (index, line) in text.split('\n').enumerate() {
         let line = line.strip_suffix('\r').unwrap_or(line);
@@ -72,6 +74,9 @@ fn check_characters(file: &Name, text: &str, findings: &mut Vec<Finding>) -> boo
             continue;
         };
         any = true;
+        if findings.len() == enough {
+            break;
+        }
         let help = if character == '\t' { "use spaces; inside quotes write `\\t`" } else { "delete it" };
         let message = format!("{} is not allowed in a manifest", name(character));
         let span = at(file, index + 1, column + 1);
@@ -82,7 +87,8 @@ fn check_characters(file: &Name, text: &str, findings: &mut Vec<Finding>) -> boo
 
 /// The same text, each character in its place, with spaces for those that may not be there.
 fn without_hostile(text: &str) -> String {
-    let replace = |line: &str| line.chars().map(|c| if c == '\t' || is_hostile(c) { ' ' } else { c }).collect();
+    let replace =
+        |line: &str| line.chars().map(|c| if c == '\t' || is_hostile(c) { ' ' } else { c }).collect();
     let lines: Vec<String> = text.split('\n').map(replace).collect();
     lines.join("\n")
 }
@@ -122,7 +128,7 @@ pub(crate) fn name(character: char) -> String {
         '\t' => "a tab".to_owned(),
         '\u{feff}' => "a byte order mark (U+FEFF)".to_owned(),
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-            format!("U+{number:04X}, which changes the direction of text,")
+            format!("the direction-changing character U+{number:04X}")
         }
         _ if character.is_control() => format!("the control character U+{number:04X}"),
         _ => format!("the invisible character U+{number:04X}"),
@@ -203,5 +209,9 @@ pub(crate) fn plain(text: &str) -> Result<NodeValue, Doubt> {
     let special = [".inf", ".nan"].contains(&lower.as_str());
     let float = first_counts && lower.replace('_', "").parse::<f64>().is_ok();
     let sixties = lower.contains(':') && lower.split(':').all(digits);
-    if based || special || float || sixties { Err(Doubt::Number) } else { Ok(NodeValue::Text(text.to_owned())) }
+    if based || special || float || sixties {
+        Err(Doubt::Number)
+    } else {
+        Ok(NodeValue::Text(text.to_owned()))
+    }
 }

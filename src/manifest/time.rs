@@ -127,8 +127,17 @@ mod tests {
     #[test]
     fn times_that_could_mean_several_instants_are_refused() {
         for wrong in [
-            "", "tomorrow", "2026-13-01", "2026-02-30", "20261231", "2026-12-31T18:00", "2026-12-31 18:00",
-            "2026-12-31T25:00Z", "9999-12-31", "31.12.2026", "2026-12-3",
+            "",
+            "tomorrow",
+            "2026-13-01",
+            "2026-02-30",
+            "20261231",
+            "2026-12-31T18:00",
+            "2026-12-31 18:00",
+            "2026-12-31T25:00Z",
+            "9999-12-31",
+            "31.12.2026",
+            "2026-12-3",
         ] {
             let mut findings = Vec::new();
             assert!(end(&text(wrong), &TimeZone::UTC, &mut findings).is_none(), "{wrong}");
@@ -138,7 +147,8 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (good, seconds) in [("90m", 5_400), ("8h", 28_800), ("7d", 604_800), ("2w", 1_209_600), ("0d", 0)] {
+        for (good, seconds) in [("90m", 5_400), ("8h", 28_800), ("7d", 604_800), ("2w", 1_209_600), ("0d", 0)]
+        {
             assert_eq!(parse_duration(good).unwrap().as_secs(), seconds);
         }
         for wrong in ["", "d", "7", "7 d", "-7d", "7D", "1.5h", "9999999d", "7é", "é"] {

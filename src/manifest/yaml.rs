@@ -29,6 +29,8 @@ pub const UNSUPPORTED: Code = Code { code: "RC109", title: "a part of YAML that 
 
 /// The most levels of lists and mappings in each other.
 pub const MAX_DEPTH: usize = 64;
+/// The most mistakes that are collected of one file; whoever made that many needs no more of them.
+pub(crate) const MAX_MISTAKES: usize = 1_000;
 /// The most values that the aliases of one document may stand for.
 pub const MAX_ALIASED: usize = 10_000;
 
@@ -53,8 +55,9 @@ pub(crate) fn read(file: &Name, bytes: &[u8], findings: &mut Vec<Finding>) -> Ve
     options.set_emit_comments(false);
     let mut parser = Parser::new_from_str_with_options(&text.text, options);
     let mut documents = Vec::new();
+    let enough = findings.len() + MAX_MISTAKES;
     let mut builder = Builder::new(file, findings);
-    loop {
+    while builder.findings.len() < enough {
         match parser.next() {
             Some(Ok((event, span))) => {
                 if let Some(node) = builder.event(event, span) {
@@ -159,7 +162,12 @@ impl<'f> Builder<'f> {
             Event::Alias(anchor) => self.alias(anchor, span),
             Event::UnresolvedAlias(name) => {
                 let message = format!("the alias `*{name}` names nothing before it in this document");
-                self.refuse(BAD_ALIAS, &span, &message, "anchors (`&name`) reach to the end of their document");
+                self.refuse(
+                    BAD_ALIAS,
+                    &span,
+                    &message,
+                    "anchors (`&name`) reach to the end of their document",
+                );
                 self.place(Built::leaf(NodeValue::Null, span))
             }
             _ => None,
@@ -292,10 +300,7 @@ impl<'f> Builder<'f> {
     }
 
     fn awaits_key(&self) -> bool {
-        matches!(
-            self.open.last(),
-            Some(Frame { inside: Inside::Map { key: Key::Awaited, .. }, .. })
-        )
+        matches!(self.open.last(), Some(Frame { inside: Inside::Map { key: Key::Awaited, .. }, .. }))
     }
 
     fn syntax(&mut self, error: &ScanError) {
@@ -304,7 +309,12 @@ impl<'f> Builder<'f> {
             return self.deep(&span);
         }
         if matches!(error.kind(), granit::ErrorKind::DirectiveDisallowed) {
-            return self.refuse(UNSUPPORTED, &span, "directives (`%`) are not used in manifests", "leave it out");
+            return self.refuse(
+                UNSUPPORTED,
+                &span,
+                "directives (`%`) are not used in manifests",
+                "leave it out",
+            );
         }
         let message = format!("this is not YAML: {}", error.info().replace('\'', "`"));
         self.findings.push(Finding::error(SYNTAX, message).at(&span));
@@ -342,3 +352,147 @@ impl Built {
     }
 }
 
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn parse(text: &str) -> (Vec<Document>, Vec<Finding>) {
+        let mut findings = Vec::new();
+        let documents = read(&"x.yaml".into(), text.as_bytes(), &mut findings);
+        (documents, findings)
+    }
+
+    fn one(text: &str) -> Node {
+        let (mut documents, findings) = parse(text);
+        assert!(findings.is_empty(), "{findings:?}");
+        assert_eq!(documents.len(), 1);
+        documents.remove(0).node
+    }
+
+    fn spans<'n>(node: &'n Node, values: &mut Vec<&'n Span>, keys: &mut Vec<&'n Span>) {
+        values.push(&node.span);
+        match &node.value {
+            NodeValue::List(items) => items.iter().for_each(|item| spans(item, values, keys)),
+            NodeValue::Map(entries) => entries.iter().for_each(|entry| {
+                keys.push(&entry.key.span);
+                spans(&entry.value, values, keys);
+            }),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_node_has_a_place_of_its_own() {
+        let text = "# c\na: b\nlist:\n- x: 1\n  w:\n- é: [ü, {k: }, [ ], [[1]]]\nm:\n  - - 1\n  -\n  - - - {}\nq: \"a\n  b\"\n\
+                    z: |\n  lit\n\nlast:\n---\n{ a: b, c, 'd': { }, \"e\": ~ }\n---\n- 1\n- null\n...\n# only\n";
+        let (documents, findings) = parse(text);
+        assert!(findings.is_empty(), "{findings:?}");
+        assert_eq!(documents.len(), 3);
+        let (mut values, mut keys) = (Vec::new(), Vec::new());
+        documents.iter().for_each(|document| spans(&document.node, &mut values, &mut keys));
+        for span in values.iter().chain(&keys) {
+            assert!(span.line > 0 && span.column > 0 && span.length > 0, "{span:?}");
+        }
+        // Decoding tells values apart by their places.
+        let distinct: BTreeSet<_> = values.iter().collect();
+        assert_eq!(distinct.len(), values.len());
+    }
+
+    #[test]
+    fn columns_count_characters_and_lengths_are_those_of_the_source() {
+        let node = one("é: \"größe\" # c\n");
+        let value = node.get("é").unwrap();
+        assert_eq!((value.span.line, value.span.column, value.span.length), (1, 4, 7));
+        assert_eq!(value.as_text(), Some("größe"));
+    }
+
+    #[test]
+    fn line_ends_of_windows_are_line_ends() {
+        let node = one("a: b\r\nc:\r\n  - d\r\n");
+        assert_eq!(node.get("a").unwrap().as_text(), Some("b"));
+        let NodeValue::List(items) = &node.get("c").unwrap().value else { panic!("a list") };
+        assert_eq!((items[0].as_text(), items[0].span.line), (Some("d"), 3));
+    }
+
+    #[test]
+    fn plain_values_mean_what_they_say() {
+        let node = one(
+            "{ t: true, f: false, nothing: ~, none: null, i: -12, z: 0, d: 2012-10-17, at: 2026-11-22T19:00-08:00, \
+             v: 1.2.3, q: \"0123\", s: 'NO', p: 50%, arn: \"arn:aws:iam::1:root\", w: 7d, e: 1e, h: 0xZZ }",
+        );
+        let value = |key: &str| node.get(key).unwrap().value.clone();
+        assert_eq!((value("t"), value("f")), (NodeValue::Bool(true), NodeValue::Bool(false)));
+        assert_eq!((value("nothing"), value("none")), (NodeValue::Null, NodeValue::Null));
+        assert_eq!((value("i"), value("z")), (NodeValue::Int(-12), NodeValue::Int(0)));
+        for (key, text) in [
+            ("d", "2012-10-17"),
+            ("at", "2026-11-22T19:00-08:00"),
+            ("v", "1.2.3"),
+            ("q", "0123"),
+            ("s", "NO"),
+            ("p", "50%"),
+            ("w", "7d"),
+            ("e", "1e"),
+            ("h", "0xZZ"),
+        ] {
+            assert_eq!(value(key), NodeValue::Text(text.into()), "{key}");
+        }
+    }
+
+    #[test]
+    fn invariant_33_ambiguous_plain_values_are_refused() {
+        for text in [
+            "NO",
+            "no",
+            "on",
+            "Off",
+            "yes",
+            "Y",
+            "True",
+            "FALSE",
+            "Null",
+            "0123",
+            "00",
+            "-0",
+            "+1",
+            "1e3",
+            "1E-3",
+            "0x1f",
+            "0o17",
+            "0b1",
+            "1_000",
+            "1.0",
+            ".5",
+            "-.inf",
+            ".NaN",
+            "12:30",
+            "1:30:00",
+            "9223372036854775808",
+        ] {
+            let (_, findings) = parse(&format!("a: {text}\n"));
+            assert_eq!(findings.len(), 1, "{text}");
+            assert_eq!(findings[0].code.as_ref(), AMBIGUOUS.code, "{text}");
+        }
+    }
+
+    #[test]
+    fn aliases_stand_for_values_at_their_own_places() {
+        let node = one("a: &x [1, { b: c }]\nd: *x\n");
+        let (first, second) = (node.get("a").unwrap(), node.get("d").unwrap());
+        assert_eq!(first.to_value(), second.to_value());
+        assert_eq!((second.span.line, second.span.column), (2, 4));
+    }
+
+    #[test]
+    fn after_a_syntax_error_the_next_document_is_read_and_the_name_of_the_broken_one_kept() {
+        let (documents, findings) = parse("kind: Role\nname: x\nbad: [1\n---\nkind: Role\nname: z\n");
+        assert_eq!(findings.iter().map(|finding| finding.code.as_ref()).collect::<Vec<_>>(), [SYNTAX.code]);
+        let names: Vec<_> = documents
+            .iter()
+            .map(|document| (document.node.get("name").and_then(Node::as_text), document.whole))
+            .collect();
+        assert_eq!(names, [(Some("x"), false), (Some("z"), true)]);
+    }
+}

@@ -95,6 +95,37 @@ impl de::Error for DecodeError {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self { message: message.to_string(), span: None, entry: None }
     }
+
+    fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        let found = match found {
+            de::Unexpected::Unit => "nothing".to_owned(),
+            de::Unexpected::Bool(value) => format!("`{value}`"),
+            de::Unexpected::Signed(value) => format!("the number {value}"),
+            de::Unexpected::Str(text) => format!("the text `{text}`"),
+            de::Unexpected::Seq => "a list".to_owned(),
+            de::Unexpected::Map => "a mapping".to_owned(),
+            other => other.to_string(),
+        };
+        de::Error::custom(format!("this is {found}, but {} is needed here", in_words(&expected.to_string())))
+    }
+
+    fn invalid_value(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::invalid_type(found, expected)
+    }
+}
+
+/// What serde calls a type, in the words of people who write YAML.
+fn in_words(expected: &str) -> &str {
+    match expected {
+        "a string" => "a text",
+        "a boolean" => "`true` or `false`",
+        "a sequence" => "a list",
+        "a map" => "a mapping",
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, not negative and not too large,",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        _ if expected.starts_with("struct ") => "a mapping",
+        _ => expected,
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -133,8 +164,8 @@ impl Reader<'_, '_> {
                 self.0.expecting(f)
             }
         }
-        let expected = Expected(visitor);
-        let message = format!("this is {}, but {expected} is needed here", self.node.what());
+        let expected = Expected(visitor).to_string();
+        let message = format!("this is {}, but {} is needed here", self.node.what(), in_words(&expected));
         Err(DecodeError { message, span: Some(self.node.span.clone()), entry: None })
     }
 }
@@ -488,6 +519,22 @@ mod tests {
             findings.iter().map(|f| (f.code.as_ref(), f.span.as_ref().unwrap().line)).collect();
         assert_eq!(codes, [("RC111", 1), ("RC111", 2), ("RC110", 3)]);
         assert_eq!(findings[2].help.as_deref(), Some("did you mean `regions`?"));
+    }
+
+    #[test]
+    fn messages_speak_of_yaml_and_not_of_types() {
+        let list = Node { value: NodeValue::List(Vec::new()), span: at(1, 9) };
+        let negative = Node { value: NodeValue::Int(-3), span: at(2, 9) };
+        let mut findings = Vec::new();
+        assert!(decode::<Thing>(&map(vec![("name", list), ("age", negative)]), &mut findings).is_none());
+        let messages: Vec<_> = findings.iter().map(|finding| finding.message.as_str()).collect();
+        assert_eq!(
+            messages,
+            [
+                "this is a list, but a text is needed here",
+                "this is the number -3, but a whole number, not negative and not too large, is needed here",
+            ]
+        );
     }
 
     #[test]

@@ -17,8 +17,9 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// To be called by `gate` alone.
-    pub(crate) fn new(ruling: Ruling, allowed: BTreeSet<Digest>) -> Self {
+    /// To be called by `gate` alone, which `tests/it/tidy.rs` sees to; visible for the tests of writers.
+    #[doc(hidden)]
+    pub fn new(ruling: Ruling, allowed: BTreeSet<Digest>) -> Self {
         Self { ruling, allowed }
     }
 
@@ -56,8 +57,9 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// To be called by `apply` alone.
-    pub(crate) fn new(verdict: Verdict, approval: Approval) -> Self {
+    /// To be called by `apply` alone, which `tests/it/tidy.rs` sees to; visible for the tests of writers.
+    #[doc(hidden)]
+    pub fn new(verdict: Verdict, approval: Approval) -> Self {
         Self { verdict, approval }
     }
 

@@ -32,19 +32,14 @@ impl fmt::Debug for Wiring {
 /// Every sort of provider that this build knows.
 #[must_use]
 pub fn registry() -> Registry {
-    Registry {
-        types: vec![
-            okta::provider_type(),
-            aws::provider_type(),
-        ],
-    }
+    Registry { types: vec![okta::provider_type(), aws::provider_type()] }
 }
 
 /// Opens the provider that an entry of `providers:` names.
 pub async fn open(settings: &ProviderSettings, wiring: &Wiring) -> Result<Box<dyn Provider>, Error> {
     match settings.provider.as_ref() {
         "okta" => okta::open(settings, wiring),
-        "aws" => aws::open(settings, wiring).await,
+        "aws" => aws::open(settings, wiring),
         other => {
             let message =
                 format!("there is no provider `{other}`, which `providers.{}` asks for", settings.instance);

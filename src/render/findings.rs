@@ -38,22 +38,24 @@ pub fn terminal(findings: &[Finding], sources: &Sources, style: &Style) -> Strin
 #[must_use]
 pub fn markdown(findings: &[Finding]) -> String {
     let findings = sorted(findings);
-    let mut text = String::new();
-    for Finding { code, level, message, span, subject: _, help, notes } in findings.iter().copied() {
-        text.push_str(&format!("- **{}** {}: {}", word(*level), escape::code(code), rich(message)));
-        if let Some(span) = span {
-            text.push_str(&format!(" ({})", escape::code(&span.to_string())));
-        }
-        text.push('\n');
-        for note in notes {
-            text.push_str(&format!("  - {}\n", rich(note)));
-        }
-        for line in help.iter().flat_map(|help| help.lines()).filter(|line| !line.trim().is_empty()) {
-            text.push_str(&format!("  - help: {}\n", rich(line)));
-        }
-    }
+    let mut text: String = findings.iter().map(|finding| entry(finding)).collect();
     if !findings.is_empty() {
         text.push_str(&format!("\n{}\n", total(&findings)));
+    }
+    text
+}
+
+/// One finding as an item of a Markdown list.
+pub(super) fn entry(finding: &Finding) -> String {
+    let Finding { code, level, message, span, subject: _, help, notes } = finding;
+    let place =
+        span.as_ref().map(|span| format!(" ({})", escape::code(&span.to_string()))).unwrap_or_default();
+    let mut text = format!("- **{}** {}: {}{place}\n", word(*level), escape::code(code), rich(message));
+    for note in notes {
+        text.push_str(&format!("  - {}\n", rich(note)));
+    }
+    for line in help.iter().flat_map(|help| help.lines()).filter(|line| !line.trim().is_empty()) {
+        text.push_str(&format!("  - help: {}\n", rich(line)));
     }
     text
 }
@@ -117,15 +119,19 @@ fn snippet(finding: &Finding, sources: &Sources, renderer: &Renderer) -> String 
     };
     let mut group: Group<'_> = Group::with_title(title.primary_title(visible(message)).id(visible(code)));
     if let Some(span) = span {
-        group = match excerpt(span, sources) {
-            Some(excerpt) => group.element(
-                Snippet::source(excerpt.text)
-                    .line_start(usize::try_from(span.line).unwrap_or(1))
-                    .path(excerpt.exact.then(|| visible(&span.file).into_owned()))
-                    .annotation(AnnotationKind::Primary.span(excerpt.marked)),
-            ),
-            None => group.element(origin(span)),
-        };
+        match excerpt(span, sources) {
+            Some(Excerpt { text, marked, exact }) => {
+                let path = exact.then(|| visible(&span.file).into_owned());
+                let snippet =
+                    Snippet::source(text).line_start(usize::try_from(span.line).unwrap_or(1)).path(path);
+                group = group.element(snippet.annotation(AnnotationKind::Primary.span(marked)));
+                if !exact {
+                    // The columns that the snippet would tell are not those of the file.
+                    group = group.element(Title::NOTE.message(visible(&format!("at {span}")).into_owned()));
+                }
+            }
+            None => group = group.element(origin(span)),
+        }
     }
     group = group.elements(notes.iter().map(|note| Title::NOTE.message(lines(note))));
     if let Some(help) = help {
@@ -166,6 +172,8 @@ fn excerpt(span: &Span, sources: &Sources) -> Option<Excerpt> {
         0 => (blank, usize::MAX),
         column => (column - 1, usize::try_from(span.length).unwrap_or(usize::MAX).max(1)),
     };
+    // A column beyond the end means the end.
+    let column = column.min(line.chars().count());
     let from = column.saturating_sub(AROUND);
     let window: Vec<char> = line.chars().skip(from).take(2 * AROUND).collect();
     let end = (column - from).saturating_add(length).min(window.len());

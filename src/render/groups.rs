@@ -3,13 +3,16 @@
 //! Invariant: every change, held change and drift of the plan is in exactly one item, and all media say what stands here
 //! and nothing else. It must not escape or lay out: that is each medium's.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::values::{Shown, show};
 use super::words::{Line, Piece, count, list, literal, plural, prose, relation, time, who, why, words};
-use crate::model::{Attributes, Cause, Change, Drift, Held, Op, Origin, Risk, Why};
+use crate::model::plan::Standing;
+use crate::model::{Attributes, Cause, Change, Drift, GrantKey, Held, Name, Op, Origin, Risk, Value, Why};
 
 /// Changes under one heading.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,7 +128,10 @@ pub(super) fn drift(drift: &[Drift]) -> Option<Section> {
     let item = |Drift { id, change, text }: &Drift| {
         let mut title = vec![literal(who_or_address(change))];
         if let Some(grant) = &change.grant {
-            title.extend([words(format!(" {} ", relation(&grant.relation, true))), literal(&grant.resource)]);
+            title.extend([
+                words(format!(" {} ", relation(&grant.relation, true))),
+                literal(grant.resource.as_str()),
+            ]);
         }
         title.push(words(": "));
         title.extend(prose(text));
@@ -145,7 +151,9 @@ pub(super) fn drift(drift: &[Drift]) -> Option<Section> {
         Item { op: change.op, sign: '!', title, names: Vec::new(), fields, facts }
     };
     let mut drift: Vec<&Drift> = drift.iter().collect();
-    drift.sort_by_key(|d| (std::cmp::Reverse(d.change.risk), sort_key(&d.change)));
+    drift.sort_by(|a, b| {
+        (Reverse(a.change.risk), sort_key(&a.change)).cmp(&(Reverse(b.change.risk), sort_key(&b.change)))
+    });
     Some(Section {
         tone: Tone::Warn,
         title: format!(
@@ -163,13 +171,36 @@ fn who_or_address(change: &Change) -> String {
 }
 
 /// By provider, then address; of one address the thing itself before what is given on it.
-fn sort_key(change: &Change) -> (&str, &str, Op, Option<String>) {
-    let principal = change.grant.as_ref().map(|grant| grant.principal.to_string());
-    (change.address.instance(), change.address.as_str(), change.op, principal)
+fn sort_key(change: &Change) -> (&str, &str, Op, Option<&GrantKey>) {
+    (change.address.instance(), change.address.as_str(), change.op, change.grant.as_ref())
 }
 
-/// Whether two changes differ in nothing but whom they are about, so that one sentence tells both.
-fn alike(one: &Change, two: &Change) -> bool {
+/// All that is told of a change but whom it is about: changes of equal likeness are told in one sentence.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Likeness<'a> {
+    op: Op,
+    /// Of a grant what is given; of a resource its place and kind.
+    target: (&'a str, &'a str, Option<&'a str>),
+    /// Nothing of what writes nothing: only that it is so.
+    told: Option<Told<'a>>,
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Told<'a> {
+    of_person: bool,
+    before: Vec<(&'a Name, &'a Value)>,
+    after: Vec<(&'a Name, &'a Value)>,
+    fields: &'a BTreeSet<Name>,
+    cause: (Cause, Option<Standing>),
+    reason: &'a Origin,
+    also: &'a [Origin],
+    until: Option<Timestamp>,
+    risk: (Risk, &'a [String]),
+    dependents: &'a [String],
+    taken_over: bool,
+}
+
+fn likeness(change: &Change) -> Likeness<'_> {
     let Change {
         op,
         address,
@@ -191,66 +222,47 @@ fn alike(one: &Change, two: &Change) -> bool {
         requires: _,
         precondition: _,
         effect: _,
-    } = one;
-    let same_target = match (grant, &two.grant) {
-        (Some(a), Some(b)) => {
-            a.resource == b.resource && a.relation == b.relation && a.condition == b.condition
-        }
-        (None, None) => address.place() == two.address.place() && address.kind() == two.address.kind(),
-        _ => false,
+    } = change;
+    let target = match grant {
+        Some(grant) => (grant.resource.as_str(), &*grant.relation, grant.condition.as_deref()),
+        None => (address.place(), address.kind(), None),
     };
-    let same = *op == two.op && same_target && *cause == two.cause && *standing == two.standing;
-    if same && !op.writes() {
-        return true;
-    }
-    same && subject.is_some() == two.subject.is_some()
-        && picked(before.as_ref(), fields) == picked(two.before.as_ref(), &two.fields)
-        && (*op == Op::Delete || picked(after.as_ref(), fields) == picked(two.after.as_ref(), &two.fields))
-        && *fields == two.fields
-        && *reason == two.reason
-        && *also == two.also
-        && *until == two.until
-        && *risk == two.risk
-        && *risk_reasons == two.risk_reasons
-        && *dependents == two.dependents
-        && *taken_over == two.taken_over
+    let told = op.writes().then(|| Told {
+        of_person: subject.is_some(),
+        before: shown(*op, fields, before.as_ref()),
+        after: shown(*op, fields, after.as_ref()),
+        fields,
+        cause: (*cause, *standing),
+        reason,
+        also,
+        until: *until,
+        risk: (*risk, risk_reasons),
+        dependents,
+        taken_over: *taken_over,
+    });
+    Likeness { op: *op, target, told }
 }
 
-/// The attributes that are shown: those that change, or all.
-fn picked<'a>(
+/// The attributes that are shown: those that change, or all; of what goes, none.
+fn shown<'a>(
+    op: Op,
+    fields: &BTreeSet<Name>,
     attributes: Option<&'a Attributes>,
-    fields: &std::collections::BTreeSet<crate::model::Name>,
-) -> Vec<(&'a str, &'a crate::model::Value)> {
-    let shown =
-        attributes.into_iter().flatten().filter(|(name, _)| fields.is_empty() || fields.contains(*name));
-    shown.map(|(name, value)| (name.as_ref(), value)).collect()
+) -> Vec<(&'a Name, &'a Value)> {
+    let attributes = attributes.into_iter().flatten();
+    attributes.filter(|(name, _)| !op.is_removal() && (fields.is_empty() || fields.contains(*name))).collect()
 }
 
 fn fold(changes: &[&Change], zone: &TimeZone) -> Vec<Item> {
     let mut sorted = changes.to_vec();
-    sorted.sort_by_key(|change| {
-        (
-            std::cmp::Reverse(change.risk),
-            change.address.instance().to_owned(),
-            change.address.clone(),
-            change.op,
-        )
-    });
+    sorted.sort_by(|a, b| (Reverse(a.risk), sort_key(a)).cmp(&(Reverse(b.risk), sort_key(b))));
     let mut groups: Vec<Vec<&Change>> = Vec::new();
-    // Only neighbours in a bucket of the same target can be alike, so the search stays short.
-    let mut buckets: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    let mut known: BTreeMap<Likeness<'_>, usize> = BTreeMap::new();
     for change in sorted {
-        let target = match &change.grant {
-            Some(grant) => grant.resource.to_string(),
-            None => format!("{} {}", change.address.place(), change.address.kind()),
-        };
-        let bucket = buckets.entry(format!("{} {target}", change.op)).or_default();
-        let place = bucket.iter().copied().find(|index| alike(groups[*index][0], change));
-        if let Some(index) = place {
-            groups[index].push(change);
-        } else {
-            bucket.push(groups.len());
-            groups.push(vec![change]);
+        let place = *known.entry(likeness(change)).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some(group) => group.push(change),
+            None => groups.push(vec![change]),
         }
     }
     groups.iter().map(|group| item(group, zone)).collect()
@@ -262,25 +274,29 @@ fn item(group: &[&Change], zone: &TimeZone) -> Item {
     let mut names: Vec<String> = group.iter().map(|change| who(change)).collect();
     names.sort();
     let whom = match names.as_slice() {
-        [one] => literal(one),
+        [one] => literal(one.as_str()),
         many => words(what(first, many.len())),
     };
     let given = first.op != Op::Revoke;
     let title = match (&first.grant, first.op) {
         (Some(grant), Op::Grant | Op::Revoke) => {
-            vec![whom, words(format!(" → {} ", relation(&grant.relation, given))), literal(&grant.resource)]
+            vec![
+                whom,
+                words(format!(" → {} ", relation(&grant.relation, given))),
+                literal(grant.resource.as_str()),
+            ]
         }
         (Some(grant), op) => vec![
             words(format!("{op} ")),
             whom,
             words(format!(" {} ", relation(&grant.relation, true))),
-            literal(&grant.resource),
+            literal(grant.resource.as_str()),
         ],
         (None, op) => vec![words(format!("{op} ")), whom],
     };
     let condition = first.grant.as_ref().and_then(|grant| grant.condition.as_ref());
     let title =
-        title.into_iter().chain(condition.into_iter().flat_map(|c| [words(" if "), literal(c)])).collect();
+        title.into_iter().chain(condition.into_iter().flat_map(|c| [words(" if "), literal(&**c)])).collect();
     let facts = if first.op.writes() || group.len() == 1 { facts(first, zone) } else { Vec::new() };
     let names = if names.len() > 1 { names } else { Vec::new() };
     Item { op: first.op, sign: sign(first.op), title, names, fields: fields(first), facts }

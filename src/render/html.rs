@@ -23,7 +23,8 @@ const AT_ONCE: usize = 8;
 /// A plan.
 #[must_use]
 pub fn plan(plan: &Plan, zone: &TimeZone) -> String {
-    let Outline { tone, headline, remarks, sections, basis, effect, next } = Outline::of(plan, zone);
+    let Outline { tone, headline, remarks, errors_first, sections, basis, effect, next } =
+        Outline::of(plan, zone);
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -53,10 +54,13 @@ pub fn plan(plan: &Plan, zone: &TimeZone) -> String {
         }
         page.push_str("</aside>\n");
     }
+    if errors_first {
+        findings(&mut page, &plan.findings);
+    }
     for part in &sections {
         section(&mut page, part);
     }
-    if !plan.findings.is_empty() {
+    if !errors_first && !plan.findings.is_empty() {
         findings(&mut page, &plan.findings);
     }
     page.push_str("<footer>\n<dl>\n");

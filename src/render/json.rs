@@ -23,6 +23,12 @@ pub fn report(report: &Report) -> String {
 }
 
 /// Any of our own values.
+/// What moved by itself.
+#[must_use]
+pub fn drift(plan: &Plan) -> String {
+    pretty(&plan.drift)
+}
+
 pub(super) fn pretty(value: &impl Serialize) -> String {
     // Our own values have text keys and whole numbers only, which is all that JSON can refuse.
     let json = serde_json::to_string_pretty(value).unwrap_or_default();
@@ -46,6 +52,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn invariant_38_json_hides_nothing_and_reads_back(text in any::<String>()) {
             let json = super::pretty(&[&text]);

@@ -7,11 +7,11 @@ use jiff::tz::TimeZone;
 
 use super::escape::{code, fence, joined, markdown as escape};
 use super::findings;
-use super::groups::{Item, Section, Tone};
+use super::groups::{self, Item, Section, Tone};
 use super::outline::Outline;
 use super::values::{DiffLine, LineSign, Shown};
 use super::words::{Line, Piece, count};
-use crate::model::Plan;
+use crate::model::{Finding, Plan};
 
 /// The most bytes of a note. GitLab takes a million characters; people do not.
 pub const LIMIT: usize = 60_000;
@@ -24,7 +24,8 @@ const LINES_AT_ONCE: usize = 24;
 /// A plan.
 #[must_use]
 pub fn plan(plan: &Plan, zone: &TimeZone) -> String {
-    let Outline { tone, headline, remarks, sections, basis, effect, next } = Outline::of(plan, zone);
+    let Outline { tone, headline, remarks, errors_first, sections, basis, effect, next } =
+        Outline::of(plan, zone);
     let mut head = format!("### {}{}\n\n", mark(tone), escape(&headline));
     head.extend(remarks.iter().map(|remark| format!("- {}\n", line(remark))));
     let mut tail = String::from("\n");
@@ -41,19 +42,14 @@ pub fn plan(plan: &Plan, zone: &TimeZone) -> String {
     tail.push_str("\n</details>\n");
 
     let mut note = Note { text: head, room: LIMIT.saturating_sub(tail.len() + RESERVE), cut: 0 };
+    if errors_first {
+        told(&mut note, &plan.findings);
+    }
     for part in &sections {
         section(&mut note, part);
     }
-    if !plan.findings.is_empty() {
-        note.put("\n#### Findings\n\n", "");
-        for finding in findings::sorted(&plan.findings) {
-            note.item(
-                &findings::markdown(std::slice::from_ref(finding))
-                    .lines()
-                    .filter(|l| l.trim_start().starts_with("- "))
-                    .fold(String::new(), |text, line| text + line + "\n"),
-            );
-        }
+    if !errors_first && !plan.findings.is_empty() {
+        told(&mut note, &plan.findings);
     }
     if note.cut > 0 {
         let cut = count(note.cut, "more entry does", "more entries do");
@@ -62,6 +58,17 @@ pub fn plan(plan: &Plan, zone: &TimeZone) -> String {
         ));
     }
     note.text + &tail
+}
+
+/// What moved by itself, and how to accept or revert it.
+#[must_use]
+pub fn drift(plan: &Plan) -> String {
+    let mut note = Note { text: String::new(), room: LIMIT, cut: 0 };
+    match groups::drift(&plan.drift) {
+        Some(part) => section(&mut note, &part),
+        None => note.text.push_str("No drift: nothing moved by itself.\n"),
+    }
+    note.text
 }
 
 /// Room for the sentence that says what was cut, and for closing what is open.
@@ -75,9 +82,9 @@ struct Note {
 }
 
 impl Note {
-    /// Adds a text if it and what closes it fit.
-    fn put(&mut self, text: &str, close: &str) -> bool {
-        let fits = self.cut == 0 && self.text.len() + text.len() + close.len() <= self.room;
+    /// Adds a text if it fits and nothing before it was cut.
+    fn put(&mut self, text: &str) -> bool {
+        let fits = self.cut == 0 && self.text.len() + text.len() <= self.room;
         if fits {
             self.text.push_str(text);
         }
@@ -86,9 +93,17 @@ impl Note {
 
     /// Adds an item, or counts it as cut.
     fn item(&mut self, text: &str) {
-        if !self.put(text, "") {
+        if !self.put(text) {
             self.cut += 1;
         }
+    }
+}
+
+fn told(note: &mut Note, findings: &[Finding]) {
+    if note.put("\n#### Findings\n\n") {
+        findings::sorted(findings).into_iter().for_each(|finding| note.item(&findings::entry(finding)));
+    } else {
+        note.cut += findings.len();
     }
 }
 
@@ -105,7 +120,7 @@ fn section(note: &mut Note, section: &Section) {
             count(items.len(), "entry", "entries")
         ));
     }
-    if !note.put(&open, "") {
+    if !note.put(&open) {
         note.cut += items.len();
         return;
     }

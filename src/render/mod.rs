@@ -16,6 +16,8 @@ pub mod terminal;
 mod values;
 mod words;
 
+pub use words::time;
+
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]

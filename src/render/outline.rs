@@ -11,6 +11,9 @@ use super::groups::{self, Section, Tone};
 use super::words::{Line, count, list, literal, plural, prose, time, words};
 use crate::model::{Level, Op, Plan, ProviderBasis, Risk, Ruling, Tally};
 
+/// How many scopes that were not read whole are named.
+const PARTIAL: usize = 10;
+
 /// A plan in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Outline {
@@ -20,6 +23,8 @@ pub(super) struct Outline {
     pub(super) headline: String,
     /// What must be known before reading on.
     pub(super) remarks: Vec<Line>,
+    /// Whether the findings hold errors and so come before everything else.
+    pub(super) errors_first: bool,
     /// Changes, held, drift.
     pub(super) sections: Vec<Section>,
     /// What is left alone, what it rests on: label and text.
@@ -40,6 +45,7 @@ impl Outline {
             tone: tone(plan),
             headline: headline(plan),
             remarks: remarks(plan),
+            errors_first: errors(plan) > 0,
             sections,
             basis: basis(plan, zone),
             effect: (!plan.effects.is_empty())
@@ -94,10 +100,14 @@ fn headline(plan: &Plan) -> String {
     }
     let asides = asides.join(", ");
     if number == 0 {
-        let nothing = match (plan.complete, plan.held.is_empty() && errors(plan) == 0) {
-            (true, true) => "nothing to do: what is live is what the files ask for",
-            (true, false) => "nothing to do for now",
-            (false, _) => "nothing to do in what could be read",
+        let nothing = if !plan.complete {
+            "nothing to do in what could be read"
+        } else if asides.is_empty() && errors(plan) == 0 {
+            "nothing to do: what is live is what the files ask for"
+        } else if plan.changes.is_empty() {
+            "nothing to do for now"
+        } else {
+            "nothing to write"
         };
         let more = if asides.is_empty() { String::new() } else { format!(" ({asides})") };
         return format!("{verdict}{nothing}{more}");
@@ -144,10 +154,15 @@ fn remarks(plan: &Plan) -> Vec<Line> {
     }
     if !plan.complete {
         remarks.push(prose("not everything could be read: nothing is removed where that was so"));
-        for (scope, why) in plan.base.providers.values().flat_map(|provider| &provider.partial) {
-            let mut line = vec![words("not read whole: "), literal(scope), words(": ")];
+        let partial: Vec<_> = plan.base.providers.values().flat_map(|provider| &provider.partial).collect();
+        for (scope, why) in partial.iter().take(PARTIAL) {
+            let mut line = vec![words("not read whole: "), literal(scope.to_string()), words(": ")];
             line.extend(prose(why));
             remarks.push(line);
+        }
+        if partial.len() > PARTIAL {
+            let more = count(partial.len() - PARTIAL, "more scope was", "more scopes were");
+            remarks.push(prose(&format!("{more} not read whole")));
         }
     }
     if plan.base.base_config.is_none() {
@@ -215,7 +230,7 @@ fn singular(many: &str) -> String {
 fn next(plan: &Plan) -> Vec<Line> {
     let mut next = Vec::new();
     if errors(plan) > 0 {
-        next.push(prose("mend the errors above, then plan again with `rolecall plan`"));
+        next.push(prose("mend the errors, then plan again with `rolecall plan`"));
         return next;
     }
     if plan.held.iter().any(|held| held.remedy.is_some()) {

@@ -40,18 +40,24 @@ const STEPS: usize = 20;
 /// A plan.
 #[must_use]
 pub fn plan(plan: &Plan, sources: &Sources, style: &Style) -> String {
-    let Outline { tone, headline, remarks, sections, basis, effect, next } = Outline::of(plan, &style.zone);
+    let Outline { tone, headline, remarks, errors_first, sections, basis, effect, next } =
+        Outline::of(plan, &style.zone);
     let mut page = Page::new(style);
     page.line(0, 0, &[(headline, ink(tone))]);
     for remark in &remarks {
         page.text(0, 2, remark);
     }
+    let told = findings::terminal(&plan.findings, sources, style);
+    if errors_first {
+        page.blank();
+        page.raw(&told);
+    }
     for part in &sections {
         section(&mut page, part);
     }
-    if !plan.findings.is_empty() {
+    if !errors_first && !told.is_empty() {
         page.blank();
-        page.raw(&findings::terminal(&plan.findings, sources, style));
+        page.raw(&told);
     }
     page.blank();
     for (label, line) in &basis {
@@ -151,7 +157,9 @@ pub fn report(report: &Report, style: &Style) -> String {
     page.fact(0, "approved", &prose(approval));
     page.fact(0, "calls", &prose(&count(*calls, "call", "calls")));
     page.blank();
-    let next = if *converged {
+    let next = if *converged && !(held.is_empty() && drift.is_empty()) {
+        prose("nothing is left to do; what is held or moved by itself stands above")
+    } else if *converged {
         prose("nothing: what is live is what the files ask for")
     } else if steps.iter().any(|step| step.state == State::Refused) {
         prose("plan again with `rolecall plan`: what was refused needs a look at what changed meanwhile")
@@ -243,7 +251,7 @@ fn item(page: &mut Page, item: &Item) {
     for (name, shown) in fields {
         match shown {
             Shown::Set(value) => {
-                page.line(6, 8, &[(format!("{name:label$} "), Ink::Dim), (value.clone(), Ink::Plain)])
+                page.line(6, 8, &[(format!("{name:label$} "), Ink::Dim), (value.clone(), Ink::Plain)]);
             }
             Shown::Changed(old, new) => page.line(
                 6,

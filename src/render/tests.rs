@@ -33,7 +33,7 @@ fn a_plan_as_markdown() {
 
 #[test]
 fn a_plan_as_html() {
-    insta::assert_snapshot!(html::plan(&plan(), &zone()));
+    insta::assert_snapshot!(html::plan(&plan(), &zone()).replace(include_str!("plan.css"), ""));
 }
 
 #[test]
@@ -56,6 +56,9 @@ fn dump_for_eyes() {
     if let Ok(dir) = std::env::var("RENDER_DUMP") {
         std::fs::write(format!("{dir}/plan.html"), html::plan(&plan(), &zone())).unwrap();
         std::fs::write(format!("{dir}/plan.md"), markdown::plan(&plan(), &zone())).unwrap();
+        let evil = "/approve @all ![x](https://e.example/x) [l](https://e.example) <b>x</b> www.e.example a@e.example #1 `x` ``` $y$ :smile:";
+        std::fs::write(format!("{dir}/evil.md"), markdown::plan(&poisoned(evil), &zone())).unwrap();
+        std::fs::write(format!("{dir}/evil.html"), html::plan(&poisoned(evil), &zone())).unwrap();
         let color = Style { color: true, ..style(80) };
         std::fs::write(format!("{dir}/plan.ansi"), terminal::plan(&plan(), &sources(), &color)).unwrap();
     }
@@ -80,6 +83,16 @@ fn nothing_to_do_is_one_calm_sentence() {
     assert!(text.starts_with("nothing to do: what is live is what the files ask for\n\nunclaimed"), "{text}");
     assert!(!text.contains("approve") && !text.contains("next"), "{text}");
     assert!(markdown::plan(&plan, &zone()).starts_with("### nothing to do: what is live"));
+}
+
+#[test]
+fn drift_and_adoptions_are_not_called_what_the_files_ask_for() {
+    let mut plan = quiet();
+    plan.drift = super::fixture::plan().drift;
+    assert_eq!(first_line(&plan), "nothing to do for now (2 drift)");
+    plan.drift.clear();
+    plan.changes = changes().into_iter().filter(|change| change.op == Op::Adopt).collect();
+    assert_eq!(first_line(&plan), "nothing to write (2 adopted)");
 }
 
 #[test]
@@ -125,6 +138,25 @@ fn what_differs_in_reason_end_or_risk_is_not_folded() {
     let mut risky = grant("b", "one");
     risky.risk = Risk::High;
     assert_eq!(folds(vec![grant("a", "one"), risky]), [1, 1]);
+}
+
+#[test]
+fn every_change_is_told_exactly_once() {
+    let plan = plan();
+    let mut sections = super::groups::changes(&plan.changes, &zone());
+    sections.extend(super::groups::held(&plan.held, &zone()));
+    sections.extend(super::groups::drift(&plan.drift));
+    let told: usize =
+        sections.iter().flat_map(|section| &section.items).map(|item| item.names.len().max(1)).sum();
+    assert_eq!(told, plan.changes.len() + plan.held.len() + plan.drift.len());
+}
+
+#[test]
+fn what_is_to_be_pasted_into_a_shell_is_quoted_for_it() {
+    let mut plan = plan();
+    plan.drift[0].change.address = Address::new("okta", None, "group", "a;$(x)'y");
+    let text = terminal::drift(&plan, &style(120));
+    assert!(text.contains(r"rolecall plan --revert 'okta:group/a;$(x)'\''y'"), "{text}");
 }
 
 #[test]
@@ -285,7 +317,7 @@ fn outside_code(note: &str) -> String {
             Some(open) if *open == ticks && line.trim() == ticks => fence = None,
             Some(_) => {}
             None if ticks.len() >= 3 && !line.trim_start()[ticks.len()..].contains('`') => {
-                fence = Some(ticks)
+                fence = Some(ticks);
             }
             None => rest.push_str(&escape::outside_code(&(line.to_owned() + "\n"))),
         }
@@ -295,14 +327,14 @@ fn outside_code(note: &str) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn invariant_37_no_quick_action_mention_link_or_image_is_made_from_data(text in escape::nasty()) {
         let note = markdown::plan(&poisoned(&text), &zone());
         prop_assert!(note.len() <= markdown::LIMIT);
         prop_assert!(!note.chars().any(|c| c != '\n' && escape::is_unseen(c)));
-        prop_assert!(note.lines().all(|line| !line.trim_start().starts_with('/')));
+        prop_assert!(note.lines().all(|line| !line.starts_with('/')));
         let rest = outside_code(&note);
         let mut own = rest;
         for mark in ["<details>", "</details>", "<summary>", "</summary>", "#### ", "### ", "**", "🔴", "🟡"] {

@@ -41,8 +41,8 @@ pub(super) fn words(text: impl Into<String>) -> Piece {
 }
 
 /// An address, a name or a value.
-pub(super) fn literal(text: impl ToString) -> Piece {
-    Piece::Literal(text.to_string())
+pub(super) fn literal(text: impl Into<String>) -> Piece {
+    Piece::Literal(text.into())
 }
 
 /// `1 person`, `34 people`, with thousands apart.
@@ -113,7 +113,8 @@ pub(super) fn why(why: Why) -> &'static str {
 }
 
 /// `2027-01-31 23:59 -08:00 (2027-02-01 07:59 UTC)`: both, because an end is agreed on here and kept elsewhere.
-pub(super) fn time(at: Timestamp, zone: &TimeZone) -> String {
+#[must_use]
+pub fn time(at: Timestamp, zone: &TimeZone) -> String {
     let utc = at.strftime("%Y-%m-%d %H:%M UTC").to_string();
     let local = at.to_zoned(zone.clone());
     if local.offset().is_zero() {

@@ -119,7 +119,8 @@ fn the_base_is_whole() {
 #[test]
 fn each_broken_repo_gives_exactly_these_findings() {
     let bless = std::env::var_os("BLESS").is_some();
-    let mut cases: Vec<PathBuf> = fs::read_dir(fixtures()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut cases: Vec<PathBuf> =
+        fs::read_dir(fixtures()).unwrap().map(|entry| entry.unwrap().path()).collect();
     cases.retain(|case| !case.ends_with("base"));
     cases.sort();
     assert!(cases.len() >= 30);
@@ -128,7 +129,11 @@ fn each_broken_repo_gives_exactly_these_findings() {
         let mut over = read(&case);
         let expected = over.remove("expected").unwrap_or_default();
         let found = findings(over);
-        assert!(found.iter().any(|finding| finding.level == Level::Error), "{} is not broken", case.display());
+        assert!(
+            found.iter().any(|finding| finding.level == Level::Error),
+            "{} is not broken",
+            case.display()
+        );
         let found = shown(&found);
         if bless {
             fs::write(case.join("expected"), &found).unwrap();
@@ -173,7 +178,8 @@ fn invariant_33_an_alias_bomb_is_refused_small() {
 #[test]
 fn invariant_33_deep_nesting_is_refused() {
     for (open, close) in [("[", "]"), ("{a: ", "}"), ("- ", "")] {
-        let deep = format!("kind: Role\nname: x\nmembers:\n  {}x{}\n", open.repeat(5_000), close.repeat(5_000));
+        let deep =
+            format!("kind: Role\nname: x\nmembers:\n  {}x{}\n", open.repeat(5_000), close.repeat(5_000));
         let found = at_x(deep);
         assert!(found.iter().any(|finding| finding.starts_with("RC105 roles/x.yaml:4:")), "{open} {found:?}");
     }
@@ -197,7 +203,7 @@ fn a_file_full_of_mistakes_is_told_shortly() {
     let many = format!("kind: Role\nname: x\nowners:\n{}", "  - NO\n".repeat(5_000));
     let found = findings([("roles/x.yaml".into(), Arc::from(many.as_bytes()))]);
     assert_eq!(found.len(), 101);
-    assert!(found[100].message.contains("and 4900 more"), "{}", found[100].message);
+    assert!(found[100].message.contains("and at least 900 more"), "{}", found[100].message);
 }
 
 #[test]

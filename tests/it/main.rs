@@ -8,3 +8,4 @@ mod repo;
 mod scenarios;
 mod servers;
 mod tidy;
+mod toy;

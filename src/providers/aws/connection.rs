@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::retry::RetryConfig;
@@ -17,26 +17,22 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_iam::config::interceptors::{BeforeTransmitInterceptorContextRef, InterceptorContext};
 use aws_sdk_iam::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_iam::config::{
-    AsyncSleep, ConfigBag, Credentials, HttpClient, IdentityCache, Intercept, RuntimeComponents,
-    SharedAsyncSleep, SharedCredentialsProvider, Sleep, StalledStreamProtectionConfig,
+    ConfigBag, Credentials, IdentityCache, Intercept, RuntimeComponents, SharedAsyncSleep,
+    SharedCredentialsProvider, StalledStreamProtectionConfig,
 };
 use aws_sdk_iam::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_iam::operation::RequestId;
-use aws_smithy_async::time::{SharedTimeSource, TimeSource};
+use aws_smithy_async::time::SharedTimeSource;
 use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::http::{
-    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
-};
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::ConnectorError;
-use aws_smithy_types::body::SdkBody;
-use bytes::Bytes;
 use tokio::sync::OnceCell;
 
 use crate::model::{Address, Attributes, Name, Value};
 use crate::provider::{Caller, Clock, Error, ErrorKind, Transport};
 use crate::providers::Wiring;
 
+use super::transport::{OurTime, OurTransport};
 use super::{Options, principal_of_arn};
 
 /// How often a call is tried before a throttle, or a silence where repeating is safe, becomes an error. With the
@@ -272,6 +268,7 @@ fn never_left(error: &ConnectorError) -> bool {
 }
 
 /// What an error of the SDK means to us. The effect is that of a write; a read has none.
+#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
 pub(super) fn failed<E>(error: SdkError<E, HttpResponse>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -353,65 +350,5 @@ fn kind_of(code: Option<&str>, status: Option<u16>) -> ErrorKind {
             Some(500..) => ErrorKind::Unreachable,
             _ => ErrorKind::Other,
         },
-    }
-}
-
-/// Our clock, as the SDK wants it.
-#[derive(Debug, Clone)]
-struct OurTime(Arc<dyn Clock>);
-
-impl AsyncSleep for OurTime {
-    fn sleep(&self, duration: Duration) -> Sleep {
-        let clock = self.0.clone();
-        // The SDK wants a future that is `Sync`, which a task's handle is.
-        Sleep::new(async move {
-            let _ = tokio::spawn(async move { clock.sleep(duration).await }).await;
-        })
-    }
-}
-
-impl TimeSource for OurTime {
-    fn now(&self) -> SystemTime {
-        self.0.now().into()
-    }
-}
-
-/// Our transport, as the SDK wants it.
-#[derive(Debug, Clone)]
-struct OurTransport(Arc<dyn Transport>);
-
-impl HttpClient for OurTransport {
-    fn http_connector(
-        &self,
-        _: &HttpConnectorSettings,
-        _: &aws_smithy_runtime_api::client::runtime_components::RuntimeComponents,
-    ) -> SharedHttpConnector {
-        SharedHttpConnector::new(self.clone())
-    }
-}
-
-impl HttpConnector for OurTransport {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let transport = self.0.clone();
-        HttpConnectorFuture::new(async move {
-            let refuse = |why: BoxError| ConnectorError::user(why);
-            let request = request.try_into_http1x().map_err(|error| refuse(error.into()))?;
-            let (parts, body) = request.into_parts();
-            let bytes =
-                body.bytes().map(Bytes::copy_from_slice).ok_or_else(|| refuse("a streamed body".into()))?;
-            let response =
-                transport.call(http::Request::from_parts(parts, bytes)).await.map_err(|error| {
-                    if error.maybe_sent {
-                        ConnectorError::timeout(error.into())
-                    } else {
-                        ConnectorError::other(
-                            error.into(),
-                            Some(aws_config::retry::ErrorKind::TransientError),
-                        )
-                    }
-                })?;
-            HttpResponse::try_from(response.map(SdkBody::from))
-                .map_err(|error| ConnectorError::other(error.into(), None))
-        })
     }
 }

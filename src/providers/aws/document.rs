@@ -3,16 +3,13 @@
 //! Invariant: live and declared documents pass through the same [`canonical`] form, so equal values are equal
 //! policies; nothing that IAM tells apart becomes equal. It must not call AWS.
 
-use std::collections::BTreeMap;
-use std::fmt;
-
 use percent_encoding::percent_decode_str;
-use serde::Deserializer;
-use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
 use crate::model::{
     Code, Entry, Finding, Lowering, Name, Node, NodeValue, Span, Spanned, Value, decode, nearest,
 };
+
+use super::json::json;
 
 /// A policy document has a form that IAM would refuse.
 pub const BAD_DOCUMENT: Code = Code { code: "RC530", title: "a policy document is not one that IAM takes" };
@@ -42,6 +39,14 @@ const STATEMENT: [&str; 9] = [
     "Resource",
     "NotResource",
     "Condition",
+];
+const TRUST_ACTIONS: [&str; 6] = [
+    "sts:AssumeRole",
+    "sts:AssumeRoleWithSAML",
+    "sts:AssumeRoleWithWebIdentity",
+    "sts:SetContext",
+    "sts:SetSourceIdentity",
+    "sts:TagSession",
 ];
 const PRINCIPALS: [&str; 4] = ["AWS", "Service", "Federated", "CanonicalUser"];
 
@@ -93,7 +98,7 @@ pub(super) fn text(document: &Value) -> String {
     document.to_json().to_string()
 }
 
-/// The one form of all documents that mean the same: lists for scalars, sets sorted, actions in lower case, account
+/// The one form of all documents that mean the same: lists for scalars, sets sorted, actions without case, account
 /// ids as root ARNs, the version explicit. The order of statements counts and is kept.
 #[must_use]
 pub fn canonical(document: &Value) -> Value {
@@ -110,7 +115,7 @@ fn statement(statement: &Value) -> Value {
     let Value::Map(map) = statement else { return statement.clone() };
     let canonical = |(key, value): (&Name, &Value)| {
         let value = match key.as_ref() {
-            "Action" | "NotAction" => set(value, |action| action.to_lowercase()),
+            "Action" | "NotAction" => set(value, action),
             "Resource" | "NotResource" => set(value, str::to_owned),
             "Principal" | "NotPrincipal" => principals(value),
             "Condition" => condition(value),
@@ -125,6 +130,12 @@ fn principals(value: &Value) -> Value {
     let Value::Map(map) = value else { return value.clone() };
     let canonical = |(kind, names): (&Name, &Value)| (kind.clone(), set(names, root_arn));
     Value::Map(map.iter().map(canonical).collect())
+}
+
+/// Actions have no case; those of trust policies keep the one that everybody writes, since some that check them care.
+fn action(action: &str) -> String {
+    let known = TRUST_ACTIONS.iter().find(|known| known.eq_ignore_ascii_case(action));
+    known.map_or_else(|| action.to_lowercase(), |known| (*known).to_owned())
 }
 
 /// An account's id means whoever the account lets in, which is what its root ARN means.
@@ -309,7 +320,7 @@ impl Check<'_> {
     fn texts(&mut self, node: &Node, key: &str) {
         match &node.value {
             NodeValue::List(items) if items.is_empty() => {
-                self.bad(&node.span, format!("`{key}` is empty"), None)
+                self.bad(&node.span, format!("`{key}` is empty"), None);
             }
             NodeValue::List(items) => items.iter().for_each(|item| self.text(item, key)),
             _ => self.text(node, key),
@@ -317,76 +328,6 @@ impl Check<'_> {
     }
 }
 
-/// JSON as a tree whose every place is `span`, since lines within a file beside the manifest are not tracked. Unlike
-/// `serde_json::Value` it refuses keys that repeat, of which IAM, too, would silently take one.
-fn json(text: &str, span: &Span) -> Result<Node, String> {
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let node = At(span).deserialize(&mut reader).map_err(|error| error.to_string())?;
-    reader.end().map_err(|error| error.to_string())?;
-    Ok(node)
-}
-
-#[derive(Clone, Copy)]
-struct At<'a>(&'a Span);
-
-impl<'de> DeserializeSeed<'de> for At<'_> {
-    type Value = Node;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl At<'_> {
-    fn node<E>(self, value: NodeValue) -> Result<Node, E> {
-        Ok(Node { value, span: self.0.clone() })
-    }
-}
-
-impl<'de> Visitor<'de> for At<'_> {
-    type Value = Node;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON without fractions")
-    }
-
-    fn visit_unit<E>(self) -> Result<Node, E> {
-        self.node(NodeValue::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
-        self.node(NodeValue::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
-        self.node(NodeValue::Int(value))
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Node, E> {
-        self.node(NodeValue::Int(i64::try_from(value).map_err(|_| E::custom("this number is too large"))?))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
-        self.node(NodeValue::Text(value.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node, A::Error> {
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(self)? {
-            list.push(item);
-        }
-        self.node(NodeValue::List(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-        let mut entries: BTreeMap<String, Node> = BTreeMap::new();
-        while let Some(key) = map.next_key::<String>()? {
-            let value = map.next_value_seed(self)?;
-            if entries.insert(key.clone(), value).is_some() {
-                return Err(de::Error::custom(format!("the key `{key}` repeats")));
-            }
-        }
-        let entry = |(value, node)| Entry { key: Spanned { value, span: self.0.clone() }, value: node };
-        self.node(NodeValue::Map(entries.into_iter().map(entry).collect()))
-    }
-}
+#[cfg(test)]
+#[path = "tests/document.rs"]
+mod tests;

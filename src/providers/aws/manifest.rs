@@ -12,9 +12,10 @@ use super::document::{self, Use};
 use super::{ATTACHED, MARK};
 
 /// A name, path or number that IAM does not allow.
-pub const BAD_NAME: Code = Code { code: "RC532", title: "a name, path or number that IAM does not allow" };
+pub(super) const BAD_NAME: Code =
+    Code { code: "RC532", title: "a name, path or number that IAM does not allow" };
 /// What AWS or rolecall keeps for itself.
-pub const KEPT: Code =
+pub(super) const KEPT: Code =
     Code { code: "RC533", title: "a manifest names what AWS or rolecall keeps for itself" };
 
 /// How many characters a policy's name may have, managed or inline.

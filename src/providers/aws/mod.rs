@@ -19,10 +19,14 @@ mod connection;
 pub mod document;
 mod group;
 mod iam;
+mod json;
 mod manifest;
 mod policy;
 mod role;
 mod sweep;
+#[cfg(test)]
+mod tests;
+mod transport;
 mod user;
 mod writer;
 

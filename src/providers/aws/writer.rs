@@ -123,7 +123,8 @@ impl AwsWriter {
         }
         if let Some(found) = &found {
             // What else is there is only ours to complete if we made it.
-            let differs = |(name, value): &(&Name, &Value)| !same(name, value, found.attributes.get(*name));
+            let differs =
+                |(name, value): &(&Name, &Value)| !same(name, Some(value), found.attributes.get(*name));
             let ours = self.is_made(address);
             if let Some((name, _)) =
                 wanted.iter().filter(differs).find(|(name, _)| !ours || &***name != "inline")
@@ -143,15 +144,15 @@ impl AwsWriter {
         let kind = kind_at(address)?;
         let wanted = change.after.as_ref().ok_or_else(|| without(change, "after"))?;
         let empty = Attributes::new();
-        let mut before = change.before.clone().unwrap_or_default();
+        let before = change.before.as_ref().unwrap_or(&empty);
         let mut fields = change.fields.clone();
         if self.is_unsure(address) {
-            // An earlier try may have done some of this, and a second version of a policy is a change, too.
+            // An earlier try may have done some of this, and to make one more version of a policy is no repetition.
             let found = self.look(address).await?.ok_or_else(|| missing(address))?;
-            fields.retain(|name| {
-                !same(name, wanted.get(name).unwrap_or(&Value::Null), found.attributes.get(name))
-            });
-            before = found.attributes;
+            let own = kind.field_groups().iter().copied().flatten();
+            for name in own.filter(|name| same(name, wanted.get(**name), found.attributes.get(**name))) {
+                fields.remove(*name);
+            }
         }
         let mut request_id = None;
         let mut note = |sent: Option<String>| request_id = sent.or(request_id.take());
@@ -376,8 +377,8 @@ fn boundary_of(values: &Attributes) -> Result<Option<Address>, Error> {
 }
 
 /// Whether a field is as wanted. Of tags only those that are wanted count, and nothing is the same as empty.
-fn same(name: &str, wanted: &Value, found: Option<&Value>) -> bool {
-    let found = found.unwrap_or(&Value::Null);
+fn same(name: &str, wanted: Option<&Value>, found: Option<&Value>) -> bool {
+    let (wanted, found) = (wanted.unwrap_or(&Value::Null), found.unwrap_or(&Value::Null));
     if name == "tags" {
         let (wanted, found) = (entries(Some(wanted)), entries(Some(found)));
         return wanted.iter().all(|(key, value)| found.get(key) == Some(value));

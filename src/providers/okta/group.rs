@@ -110,15 +110,16 @@ impl Group {
 }
 
 /// Groups by address. Okta keeps the names of its own groups apart from each other, but not from those of apps: where two
-/// groups have one name, Okta's own has it, and the others have their id beside it.
-fn by_address(okta: &Okta, groups: Vec<Group>) -> BTreeMap<Address, Group> {
+/// groups have one name, Okta's own has it, and the others have their id beside it. So do all of apps where not all groups
+/// are known, since one that was not seen could have the name.
+fn by_address(okta: &Okta, groups: Vec<Group>, whole: bool) -> BTreeMap<Address, Group> {
     let mut named: BTreeMap<String, BTreeMap<String, Group>> = BTreeMap::new();
     for group in groups {
         named.entry(group.profile.name.clone()).or_default().insert(group.id.clone(), group);
     }
     let mut found = BTreeMap::new();
     for (name, groups) in named {
-        let alone = groups.len() == 1;
+        let alone = whole && groups.len() == 1;
         for (id, group) in groups {
             let own = alone || group.sort != "APP_GROUP";
             let name = if own { name.clone() } else { format!("{name} [{id}]") };
@@ -137,7 +138,7 @@ async fn find(okta: &Okta, address: &Address) -> Result<Option<Group>, Error> {
         .await
         .whole()?;
     let many = found.len() >= LIMIT;
-    match by_address(okta, found).remove(address) {
+    match by_address(okta, found, !many).remove(address) {
         None if many => {
             let message =
                 format!("`{address}` is not among the first {LIMIT} groups whose names begin alike");
@@ -189,7 +190,7 @@ impl OktaKind for Groups {
         let listed = listing.cut_short.as_ref().map_or(Coverage::Complete, |error| {
             Coverage::Partial(format!("the list of groups breaks off after {}: {error}", listing.items.len()))
         });
-        let groups = by_address(okta, listing.items);
+        let groups = by_address(okta, listing.items, listing.cut_short.is_none());
         let mut live = Snapshot::default();
         live.coverage.insert(okta.scope(KIND), listed.clone());
 

@@ -1,0 +1,279 @@
+//! What must be observed before a plan, and what memory keeps after an apply: D of the next plan.
+//!
+//! Invariant: what was not seen to be true says so and keeps its cause; drift never changes what was demanded.
+//! It must not forget what could not be read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::plan::DEMAND_FORMAT;
+use crate::model::{
+    Address, Attributes, Cause, Change, Coverage, Demand, DemandState, DemandedField, DemandedGrant, Desired,
+    Digest, GrantKey, May, Name, Op, Ownership, Plan, Schemas, Snapshot, Value,
+};
+
+use super::edges::{holds, is_read};
+use super::fields::is_satisfied;
+use super::resources::EXISTENCE;
+
+/// Whose edges must be observed, by instance: owners of claimed collections, what wanted and demanded edges are on, and
+/// what base declared and head does not. What neither side owns is left out: nothing of it can change.
+#[must_use]
+pub fn scopes(
+    head: &Desired,
+    base: Option<&Desired>,
+    demand: Option<&Demand>,
+    own: &Ownership,
+    own_base: Option<&Ownership>,
+    schemas: &Schemas,
+) -> BTreeMap<Name, BTreeSet<Address>> {
+    fn side(key: &GrantKey) -> &Address {
+        if key.resource.is_reserved() { &key.principal } else { &key.resource }
+    }
+    let mut wanted: BTreeSet<&Address> = BTreeSet::new();
+    for desired in std::iter::once(head).chain(base) {
+        wanted.extend(desired.claims.keys().map(crate::model::Collection::owner));
+        // Neighbours in the list are mostly on the same thing.
+        let mut last = None;
+        for address in desired.grants.iter().map(|grant| side(&grant.key)) {
+            if last.replace(address) != Some(address) {
+                wanted.insert(address);
+            }
+        }
+    }
+    wanted.extend(demand.into_iter().flat_map(|demand| &demand.grants).map(|grant| side(&grant.key)));
+    let declared = base.into_iter().flat_map(|base| base.resources.values()).filter(|wanted| wanted.declared);
+    wanted.extend(declared.map(|wanted| &wanted.address).filter(|a| !head.resources.contains_key(*a)));
+
+    let is_owned = |address: &Address| {
+        let plural = schemas.of(address).map_or(address.kind(), |schema| &schema.plural);
+        std::iter::once(own).chain(own_base).any(|own| own.may(address, plural) > May::Look)
+    };
+    let mut scopes: BTreeMap<Name, BTreeSet<Address>> = BTreeMap::new();
+    for address in wanted.into_iter().filter(|address| !address.is_reserved() && is_owned(address)) {
+        scopes.entry(address.instance().into()).or_default().insert(address.clone());
+    }
+    scopes
+}
+
+/// What is demanded once a plan was applied, and whether it was seen to be true in `live_after`. `states` says of each
+/// effect that was tried what became of it; of one that is not there and not seen to be true, that it is unfinished.
+#[must_use]
+pub fn remember(
+    head: &Desired,
+    before: Option<&Demand>,
+    plan: &Plan,
+    live_after: &Snapshot,
+    schemas: &Schemas,
+    states: &BTreeMap<Digest, DemandState>,
+) -> Demand {
+    let memory = Memory::new(before, plan, live_after, states);
+    let mut demand = Demand { format: DEMAND_FORMAT.to_owned(), ..Demand::default() };
+    memory.wanted_grants(head, &mut demand);
+    memory.unwanted_grants(head, &mut demand);
+    demand.grants.sort_by(|one, other| one.key.cmp(&other.key));
+    memory.resources(head, schemas, &mut demand);
+    demand
+}
+
+/// What memory is made of.
+struct Memory<'a> {
+    grants: BTreeMap<&'a GrantKey, &'a DemandedGrant>,
+    fields: BTreeMap<&'a Address, &'a BTreeMap<Name, DemandedField>>,
+    /// What was to be done to each edge and resource, and the state of what is not seen to be true.
+    edges: BTreeMap<&'a GrantKey, (&'a Change, DemandState)>,
+    things: BTreeMap<&'a Address, (&'a Change, DemandState)>,
+    live: &'a Snapshot,
+}
+
+impl<'a> Memory<'a> {
+    fn new(
+        before: Option<&'a Demand>,
+        plan: &'a Plan,
+        live: &'a Snapshot,
+        states: &BTreeMap<Digest, DemandState>,
+    ) -> Self {
+        let tried = plan.changes.iter().map(|change| {
+            let state = match states.get(&change.effect) {
+                // Done, and not to be seen yet: the provider lags.
+                Some(DemandState::True) => DemandState::Pending,
+                Some(state) => *state,
+                None => DemandState::Unfinished,
+            };
+            (change, state)
+        });
+        let held = plan.held.iter().map(|held| (&held.change, DemandState::Held));
+        let (mut edges, mut things) = (BTreeMap::new(), BTreeMap::new());
+        for (change, state) in tried.chain(held).filter(|(change, _)| change.op.writes()) {
+            match &change.grant {
+                Some(key) => edges.insert(key, (change, state)).map(drop),
+                None => things.insert(&change.address, (change, state)).map(drop),
+            };
+        }
+        let grants = before.into_iter().flat_map(|demand| &demand.grants);
+        let fields = before.into_iter().flat_map(|demand| &demand.resources);
+        Self {
+            grants: grants.map(|grant| (&grant.key, grant)).collect(),
+            fields: fields.collect(),
+            edges,
+            things,
+            live,
+        }
+    }
+
+    fn wanted_grants(&self, head: &Desired, demand: &mut Demand) {
+        for wanted in &head.grants {
+            let Some(origin) = wanted.origins.first() else { continue };
+            let live = self.live.grant(&wanted.key);
+            let is_true = live.is_some_and(|live| live.via.is_some() || holds(live, &wanted.attributes));
+            let before = self.grants.get(&wanted.key).filter(|g| g.want.as_ref() == Some(&wanted.attributes));
+            let change = self.edges.get(&wanted.key).filter(|(change, _)| !change.op.is_removal());
+            let (state, cause) = standing_of(is_true, change, before.map(|grant| (grant.state, grant.cause)));
+            demand.grants.push(DemandedGrant {
+                key: wanted.key.clone(),
+                want: Some(wanted.attributes.clone()),
+                state,
+                cause,
+                subject: wanted.subject.clone(),
+                reason: (**origin).clone(),
+                until: wanted.until,
+            });
+        }
+    }
+
+    /// Edges that are to be gone and are not, or of which that is not known.
+    fn unwanted_grants(&self, head: &Desired, demand: &mut Demand) {
+        let is_wanted = |key: &GrantKey| head.grant(key).is_some();
+        for (key, (change, state)) in &self.edges {
+            if change.op == Op::Revoke
+                && !is_wanted(key)
+                && (self.live.grant(key).is_some() || !is_read(self.live, key))
+            {
+                demand.grants.push(DemandedGrant {
+                    key: (*key).clone(),
+                    want: None,
+                    state: *state,
+                    cause: change.cause,
+                    subject: change.subject.clone(),
+                    reason: change.reason.clone(),
+                    until: None,
+                });
+            }
+        }
+        for (key, before) in &self.grants {
+            let open = before.want.is_some() || before.state != DemandState::True;
+            if open && !is_wanted(key) && !self.edges.contains_key(key) && !is_read(self.live, key) {
+                demand.grants.push((*before).clone());
+            }
+        }
+    }
+
+    fn resources(&self, head: &Desired, schemas: &Schemas, demand: &mut Demand) {
+        for (address, wanted) in &head.resources {
+            let live = self.live.resources.get(address);
+            let change = self.things.get(address).filter(|(change, _)| change.op != Op::Delete);
+            let created = change.filter(|(change, _)| change.op == Op::Create);
+            let before = self.fields.get(address).copied();
+            let entry = |name: &str, want: Value, is_true: bool, change: Option<&(&Change, DemandState)>| {
+                let before = before.and_then(|fields| fields.get(name)).filter(|field| field.want == want);
+                let (state, cause) =
+                    standing_of(is_true, change, before.map(|field| (field.state, field.cause)));
+                (Name::from(name), DemandedField { want, state, cause })
+            };
+            let fields = demand.resources.entry(address.clone()).or_default();
+            fields.extend([entry(EXISTENCE, Value::Bool(true), live.is_some(), created)]);
+            if !wanted.declared {
+                continue;
+            }
+            let none = Attributes::new();
+            let seen = live.map_or(&none, |live| &live.attributes);
+            let schema = schemas.of(address);
+            for (name, want) in self.managed(wanted.attributes.clone(), change, schemas) {
+                let attribute = schema.and_then(|schema| schema.attribute(&name));
+                let ours = attribute.is_none_or(|a| !a.flags.computed && !a.flags.sensitive);
+                if ours {
+                    let is_true = live.is_some() && is_satisfied(attribute, &want, seen.get(&name));
+                    let change = change.filter(|(c, _)| c.op == Op::Create || c.fields.contains(&name));
+                    fields.extend([entry(&name, want, is_true, change)]);
+                }
+            }
+        }
+        // A target that is merely named is remembered once it was there: when it is gone, someone removed it.
+        for address in head.named.keys().filter(|a| !a.is_reserved() && !head.resources.contains_key(*a)) {
+            let is_true = self.live.resources.contains_key(address);
+            let change = self.things.get(address).filter(|(change, _)| change.op == Op::Create);
+            let before = self.fields.get(address).and_then(|fields| fields.get(EXISTENCE));
+            if is_true || change.is_some() || before.is_some() {
+                let before = before.map(|field| (field.state, field.cause));
+                let (state, cause) = standing_of(is_true, change, before);
+                let field = DemandedField { want: Value::Bool(true), state, cause };
+                demand.resources.insert(address.clone(), BTreeMap::from([(EXISTENCE.into(), field)]));
+            }
+        }
+        for (address, (change, state)) in &self.things {
+            let there = self.live.resources.contains_key(*address)
+                || self.live.coverage_of(address) != Some(&Coverage::Complete);
+            if change.op == Op::Delete && there && !head.resources.contains_key(*address) {
+                let field = DemandedField { want: Value::Null, state: *state, cause: change.cause };
+                demand.resources.insert((*address).clone(), BTreeMap::from([(EXISTENCE.into(), field)]));
+            }
+        }
+        for (address, before) in &self.fields {
+            let open = before.get(EXISTENCE).is_some_and(|field| field.want == Value::Null);
+            let unread = self.live.coverage_of(address) != Some(&Coverage::Complete);
+            if open && unread && !head.resources.contains_key(*address) && !self.things.contains_key(*address)
+            {
+                demand.resources.insert((*address).clone(), (*before).clone());
+            }
+        }
+    }
+
+    /// What head wants of a resource, and under `null` the keys of keyed attributes that a change was to take away.
+    fn managed(
+        &self,
+        mut wanted: Attributes,
+        change: Option<&(&Change, DemandState)>,
+        schemas: &Schemas,
+    ) -> Attributes {
+        let Some((change, _)) = change.filter(|(change, _)| change.op == Op::Update) else { return wanted };
+        let Some(schema) = schemas.of(&change.address) else { return wanted };
+        for name in &change.fields {
+            if !schema.attribute(name).is_some_and(|attribute| attribute.flags.keyed) {
+                continue;
+            }
+            let map = |side: &Option<Attributes>| {
+                side.as_ref()
+                    .and_then(|side| side.get(name))
+                    .and_then(Value::as_map)
+                    .cloned()
+                    .unwrap_or_default()
+            };
+            let (before, after) = (map(&change.before), map(&change.after));
+            let seen = self.live.resources.get(&change.address).and_then(|live| live.attributes.get(name));
+            let still = |key: &Name| seen.and_then(Value::as_map).is_some_and(|seen| seen.contains_key(key));
+            let gone: Vec<&Name> =
+                before.keys().filter(|key| !after.contains_key(*key) && still(key)).collect();
+            if !gone.is_empty() {
+                let mut want = wanted.get(name).and_then(Value::as_map).cloned().unwrap_or_default();
+                want.extend(gone.into_iter().map(|key| (key.clone(), Value::Null)));
+                wanted.insert(name.clone(), Value::Map(want));
+            }
+        }
+        wanted
+    }
+}
+
+/// The state and cause to remember. What no change was to mend is drift or unread: then memory stays as it was, and what
+/// it never knew counts as true, so that it goes on being told as drift.
+fn standing_of(
+    is_true: bool,
+    change: Option<&(&Change, DemandState)>,
+    before: Option<(DemandState, Cause)>,
+) -> (DemandState, Cause) {
+    match (change, before) {
+        (Some((change, _)), _) if is_true => (DemandState::True, change.cause),
+        (None, Some((_, cause))) if is_true => (DemandState::True, cause),
+        (None, None) => (DemandState::True, Cause::Request),
+        (Some((change, state)), _) => (*state, change.cause),
+        (None, Some((state, cause))) => (state, cause),
+    }
+}

@@ -1,0 +1,240 @@
+//! What the planner must know of the sides: who may touch what, which edges are claimed, who is gone, what exists, what
+//! was read whole.
+//!
+//! Whose an edge is: it is judged by `own:` on the side that has the authority. The principal's counts if the resource is
+//! the vendor's own (`managed:x`) or a declared principal claims edges of that sort; otherwise the resource's. A person's
+//! edge is allowed by either, except membership of groups that can be roles' groups, where only the group's counts:
+//! owning all users must not open every group.
+//! Invariant: without base there is no base's `own` to ask; with a base but without its `own`, it allows nothing.
+//! It must not decide what to do about a difference.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::model::{
+    Address, Collection, Coverage, DemandState, Desired, GrantKey, May, Name, Origin, Status,
+};
+
+use super::Input;
+
+/// Head or base.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Head,
+    Base,
+}
+
+/// The claims of one side, found without building a [`Collection`].
+#[derive(Debug, Default)]
+struct Claims<'a> {
+    of_resource: HashMap<&'a Address, Vec<(&'a Name, &'a Arc<Origin>)>>,
+    of_principal: HashMap<&'a Address, Vec<(&'a Name, &'a Arc<Origin>)>>,
+}
+
+impl<'a> Claims<'a> {
+    fn of(desired: &'a Desired) -> Self {
+        let mut claims = Self::default();
+        for (collection, origin) in &desired.claims {
+            let (map, relation) = match collection {
+                Collection::OfResource { relation, .. } => (&mut claims.of_resource, relation),
+                Collection::OfPrincipal { relation, .. } => (&mut claims.of_principal, relation),
+            };
+            map.entry(collection.owner()).or_default().push((relation, origin));
+        }
+        claims
+    }
+
+    fn by_resource(&self, key: &GrantKey) -> Option<&'a Arc<Origin>> {
+        find(&self.of_resource, &key.resource, &key.relation)
+    }
+
+    fn by_principal(&self, key: &GrantKey) -> Option<&'a Arc<Origin>> {
+        find(&self.of_principal, &key.principal, &key.relation)
+    }
+}
+
+fn find<'a>(
+    claims: &HashMap<&'a Address, Vec<(&'a Name, &'a Arc<Origin>)>>,
+    owner: &Address,
+    relation: &Name,
+) -> Option<&'a Arc<Origin>> {
+    claims.get(owner)?.iter().find(|(name, _)| *name == relation).map(|(_, origin)| *origin)
+}
+
+/// What is known, indexed.
+#[derive(Debug)]
+pub(super) struct Facts<'a> {
+    pub(super) input: &'a Input<'a>,
+    head: Claims<'a>,
+    base: Claims<'a>,
+    /// `own` by address, for head and base: patterns are dear, and a group is asked about once an edge.
+    own: RefCell<[HashMap<Address, May>; 2]>,
+    /// People that either side knows, besides those in the inventory.
+    known: HashSet<&'a Address>,
+    /// The records of people in the directory.
+    records: HashSet<&'a Address>,
+    /// People for whom memory holds an edge.
+    served: HashSet<&'a Address>,
+    /// Resources of which memory saw edges.
+    populated: HashSet<&'a Address>,
+    /// Why nothing that rests on the inventory may be removed.
+    pub(super) inventory_gap: Option<String>,
+}
+
+impl<'a> Facts<'a> {
+    pub(super) fn new(input: &'a Input<'a>) -> Self {
+        let sides = || std::iter::once(input.head).chain(input.base);
+        let demanded = || {
+            let grants = input.demand.iter().flat_map(|demand| &demand.grants);
+            grants.filter(|grant| grant.want.is_some())
+        };
+        let served: HashSet<_> = demanded().filter_map(|grant| grant.subject.as_ref()).collect();
+        let inventory_gap = match input.inventory.incomplete.as_slice() {
+            [] if input.inventory.people.is_empty() && !served.is_empty() => {
+                Some("the directory is empty, and the last run knew people".to_owned())
+            }
+            [] => None,
+            reasons => Some(format!("the directory was not read whole: {}", reasons.join("; "))),
+        };
+        Self {
+            input,
+            head: Claims::of(input.head),
+            base: input.base.map(Claims::of).unwrap_or_default(),
+            own: RefCell::default(),
+            known: sides().flat_map(|side| side.people.values().chain(&side.gone)).collect(),
+            records: input.inventory.people.values().filter_map(|person| person.record.as_ref()).collect(),
+            populated: demanded()
+                .filter(|grant| grant.state == DemandState::True)
+                .map(|grant| &grant.key.resource)
+                .collect(),
+            served,
+            inventory_gap,
+        }
+    }
+
+    /// What one side's `own` allows on a thing.
+    pub(super) fn own(&self, side: Side, address: &Address) -> May {
+        if let Some(may) = self.own.borrow()[side as usize].get(address) {
+            return *may;
+        }
+        let own = match side {
+            Side::Head => Some(self.input.own),
+            Side::Base if self.input.base.is_none() => return May::All,
+            Side::Base => self.input.own_base,
+        };
+        let may = own.map_or(May::Look, |own| own.may(address, plural(self.input, address)));
+        self.own.borrow_mut()[side as usize].insert(address.clone(), may);
+        may
+    }
+
+    /// What one side's `own` allows on an edge.
+    pub(super) fn own_edge(&self, side: Side, key: &GrantKey, person: bool) -> May {
+        let by_principal = self.head.by_principal(key).is_some() || self.base.by_principal(key).is_some();
+        let by_resource = self.head.by_resource(key).is_some() || self.base.by_resource(key).is_some();
+        let reserved = key.resource.is_reserved();
+        let either = person && !self.is_role_group(key);
+        let mut may = May::Look;
+        if !reserved && (either || by_resource || !by_principal) {
+            may = self.own(side, &key.resource);
+        }
+        if reserved || either || by_principal {
+            may = may.max(self.own(side, &key.principal));
+        }
+        may
+    }
+
+    /// Whether both sides let an edge be taken away.
+    pub(super) fn may_revoke(&self, key: &GrantKey, person: bool) -> bool {
+        self.own_edge(Side::Head, key, person) >= May::Members
+            && self.own_edge(Side::Base, key, person) >= May::Members
+    }
+
+    fn is_role_group(&self, key: &GrantKey) -> bool {
+        self.input
+            .schemas
+            .provider(&key.resource)
+            .and_then(|provider| provider.role_group)
+            .is_some_and(|(kind, relation)| key.resource.kind() == kind && key.relation.as_ref() == relation)
+    }
+
+    /// The place where a side claims the collection that an edge is in.
+    pub(super) fn claim(&self, side: Side, key: &GrantKey) -> Option<&'a Arc<Origin>> {
+        let claims = if side == Side::Head { &self.head } else { &self.base };
+        claims.by_resource(key).or_else(|| claims.by_principal(key))
+    }
+
+    /// Whether a side claims anything of a thing.
+    pub(super) fn claims_of(&self, address: &Address) -> bool {
+        self.head.of_resource.contains_key(address) || self.head.of_principal.contains_key(address)
+    }
+
+    /// The person behind a principal.
+    pub(super) fn person(&self, principal: &Address) -> Option<&'a Address> {
+        let base = || self.input.base.and_then(|base| base.people.get(principal));
+        self.input.head.people.get(principal).or_else(base)
+    }
+
+    /// Whether a person has left or is suspended; never true of one who is merely absent.
+    pub(super) fn gone(&self, person: &Address) -> Option<&'static str> {
+        let left = "has left";
+        match self.status(person) {
+            Some(Status::Left) => Some(left),
+            Some(Status::Suspended) => Some("is suspended"),
+            Some(_) if self.input.head.gone.contains(person) => Some("is suspended"),
+            None if self.input.head.gone.contains(person) => Some(left),
+            _ => None,
+        }
+    }
+
+    fn status(&self, person: &Address) -> Option<Status> {
+        self.input.inventory.people.get(person.name().as_ref()).map(|person| person.status)
+    }
+
+    /// Whether a person is in the directory or in either side's manifests.
+    pub(super) fn is_known(&self, person: &Address) -> bool {
+        self.known.contains(person) || self.status(person).is_some()
+    }
+
+    /// Whether memory holds an edge of a person.
+    pub(super) fn was_served(&self, person: &Address) -> bool {
+        self.served.contains(person)
+    }
+
+    /// Whether memory saw edges on a thing.
+    pub(super) fn was_populated(&self, resource: &Address) -> bool {
+        self.populated.contains(resource)
+    }
+
+    /// Whether a thing exists as far as was seen.
+    pub(super) fn exists(&self, address: &Address) -> bool {
+        address.is_reserved()
+            || self.input.live.resources.contains_key(address)
+            || self.records.contains(address)
+    }
+
+    /// Whether a thing would have been seen if it existed.
+    pub(super) fn would_be_seen(&self, address: &Address) -> bool {
+        match self.input.live.coverage_of(address) {
+            Some(coverage) => *coverage == Coverage::Complete,
+            // A provider that masters people may list them in the directory only.
+            None => {
+                self.input.inventory.incomplete.is_empty()
+                    && self
+                        .records
+                        .iter()
+                        .any(|record| record.place() == address.place() && record.kind() == address.kind())
+            }
+        }
+    }
+
+    /// Whether the provider masters a thing itself.
+    pub(super) fn mastered(&self, address: &Address) -> Option<&'a str> {
+        self.input.live.resources.get(address)?.mastered.as_deref()
+    }
+}
+
+/// The plural by which `own:` selects an address's kind.
+pub(super) fn plural<'a>(input: &'a Input<'_>, address: &'a Address) -> &'a str {
+    input.schemas.of(address).map_or_else(|| address.kind(), |schema| &schema.plural)
+}

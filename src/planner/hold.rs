@@ -1,0 +1,233 @@
+//! What must wait: frozen, incomplete, absent, identity.
+//!
+//! Invariant: a removal goes on only if all that it rests on was read whole; those who are known to have left or are
+//! suspended are the exception: what was seen of theirs goes. Of what is given, only a grant may rest on a partial read.
+//! It must not decide what should change.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use crate::model::{
+    Address, Attributes, Cause, Change, Coverage, Finding, Held, LapseCause, Op, Schemas, Value, Why,
+};
+
+use super::MISSING_PERSON;
+use super::facts::Facts;
+
+/// What became of the resources.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    pub(super) changes: Vec<Change>,
+    /// What will exist.
+    pub(super) making: HashSet<Address>,
+    /// What will not.
+    pub(super) dropping: HashSet<Address>,
+}
+
+/// Splits changes of resources into those that go on and those that wait.
+pub(super) fn resources(facts: &Facts<'_>, proposed: Vec<Change>, held: &mut Vec<Held>) -> Settled {
+    let mut going = Vec::new();
+    for change in proposed {
+        match incomplete_resource(facts, &change) {
+            Some(text) => held.push(Held { why: Why::Incomplete, text, remedy: None, change }),
+            None => going.push(change),
+        }
+    }
+    // What refers to something that does not exist and is not being made waits, and so does what refers to that.
+    loop {
+        let making: HashSet<Address> = going
+            .iter()
+            .filter(|change| change.op == Op::Create)
+            .map(|change| change.address.clone())
+            .collect();
+        let missing = |change: &Change| {
+            let after = change.after.as_ref().filter(|_| change.op.writes())?;
+            let named = references(facts.input.schemas, &change.address, after);
+            named.into_iter().find(|address| !facts.exists(address) && !making.contains(address))
+        };
+        let mut found = false;
+        let mut left = Vec::new();
+        for change in going {
+            match missing(&change) {
+                Some(address) => {
+                    found = true;
+                    let (why, text) = not_there(facts, &address);
+                    held.push(Held { why, text, remedy: None, change });
+                }
+                None => left.push(change),
+            }
+        }
+        going = left;
+        if !found {
+            let dropping = going.iter().filter(|change| change.op == Op::Delete);
+            let dropping = dropping.map(|change| change.address.clone()).collect();
+            return Settled { changes: going, making, dropping };
+        }
+    }
+}
+
+fn incomplete_resource(facts: &Facts<'_>, change: &Change) -> Option<String> {
+    let live = facts.input.live;
+    let address = &change.address;
+    let unread = |coverage: Option<&Coverage>| match coverage {
+        Some(Coverage::Complete) => None,
+        Some(Coverage::Partial(why)) => Some(format!("`{address}` was not read whole: {why}")),
+        None => Some(format!("`{address}` was not read")),
+    };
+    match change.op {
+        Op::Create | Op::Update => unread(live.coverage_of(address)),
+        Op::Delete => {
+            // What hangs on it is part of what is approved, so its edges must have been read too.
+            let edges = live.coverage.get(address.as_str()).or_else(|| live.coverage.get(address.place()));
+            let emptied = facts.was_populated(address)
+                && !live.grants.iter().any(|grant| grant.key.resource == *address);
+            unread(live.coverage_of(address))
+                .or_else(|| unread(edges).map(|text| format!("{text} (what hangs on it)")))
+                .or_else(|| facts.inventory_gap.clone())
+                .or_else(|| {
+                    emptied.then(|| format!("`{address}` reads as empty, and the last run saw grants on it"))
+                })
+        }
+        Op::Grant | Op::Revoke | Op::Adopt | Op::Forget => None,
+    }
+}
+
+/// People whom the directory does not have, and how many removals wait for them.
+#[derive(Debug, Default)]
+pub(super) struct Waiting(BTreeMap<Address, u64>);
+
+impl Waiting {
+    pub(super) fn report(self, findings: &mut Vec<Finding>) {
+        for (person, count) in self.0 {
+            let message = format!(
+                "`{person}` is missing from the directory, and not known to have left: {count} removals wait"
+            );
+            findings.push(Finding::warning(MISSING_PERSON, message).about(&person).help(
+                "absent is not a leaver: deactivate the account in the directory, or write a `Suspension`",
+            ));
+        }
+    }
+}
+
+/// Why a change of an edge must wait.
+pub(super) fn edge(
+    facts: &Facts<'_>,
+    change: &Change,
+    making: &HashSet<Address>,
+    waiting: &mut Waiting,
+) -> Option<(Why, String)> {
+    match change.op {
+        Op::Grant | Op::Update => giving(facts, change, making),
+        Op::Revoke => taking(facts, change, waiting),
+        Op::Create | Op::Delete | Op::Adopt | Op::Forget => None,
+    }
+}
+
+fn giving(facts: &Facts<'_>, change: &Change, making: &HashSet<Address>) -> Option<(Why, String)> {
+    let key = change.grant.as_ref()?;
+    let ends = [&key.resource, &key.principal];
+    if let Some(end) = ends.iter().find(|end| !facts.exists(end) && !making.contains(**end)) {
+        return Some(not_there(facts, end));
+    }
+    if let Some(text) = changed_hands(facts, change) {
+        return Some((Why::Identity, text));
+    }
+    // An edge of what does not exist yet cannot have been read, nor be there.
+    let is_new = ends.iter().any(|end| making.contains(*end));
+    let read = facts.input.live.coverage_of_grant(key);
+    match read {
+        None if !is_new => Some((Why::Incomplete, format!("the grants on `{}` were not read", key.resource))),
+        // Giving what may be there already changes nothing; changing attributes that were not read might.
+        Some(Coverage::Partial(why)) if change.op == Op::Update => {
+            Some((Why::Incomplete, format!("the grants on `{}` were not read whole: {why}", key.resource)))
+        }
+        _ => None,
+    }
+}
+
+fn taking(facts: &Facts<'_>, change: &Change, waiting: &mut Waiting) -> Option<(Why, String)> {
+    let key = change.grant.as_ref()?;
+    let subject = change.subject.as_ref();
+    let seen = change.before.is_some();
+    if seen && subject.is_some_and(|person| facts.gone(person).is_some()) {
+        return None;
+    }
+    let head = facts.input.head;
+    let lapse = head.lapsed.get(key).map(|lapse| lapse.cause);
+    let explicit = matches!(
+        lapse,
+        Some(LapseCause::Expired | LapseCause::Excepted | LapseCause::Left | LapseCause::Suspended)
+    );
+    if !explicit {
+        let roles =
+            head.kept.get(key).into_iter().chain(&change.reason.role).chain(base_roles(facts, change));
+        for role in roles {
+            if let Some(finding) = head.frozen.get(role) {
+                return Some((Why::Frozen, format!("`role:{role}` is frozen: {}", finding.message)));
+            }
+        }
+        if let Some(role) = head.kept.get(key) {
+            return Some((Why::Frozen, format!("what `role:{role}` gives could not be worked out")));
+        }
+    }
+    if let Some(person) = subject.filter(|person| !facts.is_known(person)) {
+        *waiting.0.entry(person.clone()).or_default() += 1;
+        return Some((
+            Why::Incomplete,
+            format!("`{person}` is missing from the directory, and not known to have left"),
+        ));
+    }
+    if let Some(gap) = &facts.inventory_gap {
+        return Some((Why::Incomplete, gap.clone()));
+    }
+    match facts.input.live.coverage_of_grant(key) {
+        None => return Some((Why::Incomplete, format!("the grants on `{}` were not read", key.resource))),
+        Some(Coverage::Partial(why)) => {
+            return Some((
+                Why::Incomplete,
+                format!("the grants on `{}` were not read whole: {why}", key.resource),
+            ));
+        }
+        Some(Coverage::Complete) => {}
+    }
+    changed_hands(facts, change).map(|text| (Why::Identity, text))
+}
+
+/// All roles that base says give an edge.
+fn base_roles<'a>(facts: &Facts<'a>, change: &Change) -> Vec<&'a crate::model::Name> {
+    if change.cause == Cause::Drift {
+        return Vec::new();
+    }
+    let key = change.grant.as_ref();
+    let wanted = key.zip(facts.input.base).and_then(|(key, base)| base.grant(key));
+    wanted.into_iter().flat_map(|wanted| &wanted.origins).filter_map(|origin| origin.role.as_ref()).collect()
+}
+
+/// A principal that is now someone else's than the change was asked for.
+fn changed_hands(facts: &Facts<'_>, change: &Change) -> Option<String> {
+    let key = change.grant.as_ref()?;
+    let subject = change.subject.as_ref()?;
+    let now = facts.person(&key.principal).filter(|now| *now != subject)?;
+    Some(format!("`{}` was `{subject}` and is now `{now}`", key.principal))
+}
+
+fn not_there(facts: &Facts<'_>, address: &Address) -> (Why, String) {
+    if facts.would_be_seen(address) {
+        (Why::Absent, format!("`{address}` does not exist and is not being created"))
+    } else {
+        (Why::Incomplete, format!("whether `{address}` exists was not read"))
+    }
+}
+
+/// What the attributes of a resource refer to.
+pub(super) fn references(schemas: &Schemas, address: &Address, attributes: &Attributes) -> BTreeSet<Address> {
+    let mut found = BTreeSet::new();
+    let Some(schema) = schemas.of(address) else { return found };
+    for attribute in schema.attributes.iter().filter(|attribute| attribute.reference.is_some()) {
+        let value = attributes.get(&attribute.name);
+        let texts = value.and_then(Value::as_text).into_iter();
+        let items = value.and_then(Value::as_list).into_iter().flatten().filter_map(Value::as_text);
+        // A text that is no address names nothing of ours: an ARN of another account, say.
+        found.extend(texts.chain(items).filter_map(|text| text.parse::<Address>().ok()));
+    }
+    found
+}

@@ -1,0 +1,211 @@
+//! Tests of the AWS provider: a small planner of their own turns manifests into changes for the real writer.
+//!
+//! They live in the library because only here a permit can be made without a gate.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::model::ProviderScope;
+use crate::model::settings::ProviderSettings;
+use crate::model::{
+    Address, Approval, Attributes, Cause, Change, Coverage, Digest, Finding, GrantKey, LiveGrant, Lowered,
+    Lowering, Name, Node, Op, Origin, Permit, Risk, Ruling, Snapshot, Sources, Span, Spanned, Value, Verdict,
+};
+use crate::provider::{Error, Provider, SystemClock};
+use crate::providers::Wiring;
+
+use super::json::json;
+use super::{open, provider_type};
+
+mod declaring;
+mod moto;
+mod wire;
+
+pub(super) fn node(text: &str) -> Node {
+    json(text, &Span { file: "native/x.yaml".into(), line: 3, column: 5, length: 1 }).unwrap()
+}
+
+fn origin() -> Origin {
+    Origin { text: "a test".into(), span: Span::file("native/x.yaml"), chain: Vec::new(), role: None }
+}
+
+/// What a manifest of kind `aws/…`, written as JSON, stands for.
+pub(super) fn lowered(kind: &str, name: &str, body: &str, account: &str, sources: &Sources) -> Lowered {
+    let mut out = Lowered::default();
+    let types = provider_type();
+    let kind = types.kinds.iter().find(|k| k.declared.unwrap().name == kind).unwrap();
+    let Some(native) = (kind.declared.unwrap().parse)(&node(body), &mut out.findings) else { return out };
+    let name = Spanned { value: name.to_owned(), span: Span::file("native/x.yaml") };
+    native.lower(&mut Lowering {
+        instance: "aws",
+        scope: Some(account),
+        name: &name,
+        origin: Arc::new(origin()),
+        sources,
+        out: &mut out,
+    });
+    out
+}
+
+/// What many manifests (kind, name, body) stand for.
+pub(super) fn desired(account: &str, manifests: &[(&str, &str, &str)]) -> Lowered {
+    let mut all = Lowered::default();
+    for (kind, name, body) in manifests {
+        let one = lowered(kind, name, body, account, &Sources::default());
+        assert_eq!(errors(&one.findings), Vec::<&str>::new(), "{kind} {name}");
+        all.resources.extend(one.resources);
+        all.grants.extend(one.grants);
+        all.claims.extend(one.claims);
+    }
+    all
+}
+
+pub(super) fn errors(findings: &[Finding]) -> Vec<&str> {
+    findings.iter().filter(|f| f.level == crate::model::Level::Error).map(|f| f.message.as_str()).collect()
+}
+
+pub(super) fn change(op: Op, address: &Address) -> Change {
+    Change {
+        op,
+        address: address.clone(),
+        grant: None,
+        subject: None,
+        before: None,
+        after: None,
+        fields: BTreeSet::new(),
+        cause: Cause::Request,
+        standing: None,
+        reason: origin(),
+        also: Vec::new(),
+        until: None,
+        risk: Risk::Low,
+        risk_reasons: Vec::new(),
+        requires: BTreeSet::new(),
+        dependents: Vec::new(),
+        precondition: Digest::of(&""),
+        effect: Change::effect_of(op, address, None, None, &[]),
+        taken_over: false,
+    }
+}
+
+pub(super) fn edge(op: Op, key: &GrantKey) -> Change {
+    let effect = Change::effect_of(op, &key.resource, Some(key), None, &[]);
+    Change { grant: Some(key.clone()), effect, ..change(op, &key.resource) }
+}
+
+/// What leads from live to desired; everything declared in `base` and not in `head` goes.
+pub(super) fn changes(base: &Lowered, head: &Lowered, live: &Snapshot) -> Vec<Change> {
+    let schemas = provider_type();
+    let (mut first, mut then, mut last) = (Vec::new(), Vec::new(), Vec::new());
+    for wanted in &head.resources {
+        let schema = schemas.schema(wanted.address.kind()).unwrap();
+        let mut after = wanted.attributes.clone();
+        for attribute in &schema.attributes {
+            if let Some(default) = &attribute.default {
+                after.entry(attribute.name.clone()).or_insert_with(|| default.clone());
+            }
+        }
+        let Some(found) = live.resources.get(&wanted.address) else {
+            // Policies first: others name them as boundaries.
+            let list = if wanted.address.kind() == "policy" { &mut first } else { &mut then };
+            list.push(Change { after: Some(after), ..change(Op::Create, &wanted.address) });
+            continue;
+        };
+        let mut before = Attributes::new();
+        for (name, value) in &after {
+            let keyed = schema.attribute(name).unwrap().flags.keyed;
+            let seen = found.attributes.get(name).cloned().unwrap_or_default();
+            let base = base.resources.iter().find(|r| r.address == wanted.address);
+            let base = base.and_then(|r| r.attributes.get(name)).and_then(Value::as_map);
+            let ours = |key: &Name| {
+                value.as_map().is_some_and(|m| m.contains_key(key))
+                    || base.is_some_and(|m| m.contains_key(key))
+            };
+            let seen = match seen {
+                Value::Map(map) if keyed => {
+                    Value::Map(map.into_iter().filter(|(key, _)| ours(key)).collect())
+                }
+                other => other,
+            };
+            before.insert(name.clone(), seen);
+        }
+        let fields: BTreeSet<Name> = after
+            .iter()
+            .filter(|(name, value)| {
+                let seen = &before[*name];
+                seen != *value && !(seen.is_empty() && value.is_empty())
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        if !fields.is_empty() {
+            then.push(Change {
+                before: Some(before),
+                after: Some(after),
+                fields,
+                ..change(Op::Update, &wanted.address)
+            });
+        }
+    }
+    let wanted: BTreeSet<&GrantKey> = head.grants.iter().map(|(key, ..)| key).collect();
+    let missing = wanted.iter().filter(|key| live.grant(key).is_none());
+    then.extend(missing.map(|key| edge(Op::Grant, key)));
+    for LiveGrant { key, .. } in &live.grants {
+        let claimed = head.claims.iter().any(|(collection, _)| key.is_in(collection));
+        if claimed && !wanted.contains(key) {
+            last.push(edge(Op::Revoke, key));
+        }
+    }
+    for old in &base.resources {
+        let kept = head.resources.iter().any(|new| new.address == old.address);
+        if !kept && live.resources.contains_key(&old.address) {
+            let list = &mut last;
+            list.push(change(Op::Delete, &old.address));
+        }
+    }
+    // A policy goes last, when nothing has it any more.
+    last.sort_by_key(|change| change.op == Op::Delete && change.address.kind() == "policy");
+    first.into_iter().chain(then).chain(last).collect()
+}
+
+pub(super) fn permit(changes: &[Change]) -> Permit {
+    let effects = changes.iter().map(|change| change.effect.clone()).collect();
+    Permit::new(Verdict::new(Ruling::Allowed, effects), Approval::Simulated)
+}
+
+/// Writes all, one after the other.
+pub(super) async fn apply(aws: &dyn Provider, changes: &[Change], live: &Snapshot) -> Result<(), Error> {
+    let writer = aws.writer(&permit(changes), live);
+    for change in changes {
+        let written = writer.write(change).await;
+        written.map_err(|error| Error {
+            message: format!("{} {}: {error}", change.op, change.target()),
+            ..error
+        })?;
+    }
+    Ok(())
+}
+
+pub(super) async fn observe(aws: &dyn Provider) -> Snapshot {
+    let seen = aws.observe(&BTreeSet::new()).await;
+    assert_eq!(seen.coverage.values().collect::<Vec<_>>(), [&Coverage::Complete]);
+    seen
+}
+
+/// Plans against what is live, writes, and asserts that nothing is left to do.
+pub(super) async fn converge(aws: &dyn Provider, base: &Lowered, head: &Lowered) -> Vec<Change> {
+    let live = observe(aws).await;
+    let changes = changes(base, head, &live);
+    apply(aws, &changes, &live).await.unwrap();
+    let left = self::changes(base, head, &observe(aws).await);
+    assert_eq!(left, [], "the second plan is empty");
+    changes
+}
+
+pub(super) fn settings(options: &str) -> ProviderSettings {
+    let scope = ProviderScope::default();
+    ProviderSettings { instance: "aws".into(), provider: "aws".into(), options: node(options), scope }
+}
+
+pub(super) fn wiring() -> Wiring {
+    Wiring { transport: None, clock: Arc::new(SystemClock), credentials: Arc::new(|_| None) }
+}

@@ -1,0 +1,68 @@
+//! The vendors' limits, in the clock's time.
+//!
+//! Invariant: what the headers say is what is enforced. It must not wait: who is over the limit is refused.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::order::Order;
+use super::world::{AwsLimits, World};
+
+/// Calls made, by what they count towards.
+#[derive(Debug, Default)]
+pub(super) struct Limits {
+    windows: BTreeMap<String, (Timestamp, u32)>,
+    buckets: BTreeMap<String, (Timestamp, f64)>,
+}
+
+/// How a call stands to Okta's limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Window {
+    /// Calls a minute.
+    pub(super) limit: u32,
+    /// Calls left; `None`: this one is too many.
+    pub(super) left: Option<u32>,
+    /// When it starts anew, in seconds since 1970.
+    pub(super) reset: i64,
+}
+
+impl Limits {
+    /// Counts a call to Okta.
+    pub(super) fn okta(&mut self, world: &World, bucket: &'static str, now: Timestamp) -> Window {
+        let default = match bucket {
+            "groups" => 500,
+            "group" => 1000,
+            "users" | "user" => 600,
+            _ => 1200,
+        };
+        let limit = world.okta.limits.get(bucket).copied().unwrap_or(default);
+        let minute = SignedDuration::from_secs(60);
+        let (start, used) = self.windows.entry(bucket.to_owned()).or_insert((now, 0));
+        if now.duration_since(*start) >= minute {
+            (*start, *used) = (now, 0);
+        }
+        let end = start.saturating_add(minute).unwrap_or(Timestamp::MAX);
+        let reset = end.as_second() + i64::from(end.subsec_nanosecond() > 0);
+        if *used >= limit {
+            return Window { limit, left: None, reset };
+        }
+        *used += 1;
+        Window { limit, left: Some(limit - *used), reset }
+    }
+
+    /// Counts a call to AWS; `false`: it is too many.
+    pub(super) fn aws(&mut self, limits: Option<AwsLimits>, order: &Order, now: Timestamp) -> bool {
+        let Some(AwsLimits { per_second, burst }) = limits else { return true };
+        let burst = f64::from(burst);
+        let (last, tokens) = self.buckets.entry(order.account().to_owned()).or_insert((now, burst));
+        *tokens =
+            (*tokens + now.duration_since(*last).as_secs_f64().max(0.0) * f64::from(per_second)).min(burst);
+        *last = now;
+        let fits = *tokens >= 1.0;
+        if fits {
+            *tokens -= 1.0;
+        }
+        fits
+    }
+}

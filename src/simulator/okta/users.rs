@@ -1,0 +1,181 @@
+//! Users.
+//!
+//! Invariant: a plain list has no one who left; deleting means deactivating first.
+
+use std::ops::Bound::{Excluded, Unbounded};
+
+use serde_json::{Value as Json, json};
+
+use super::super::keyed;
+use super::super::order::Reply;
+use super::super::world::{OktaUser, UserStatus};
+use super::{Answer, Context, Problem, stamp};
+
+impl Context<'_> {
+    pub(super) fn list_users(&self) -> Answer {
+        let (size, after) = self.window(200, 200)?;
+        let filters = self.filters()?;
+        let q = self.order.query("q").map(|q| q.to_lowercase());
+        let start = after.as_deref().map_or(Unbounded, Excluded);
+        let users = self.okta.users.range::<str, _>((start, Unbounded)).filter_map(|(login, user)| {
+            if filters.is_empty() && user.status == UserStatus::Deprovisioned {
+                return None;
+            }
+            let json = self.user(user);
+            let named = |q: &String| {
+                let starts = |key: &str| {
+                    json["profile"][key].as_str().is_some_and(|it| it.to_lowercase().starts_with(q))
+                };
+                ["firstName", "lastName", "email"].into_iter().any(starts)
+            };
+            let asked_for =
+                q.as_ref().is_none_or(named) && filters.iter().all(|filter| filter.matches(&json));
+            asked_for.then(|| (login.clone(), json))
+        });
+        Ok(self.page(size, users))
+    }
+
+    pub(super) fn read_user(&self, id: &str) -> Answer {
+        Ok(Reply::json(200, &self.user(self.find_user(id)?)))
+    }
+
+    pub(super) fn create_user(&mut self) -> Answer {
+        let body = self.body()?;
+        let mut profile = body["profile"].as_object().cloned().unwrap_or_default();
+        let login = match profile.remove("login") {
+            Some(Json::String(login)) if login.contains('@') => login,
+            _ => {
+                return Err(Problem::invalid(
+                    "login",
+                    "login: Username must be in the form of an email address",
+                ));
+            }
+        };
+        for required in ["firstName", "lastName", "email"] {
+            if profile.get(required).and_then(Json::as_str).is_none_or(str::is_empty) {
+                return Err(Problem::invalid(
+                    required,
+                    format!("{required}: The field cannot be left blank"),
+                ));
+            }
+        }
+        if self.okta.users.keys().any(|taken| taken.eq_ignore_ascii_case(&login)) {
+            let cause = "login: An object with this field already exists in the current organization";
+            return Err(Problem::invalid("login", cause));
+        }
+        let staged = self.order.query("activate").as_deref() == Some("false");
+        let status = if staged { UserStatus::Staged } else { UserStatus::Provisioned };
+        let id = format!("00u{}", keyed::token(&["user", &login, &self.moment.n.to_string()], 17));
+        let now = Some(self.moment.now);
+        let profile = profile.into_iter().collect();
+        self.okta.add_user(OktaUser {
+            login,
+            id: id.clone(),
+            status,
+            profile,
+            created: now,
+            last_updated: now,
+        });
+        self.read_user(&id)
+    }
+
+    pub(super) fn update_user(&mut self, id: &str, partial: bool) -> Answer {
+        let login = self.find_user(id)?.login.clone();
+        let mut profile = self.body()?["profile"].as_object().cloned().unwrap_or_default();
+        if profile.remove("login").is_some_and(|asked| asked != login.as_str()) {
+            return Err(Problem::invalid("login", "login: the simulator does not rename users"));
+        }
+        let now = self.moment.now;
+        if let Some(user) = self.okta.users.get_mut(&login) {
+            if !partial {
+                user.profile.clear();
+            }
+            for (key, value) in profile {
+                if value.is_null() {
+                    user.profile.remove(&key)
+                } else {
+                    user.profile.insert(key, value)
+                };
+            }
+            user.last_updated = Some(now);
+        }
+        self.read_user(id)
+    }
+
+    pub(super) fn delete_user(&mut self, id: &str) -> Answer {
+        let user = self.find_user(id)?;
+        let (login, id) = (user.login.clone(), user.id.clone());
+        if user.status == UserStatus::Deprovisioned {
+            self.okta.users.remove(&login);
+            self.okta.logins.remove(&id);
+            self.okta.groups.values_mut().for_each(|group| {
+                group.members.remove(&login);
+            });
+            self.okta.rules.values_mut().for_each(|rule| {
+                rule.members.remove(&login);
+            });
+        } else {
+            self.set_status(&login, UserStatus::Deprovisioned);
+        }
+        Ok(Reply::nothing())
+    }
+
+    pub(super) fn turn_user(&mut self, id: &str, step: &str) -> Answer {
+        let user = self.find_user(id)?;
+        let login = user.login.clone();
+        let status = match (step, user.status) {
+            (
+                "activate" | "reactivate",
+                UserStatus::Staged | UserStatus::Deprovisioned | UserStatus::Provisioned,
+            ) => UserStatus::Active,
+            ("deactivate", status) if status != UserStatus::Deprovisioned => UserStatus::Deprovisioned,
+            ("suspend", UserStatus::Active) => UserStatus::Suspended,
+            ("unsuspend", UserStatus::Suspended) => UserStatus::Active,
+            ("activate" | "reactivate" | "deactivate", _) => {
+                let summary = "This operation is not allowed in the user's current status.";
+                return Err(Problem::new(403, "E0000038", summary));
+            }
+            ("suspend" | "unsuspend", _) => {
+                return Err(Problem::invalid("status", format!("Cannot {step} a user in this status")));
+            }
+            _ => return Err(Problem::new(404, "E0000008", "The requested path was not found")),
+        };
+        self.set_status(&login, status);
+        Ok(Reply::json(200, &json!({})))
+    }
+
+    pub(super) fn end_sessions(&self, id: &str) -> Answer {
+        self.find_user(id).map(|_| Reply::nothing())
+    }
+
+    fn set_status(&mut self, login: &str, status: UserStatus) {
+        let now = self.moment.now;
+        if let Some(user) = self.okta.users.get_mut(login) {
+            user.status = status;
+            user.last_updated = Some(now);
+        }
+    }
+
+    pub(super) fn find_user(&self, id: &str) -> Result<&OktaUser, Problem> {
+        let id = if id == "me" { self.okta.token_owner.as_str() } else { id };
+        self.okta.user(id).ok_or_else(|| Problem::missing(id, "User"))
+    }
+
+    /// A person as Okta shows him.
+    pub(super) fn user(&self, user: &OktaUser) -> Json {
+        let mut profile: serde_json::Map<String, Json> =
+            user.profile.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        profile.insert("login".into(), user.login.as_str().into());
+        profile.entry("email").or_insert_with(|| user.login.as_str().into());
+        let updated = stamp(user.last_updated.or(user.created));
+        let started = !matches!(user.status, UserStatus::Staged | UserStatus::Provisioned);
+        let activated = started.then(|| stamp(user.created));
+        json!({
+            "id": user.id, "status": user.status, "created": stamp(user.created), "activated": activated,
+            "statusChanged": updated, "lastLogin": null, "lastUpdated": updated, "passwordChanged": null,
+            "type": {"id": "oty0default000000000"}, "profile": profile,
+            "credentials": {"provider": {"type": "OKTA", "name": "OKTA"}},
+            "_links": {"self": {"href": format!("{}/api/v1/users/{}", self.moment.base, user.id)}}
+        })
+    }
+}
