@@ -58,21 +58,63 @@ fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-#[test]
-fn the_memory_is_what_applying_base_in_the_past_leaves() {
+/// Applies base in the past: the memory that leaves, and the world.
+fn applied() -> Repo {
     let repo = Repo::copy_of(EXAMPLE);
-    fs::remove_dir_all(repo.path().join(".rolecall")).unwrap_or_default();
+    let _ = fs::remove_dir_all(repo.path().join(".rolecall"));
     for new in NEW {
         fs::remove_file(repo.path().join(new)).unwrap();
     }
     repo.add(&package(FIXTURES).join("base"));
     repo.write("world.yaml", &fs::read_to_string(package(FIXTURES).join("past.yaml")).unwrap());
     repo.converge();
+    repo
+}
+
+/// What happened since, in the world that the past left.
+fn happen(repo: &Repo) {
+    let change = |old: &str, new: &str| repo.replace("world.yaml", old, new);
+    change("now: 2026-11-13T18:00:00Z\n", &format!("{SINCE}now: 2026-11-22T17:00:00Z\n"));
+    let world = repo.read("world.yaml");
+    let folded: String = world.lines().find(|line| line.starts_with("folded: ")).unwrap().into();
+    change(&format!("{folded}\n"), "");
+    change("    - login: tnguyen@acme.com\n", &format!("{JOINER}    - login: tnguyen@acme.com\n"));
+    change("- login: cgarcia@acme.com\n      status: ACTIVE", "- login: cgarcia@acme.com\n      status: DEPROVISIONED");
+    let frontend = "costCenter: \"0430\"\n        department: Frontend\n        division: Engineering\n        firstName: Gabriel\n        lastName: Ortega\n        managerEmail: cdubois@acme.com";
+    change(frontend, &frontend.replace("0430", "0410").replace("Frontend", "Backend").replace("cdubois", "pjoshi"));
+    change("title: Senior Frontend Engineer", "title: Senior Backend Engineer");
+    change("pmartin@acme.com, wlee@acme.com]", "pmartin@acme.com, wlee@acme.com, zali@acme.com]");
+}
+
+const SINCE: &str = "\
+# Since the last apply, on 13 November: Tess Hale has joined the people team, Carla Garcia has left, Gabriel Ortega has
+# moved from frontend to backend, the access for incident 991 has ended, and somebody has put Zara Ali, who enters
+# payments, into app.erp.approver by hand.
+";
+const JOINER: &str = r#"    - login: thale@acme.com
+      status: ACTIVE
+      profile:
+        costCenter: "0800"
+        department: People Operations
+        division: People
+        firstName: Tess
+        lastName: Hale
+        managerEmail: eolsen@acme.com
+        region: amer
+        title: People Partner
+        userType: Employee
+"#;
+
+#[test]
+fn memory_and_world_are_what_the_past_left_and_what_happened_since() {
+    let repo = applied();
+    happen(&repo);
+    golden(&package(EXAMPLE).join("world.yaml"), &repo.read("world.yaml"));
 
     let (made, committed) =
         (repo.path().join(".rolecall/verified"), package(EXAMPLE).join(".rolecall/verified"));
     if std::env::var_os("ROLECALL_BLESS").is_some_and(|value| value == "1") {
-        fs::remove_dir_all(&committed).unwrap_or_default();
+        let _ = fs::remove_dir_all(&committed);
     }
     let (made, kept) = (files(&made), files(&committed));
     for (name, bytes) in &made {

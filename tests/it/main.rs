@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "what a test measured is worth reading")]
 
 mod broken;
+mod example;
 mod pipeline;
 mod repo;
 mod scenarios;
