@@ -236,7 +236,9 @@ impl<'a> Bench<'a> {
             let short = least.saturating_sub(outlook.staying.len());
             for (grant, _) in outlook.coming.iter().take(short) {
                 let grant = &self.changes[*grant];
-                for taker in takers.iter().filter(|taker| !self.waits_for(grant, &self.changes[**taker])) {
+                // A removal that the grant itself waits for (revocations come first) cannot wait for the grant.
+                let earlier = self.all_required(grant);
+                for taker in takers.iter().filter(|taker| !earlier.contains(&self.changes[**taker].effect)) {
                     rests.entry(*taker).or_default().insert(grant.effect.clone());
                 }
             }
@@ -244,20 +246,17 @@ impl<'a> Bench<'a> {
         rests
     }
 
-    /// Whether a change requires another one, directly or through others.
-    fn waits_for(&self, change: &Change, other: &Change) -> bool {
+    /// The effects that a change requires, directly or through others.
+    fn all_required(&self, change: &'a Change) -> BTreeSet<&'a Digest> {
         let mut open: Vec<&Digest> = change.requires.iter().collect();
-        let mut seen = BTreeSet::new();
+        let mut required = BTreeSet::new();
         while let Some(effect) = open.pop() {
-            if *effect == other.effect {
-                return true;
-            }
-            if seen.insert(effect) {
+            if required.insert(effect) {
                 let found = self.changes.iter().filter(|change| change.effect == *effect);
                 open.extend(found.flat_map(|change| &change.requires));
             }
         }
-        false
+        required
     }
 
     fn outlook(&self, resource: &Address) -> Outlook<'a> {

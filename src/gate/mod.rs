@@ -17,6 +17,8 @@ mod guards;
 mod waivers;
 
 #[cfg(test)]
+mod fixture;
+#[cfg(test)]
 mod tests;
 
 use bench::Bench;

@@ -6,6 +6,7 @@
 pub mod documents;
 mod header;
 mod load;
+mod naming;
 mod native;
 mod ownership;
 mod people;

@@ -9,22 +9,19 @@ use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use serde::de::DeserializeOwned;
 
-use super::ownership;
 use super::settings_body::{
-    ApprovalsBody, CapBody, FromProvider, IdentityBody, LimitsBody, Need, Operator, Reach, SettingsBody,
-    StandingBody, TypeBody, UpTo,
+    ApprovalsBody, CapBody, FromProvider, LimitsBody, Need, Operator, Reach, SettingsBody, StandingBody,
+    TypeBody, UpTo,
 };
 use super::shape::{Pairs, Part, check_name, is_inside, is_name, unknown};
-use super::{BAD_NAME, BAD_PATH, EMPTY_ENTRY, UNKNOWN_INSTANCE, UNKNOWN_PROVIDER, UNKNOWN_TYPE, time};
+use super::{BAD_NAME, BAD_PATH, UNKNOWN_INSTANCE, UNKNOWN_PROVIDER, naming, ownership, time};
 use crate::model::address::RESERVED_INSTANCES;
 use crate::model::decode::WRONG_VALUE;
 use crate::model::plan::Risk;
-use crate::model::settings::{
-    Approvals, Cap, Directory, Identity, Limits, PersonType, ProviderSettings, Standing,
-};
+use crate::model::settings::{Approvals, Cap, Directory, Limits, PersonType, ProviderSettings, Standing};
 use crate::model::{
     Address, Finding, Name, Node, NodeValue, OwnRule, Ownership, Pattern, ProviderScope, Registry, Settings,
-    Spanned, decode, nearest,
+    Spanned, decode,
 };
 
 /// The folders that are read unless `manifests:` says otherwise.
@@ -65,8 +62,8 @@ pub(crate) fn settings(node: &Node, registry: &Registry, findings: &mut Vec<Find
     let settings = Settings {
         organization: body.organization.read(findings).unwrap_or_default(),
         timezone: zone.unwrap_or(TimeZone::UTC),
-        identities: self::identities(&identities, directory.as_ref(), &types, &instances, findings),
-        groups: groups(groups_body, &providers, registry, findings),
+        identities: naming::identities(&identities, directory.as_ref(), &types, &instances, findings),
+        groups: naming::groups(groups_body, &providers, registry, findings),
         types,
         providers,
         own,
@@ -189,109 +186,6 @@ fn types(types: Pairs<Part<TypeBody>>, findings: &mut Vec<Finding>) -> Vec<Perso
         }
     };
     types.0.into_iter().map(read).collect()
-}
-
-fn identities(
-    identities: &Pairs<Part<IdentityBody>>,
-    directory: Option<&Directory>,
-    types: &[PersonType],
-    instances: &BTreeSet<Name>,
-    findings: &mut Vec<Finding>,
-) -> BTreeMap<Name, Identity> {
-    let mut known = vec!["handle", "email"];
-    let open = match directory {
-        Some(Directory::Provider { attributes, .. }) => {
-            known.extend(attributes.keys().map(AsRef::as_ref));
-            false
-        }
-        // There every attribute that a `User` has can be cited.
-        Some(Directory::Manifests) | None => true,
-    };
-    let mut read = BTreeMap::new();
-    for (name, Part { node, .. }) in &identities.0 {
-        if name.value != "gitlab" {
-            known_instance(name, name, instances, findings);
-        }
-        let mut identity = Identity::default();
-        if node.as_text().is_some() {
-            identity.template = decode(node, findings);
-        } else if let Some(per) = decode::<Pairs<Spanned<String>>>(node, findings) {
-            for (key, template) in per.0 {
-                // A key may also be a kind of principal, which only its provider knows: refuse what is nearly a type.
-                let names = || types.iter().map(|one| one.name.as_ref());
-                if let Some(near) = nearest(&key, names()).filter(|near| *near != key.as_str()) {
-                    let finding = Finding::error(UNKNOWN_TYPE, format!("there is no type `{}`", key.value));
-                    findings.push(finding.at(&key.span).help(format!("did you mean `{near}`?")));
-                }
-                identity.per.insert(key.value.into(), template);
-            }
-        }
-        for template in identity.template.iter().chain(identity.per.values()) {
-            check_template(template, if open { None } else { Some(&known) }, findings);
-        }
-        read.insert(name.as_str().into(), identity);
-    }
-    read
-}
-
-fn groups(
-    groups: Pairs<Spanned<String>>,
-    providers: &BTreeMap<Name, ProviderSettings>,
-    registry: &Registry,
-    findings: &mut Vec<Finding>,
-) -> BTreeMap<Name, Spanned<String>> {
-    let instances: BTreeSet<Name> = providers.keys().cloned().collect();
-    for (name, template) in &groups.0 {
-        known_instance(name, name, &instances, findings);
-        if !template.contains('{') {
-            if !groups.0.iter().any(|(other, _)| other.value == template.value && other.value != name.value) {
-                let message =
-                    format!("`{}` is neither a template nor a provider of `groups:`", template.value);
-                let finding = Finding::error(WRONG_VALUE, message).at(&template.span);
-                findings.push(finding.help("write such as `rbac_role_{role}`"));
-            }
-            continue;
-        }
-        check_template(template, Some(&["role", "color"]), findings);
-        if !template.contains("{role}") {
-            let finding =
-                Finding::error(WRONG_VALUE, "all roles would have the same group").at(&template.span);
-            findings.push(finding.help("put `{role}` into it"));
-        }
-        let sort = providers.get(name.as_str()).and_then(|one| registry.provider(&one.provider));
-        if sort.is_some_and(|sort| sort.role_group.is_none()) {
-            let message = format!("`{}` keeps no groups for roles", name.value);
-            let finding = Finding::error(WRONG_VALUE, message).at(&template.span);
-            findings.push(finding.help("take this line out, or name the provider whose groups it gets"));
-        }
-    }
-    groups.0.into_iter().map(|(name, template)| (name.value.into(), template)).collect()
-}
-
-/// Checks the braces of a template; `known` is what may stand in them, where that is known.
-fn check_template(template: &Spanned<String>, known: Option<&[&str]>, findings: &mut Vec<Finding>) {
-    let mut rest = template.as_str();
-    while let Some((before, after)) = rest.split_once('{') {
-        let Some((inside, next)) = after.split_once('}').filter(|_| !before.contains('}')) else {
-            rest = "}";
-            break;
-        };
-        if let Some(known) = known
-            && !known.contains(&inside)
-        {
-            let message = format!("`{{{inside}}}` stands for nothing");
-            let word = Spanned { value: inside.to_owned(), span: template.span.clone() };
-            findings.push(unknown(WRONG_VALUE, message, &word, known.iter().copied()));
-        }
-        rest = next;
-    }
-    if rest.contains('}') {
-        let finding = Finding::error(WRONG_VALUE, "the braces of this template do not match");
-        findings.push(finding.at(&template.span).help("write such as `{email}`"));
-    }
-    if template.trim().is_empty() {
-        findings.push(Finding::error(EMPTY_ENTRY, "this template is empty").at(&template.span));
-    }
 }
 
 fn standing(body: &StandingBody, findings: &mut Vec<Finding>) -> Standing {
@@ -433,7 +327,7 @@ fn check_path(path: &Spanned<String>, findings: &mut Vec<Finding>) {
 }
 
 /// Reports an instance that `providers:` does not have; `shown` is the text that names it.
-fn known_instance(
+pub(crate) fn known_instance(
     instance: &Spanned<String>,
     shown: &Spanned<String>,
     instances: &BTreeSet<Name>,

@@ -11,6 +11,7 @@ use crate::model::{
 
 /// A thing of the toy provider.
 #[derive(Debug, Deserialize, JsonSchema)]
+#[expect(dead_code, reason = "seen through `Debug`")]
 struct Thing {
     /// A document of the provider's.
     document: Option<Node>,

@@ -386,7 +386,7 @@ mod tests {
     #[test]
     fn every_node_has_a_place_of_its_own() {
         let text = "# c\na: b\nlist:\n- x: 1\n  w:\n- é: [ü, {k: }, [ ], [[1]]]\nm:\n  - - 1\n  -\n  - - - {}\nq: \"a\n  b\"\n\
-                    z: |\n  lit\n\nlast:\n---\n{ a: b, c, 'd': { }, \"e\": ~ }\n---\n- 1\n- null\n...\n# only\n";
+                    z: |\n  lit\n\nlast:\no:\n  - p:\n    - 1\n  - p:\n---\n{ a: b, c, 'd': { }, \"e\": ~ }\n---\n- 1\n- null\n...\n# only\n";
         let (documents, findings) = parse(text);
         assert!(findings.is_empty(), "{findings:?}");
         assert_eq!(documents.len(), 3);

@@ -3,6 +3,8 @@
 //! `tests/broken/base` is whole. Each other folder there is laid over it and has an `expected` file with the findings,
 //! a line each. `BLESS=1 cargo test` writes them anew; read the difference before you keep it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should panic")]
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;

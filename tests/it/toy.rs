@@ -24,7 +24,9 @@ fn a_new_kind_takes_two_places_at_most_and_builds() {
         let entry = entry.unwrap();
         let name = entry.file_name();
         // Not what was built, which holds this copy, nor what Git, an editor or an agent keeps.
-        let kept = entry.path() == built.parent().unwrap() || name == "target" || name.to_string_lossy().starts_with('.');
+        let kept = entry.path() == built.parent().unwrap()
+            || name == "target"
+            || name.to_string_lossy().starts_with('.');
         if !kept {
             copy_into(&entry.path(), &copy.join(name));
         }

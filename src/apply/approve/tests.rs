@@ -91,6 +91,11 @@ fn what_remains_of_an_approved_effect_is_approved() {
     assert!(check(&[&whole], &[&fewer], &live).is_empty());
     assert_eq!(check(&[&fewer], &[&whole], &live), [NOT_APPROVED.code], "more fields are not fewer");
 
+    let one = update("a", &[("description", ""), ("type", "x")], &[("description", "new"), ("type", "x")]);
+    let two = update("a", &[("description", ""), ("type", "y")], &[("description", "new"), ("type", "x")]);
+    let two = Change { effect: Digest::of(&"two"), ..two };
+    assert_eq!(check(&[&one], &[&two], &live), [NOT_APPROVED.code], "not even back to what was seen");
+
     let deletes = |dependents: &[&str]| {
         let mut change = delete("a");
         change.dependents = dependents.iter().map(|text| (*text).to_owned()).collect();

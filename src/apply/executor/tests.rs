@@ -43,7 +43,6 @@ impl Bench {
     }
 
     fn apply_plan(&self, fresh: &Plan) -> Option<Report> {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let lock = Lock::take(&self.folder.path().join("lock"), "a test", start()).unwrap();
         let approved = plan(&self.changes);
         let live = self.world.seen();
@@ -63,7 +62,7 @@ impl Bench {
             journal: &mut journal,
             stop: &self.stop,
         };
-        runtime.block_on(async {
+        wait(async {
             tokio::select! {
                 report = execute(run) => Some(report),
                 () = self.world.killed.notified() => None,
@@ -245,18 +244,19 @@ fn a_circle_is_told_and_does_not_hang() {
     assert_eq!(bench.states(), [State::NotReached, State::NotReached, State::Done]);
 }
 
-#[test]
-fn invariant_1_what_the_gate_did_not_let_pass_is_not_written() {
-    let bench = Bench::new(vec![grant("x", "a"), grant("y", "a")]);
+/// Runs a plan whose permit covers only `allowed`, with a journal that may be broken.
+fn run<T>(bench: &Bench, allowed: &[Change], breaks: bool, with: impl FnOnce(Run<'_>) -> T) -> T {
     let approved = plan(&bench.changes);
     let live = bench.world.seen();
     let cleared = reconcile(&approved, &approved, &live, start(), false, false).unwrap();
-    let partly = plan(&bench.changes[1..]);
-    let permit = cleared.permit(verdict(&partly), Approval::Simulated).unwrap();
+    let permit = cleared.permit(verdict(&plan(allowed)), Approval::Simulated).unwrap();
     let lock = Lock::take(&bench.folder.path().join("lock"), "a test", start()).unwrap();
     let mut journal = Journal::open(&bench.journal(), &approved, start(), &lock).unwrap();
+    if breaks {
+        journal.break_down();
+    }
     let okta = Okta::of(&bench.world);
-    let run = Run {
+    with(Run {
         cleared: &cleared,
         permit: &permit,
         providers: &[&okta],
@@ -265,11 +265,35 @@ fn invariant_1_what_the_gate_did_not_let_pass_is_not_written() {
         clock: &bench.clock,
         journal: &mut journal,
         stop: &bench.stop,
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let report = runtime.block_on(execute(run));
+    })
+}
+
+fn wait<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+#[test]
+fn invariant_1_what_the_gate_did_not_let_pass_is_not_written() {
+    let bench = Bench::new(vec![grant("x", "a"), grant("y", "a")]);
+    let report = run(&bench, &bench.changes[1..], false, |run| wait(execute(run)));
     assert_eq!(report.steps[0].state, State::Refused);
     assert_eq!(bench.world.written(), [bench.changes[1].target()]);
+}
+
+#[test]
+fn without_a_journal_nothing_is_written() {
+    let bench = Bench::new(vec![grant("x", "a"), grant("y", "a")]);
+    let report = run(&bench, &bench.changes, true, |run| wait(execute(run)));
+    assert_eq!(report.count(State::NotReached), 2);
+    assert!(report.steps[0].message.as_deref().unwrap().contains("RC611"), "{:?}", report.steps[0]);
+    assert!(bench.world.written().is_empty());
+
+    let end = run(&bench, &bench.changes, true, |run| {
+        let mut worker = Worker { run, begun: BTreeMap::new(), writers: BTreeMap::new(), broken: None };
+        wait(worker.carry_out(&bench.changes[0]))
+    });
+    assert_eq!(end.state, State::NotReached, "it breaks on the very intent");
+    assert!(bench.world.written().is_empty());
 }
 
 #[test]

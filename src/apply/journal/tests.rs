@@ -5,6 +5,13 @@ use std::io::Write as _;
 use super::*;
 use crate::apply::fixture::{create, grant, plan, start};
 
+impl Journal {
+    /// Makes every further write fail, as a full disk would.
+    pub(in crate::apply) fn break_down(&mut self) {
+        self.file = File::open(&self.path).unwrap();
+    }
+}
+
 struct Place {
     folder: tempfile::TempDir,
 }
