@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::{Exit, Failure, Format, print, repo_or_here, say, session, style};
+use super::{Exit, Failure, Format, print, repo_or_here, say, style};
 use crate::model::{Digest, Finding, Level, Sources};
 use crate::render::findings;
 use crate::{manifest, providers};
@@ -70,10 +70,4 @@ fn against(found: Vec<Finding>, file: &std::path::Path) -> Result<Vec<Finding>, 
         }
         Err(error) => Err(refuse(&error).into()),
     }
-}
-
-/// All codes of findings that this program has, for the table in the docs.
-#[must_use]
-pub(super) fn codes() -> Vec<crate::model::Code> {
-    [super::repo::CODES, session::CODES, crate::resolve::CODES, crate::apply::memory::CODES].concat()
 }

@@ -16,6 +16,9 @@ use crate::render::escape;
 /// Nobody and nothing has that name.
 const UNKNOWN: Code = Code { code: "RC209", title: "nobody and nothing has that name" };
 
+/// All codes of this module.
+pub(super) const CODES: &[Code] = &[UNKNOWN];
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// A handle, a role, a group's name, or an address

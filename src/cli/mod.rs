@@ -178,6 +178,25 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Every number that a finding of this program can have, for the table in the docs.
+#[must_use]
+pub fn codes() -> Vec<crate::model::Code> {
+    let here =
+        [apply::CODES, explain::CODES, repo::CODES, schema::CODES, session::CODES, simulate::CODES].concat();
+    let parts = [
+        crate::manifest::CODES,
+        crate::resolve::CODES,
+        crate::planner::CODES,
+        crate::gate::CODES,
+        crate::apply::CODES,
+        crate::apply::memory::CODES,
+    ];
+    let mut codes: Vec<_> = parts.concat().into_iter().chain(here).collect();
+    codes.sort();
+    codes.dedup();
+    codes
+}
+
 /// Data goes to stdout. A reader that went away is no error of ours.
 fn print(text: &str) {
     let _ = write!(anstream::stdout(), "{text}");

@@ -34,7 +34,7 @@ const MOST_DEPTH: usize = 32;
 /// # Errors
 /// All that is wrong, at once.
 pub fn read(root: &Path, folders: impl Fn(&[u8]) -> Vec<String>) -> Result<Sources, Vec<Finding>> {
-    let mut reading = Reading { root, sources: Sources::default(), bytes: 0, findings: Vec::new() };
+    let mut reading = Reading { sources: Sources::default(), bytes: 0, findings: Vec::new() };
     let settings = root.join("rolecall.yaml");
     if !settings.exists() {
         let message = format!("`{}` has no `rolecall.yaml`", root.display());
@@ -68,14 +68,13 @@ pub fn read(root: &Path, folders: impl Fn(&[u8]) -> Vec<String>) -> Result<Sourc
     if reading.findings.is_empty() { Ok(reading.sources) } else { Err(reading.findings) }
 }
 
-struct Reading<'a> {
-    root: &'a Path,
+struct Reading {
     sources: Sources,
     bytes: u64,
     findings: Vec<Finding>,
 }
 
-impl Reading<'_> {
+impl Reading {
     fn folder(&mut self, folder: &Path, name: &str, depth: usize) {
         let entries = match fs::read_dir(folder) {
             Ok(entries) => entries,

@@ -7,6 +7,9 @@ use crate::{manifest, providers};
 /// There is no such kind.
 const NO_KIND: Code = Code { code: "RC208", title: "there is no such kind" };
 
+/// All codes of this module.
+pub(super) const CODES: &[Code] = &[NO_KIND];
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// A kind such as `Role` or `aws/Role`, or `Settings` for rolecall.yaml; all documents unless given

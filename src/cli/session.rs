@@ -73,7 +73,6 @@ pub(super) struct Planned {
     pub(super) verdict: Verdict,
     pub(super) live: Snapshot,
     pub(super) desired: Desired,
-    pub(super) inventory: Inventory,
 }
 
 /// What head asks for and what is there, before anything is compared.
@@ -335,7 +334,7 @@ impl Session {
             complete,
             simulated: self.simulated(),
         };
-        Ok(Planned { plan, verdict: judged.verdict, live, desired: head, inventory })
+        Ok(Planned { plan, verdict: judged.verdict, live, desired: head })
     }
 
     /// Leaves out what `--only` does not pick, and whatever needs what was left out.

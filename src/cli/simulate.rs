@@ -10,6 +10,9 @@ use crate::providers;
 /// The simulator cannot be served.
 const NOT_SERVED: Code = Code { code: "RC503", title: "the simulator cannot be served" };
 
+/// All codes of this module.
+pub(super) const CODES: &[Code] = &[NOT_SERVED];
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The access repo

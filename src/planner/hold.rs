@@ -162,7 +162,7 @@ fn taking(facts: &Facts<'_>, change: &Change, waiting: &mut Waiting) -> Option<(
             head.kept.get(key).into_iter().chain(&change.reason.role).chain(base_roles(facts, change));
         for role in roles {
             if let Some(finding) = head.frozen.get(role) {
-                return Some((Why::Frozen, format!("`role:{role}` is frozen: {}", finding.message)));
+                return Some((Why::Frozen, finding.message.clone()));
             }
         }
         if let Some(role) = head.kept.get(key) {

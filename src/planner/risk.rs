@@ -53,7 +53,13 @@ fn reasons(facts: &Facts<'_>, change: &Change) -> Vec<(Risk, String)> {
         Op::Delete => {
             let mut reasons = vec![(Risk::High, format!("deletes a {}", change.address.kind()))];
             if !change.dependents.is_empty() {
-                reasons.push((Risk::High, format!("{} things hang on it", change.dependents.len())));
+                reasons.push((
+                    Risk::High,
+                    match change.dependents.len() {
+                        1 => "something hangs on it".to_owned(),
+                        more => format!("{more} things hang on it"),
+                    },
+                ));
             }
             reasons
         }

@@ -110,14 +110,25 @@ pub(super) fn held(held: &[Held], zone: &TimeZone) -> Vec<Section> {
     for Held { why, text, remedy, change } in held {
         groups.entry((*why, text, remedy.as_deref())).or_default().push(change);
     }
-    let section = |((reason, text, remedy), changes): ((Why, &str, Option<&str>), Vec<&Change>)| Section {
-        tone: if reason.denies() { Tone::Alarm } else { Tone::Warn },
-        title: format!("Held: {} ({reason}, {})", why(reason), count(changes.len(), "change", "changes")),
-        lead: Some(prose(text)),
-        items: fold(&changes, zone),
-        remedy: remedy.map(|text| text.lines().map(str::to_owned).collect()).unwrap_or_default(),
-    };
-    groups.into_iter().map(section).collect()
+    let mut told = BTreeSet::new();
+    let mut sections = Vec::with_capacity(groups.len());
+    for ((reason, text, remedy), changes) in groups {
+        sections.push(Section {
+            tone: if reason.denies() { Tone::Alarm } else { Tone::Warn },
+            title: format!("Held: {} ({reason}, {})", why(reason), count(changes.len(), "change", "changes")),
+            lead: Some(prose(text)),
+            items: fold(&changes, zone),
+            remedy: remedy.map(|text| documents(text, &mut told)).unwrap_or_default(),
+        });
+    }
+    sections
+}
+
+/// The lines of a remedy without those documents of it that stand in an earlier one: pasted together they are one file.
+fn documents<'a>(remedy: &'a str, told: &mut BTreeSet<&'a str>) -> Vec<String> {
+    let new: Vec<&str> =
+        remedy.split("---\n").map(str::trim_end).filter(|document| told.insert(*document)).collect();
+    new.join("\n---\n").lines().map(str::to_owned).collect()
 }
 
 /// What moved by itself.

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::groups::{self, Section, Tone};
 use super::words::{Line, count, list, literal, plural, prose, time, words};
-use crate::model::{Level, Op, Plan, ProviderBasis, Risk, Ruling, Tally};
+use crate::model::{Change, Level, Op, Plan, ProviderBasis, Risk, Ruling, Tally};
 
 /// How many scopes that were not read whole are named.
 const PARTIAL: usize = 10;
@@ -114,8 +114,13 @@ fn headline(plan: &Plan) -> String {
     }
     let written = || plan.changes.iter().filter(|change| change.op.writes());
     let people: BTreeSet<_> = written().filter_map(|change| change.subject.as_ref()).collect();
-    let instances: BTreeSet<&str> = written().map(|change| change.address.instance()).collect();
-    let instances: Vec<String> = instances.into_iter().map(str::to_owned).collect();
+    // A vendor's own thing (`managed:X`) lives where its principal does.
+    let instance = |change: &Change| match &change.grant {
+        Some(grant) => grant.principal.instance().to_owned(),
+        None => change.address.instance().to_owned(),
+    };
+    let instances: BTreeSet<String> = written().map(instance).collect();
+    let instances: Vec<String> = instances.into_iter().collect();
     let whom = match people.len() {
         0 => String::new(),
         people => format!(" for {}", count(people, "person", "people")),

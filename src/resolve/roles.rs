@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::FROZEN;
 use super::entries::{Crowd, Dead, Set, in_words, intersection};
@@ -57,6 +58,7 @@ pub(super) fn memberships(
         crowd,
         ruled,
         now,
+        zone: tree.settings.timezone.clone(),
         out: Memberships::default(),
         open: BTreeSet::new(),
         findings,
@@ -110,6 +112,7 @@ struct Work<'a, 'c> {
     crowd: &'a Crowd<'c>,
     ruled: Set,
     now: Timestamp,
+    zone: TimeZone,
     out: Memberships,
     open: BTreeSet<String>,
     findings: &'a mut Vec<Finding>,
@@ -149,10 +152,11 @@ impl<'a> Work<'a, '_> {
         }
         let origin = Arc::new(Origin {
             text: format!(
-                "role {}: {}{}",
+                "role {}: {}{}{}",
                 role.name.value,
                 in_words(entry),
-                because(entry.reason.as_deref())
+                because(entry.reason.as_deref()),
+                self.ended(entry.until.as_ref().map(|until| until.value))
             ),
             span: entry.span.clone(),
             chain: cited_roles(entry).map(|name| self.link(name)).collect(),
@@ -174,7 +178,12 @@ impl<'a> Work<'a, '_> {
     fn grant(&mut self, role: &Role, grant: &GrantFile, members: &mut Members, dead: &mut Vec<Dead>) {
         let ticket = grant.ticket.as_ref().map(|ticket| format!(", {ticket}")).unwrap_or_default();
         let origin = Arc::new(Origin {
-            text: format!("grant {}{}{ticket}", grant.name.value, because(grant.reason.as_deref())),
+            text: format!(
+                "grant {}{}{ticket}{}",
+                grant.name.value,
+                because(grant.reason.as_deref()),
+                self.ended(grant.until.as_ref().map(|until| until.value))
+            ),
             span: grant
                 .roles
                 .iter()
@@ -271,6 +280,13 @@ impl<'a> Work<'a, '_> {
         if let Some(finding) = inherited {
             self.out.frozen.entry(name).or_insert(finding);
         }
+    }
+
+    /// That something has ended, where it has: `, ended 2026-11-22 00:00 -08:00`.
+    fn ended(&self, until: Option<Timestamp>) -> String {
+        let ended = until.filter(|until| *until <= self.now);
+        let at = ended.map(|at| at.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M %:z").to_string());
+        at.map(|at| format!(", ended {at}")).unwrap_or_default()
     }
 
     fn link(&self, role: &str) -> String {

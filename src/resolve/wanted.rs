@@ -338,7 +338,16 @@ impl Work<'_> {
         let key = GrantKey::new(&principal, &target.relation, &target.resource);
         match (lapse, origins.first()) {
             (Some(cause), Some(origin)) => {
-                let lapse = Lapse { cause, origin: origin.clone(), subject: Some(subject) };
+                let text = match cause {
+                    LapseCause::Left => format!("{} has left; {}", person.handle, origin.text),
+                    LapseCause::Suspended => format!("{} is suspended; {}", person.handle, origin.text),
+                    LapseCause::NotYet if person.status == Status::Staged => {
+                        format!("{} is not there yet; {}", person.handle, origin.text)
+                    }
+                    LapseCause::Expired | LapseCause::NotYet | LapseCause::Excepted => origin.text.clone(),
+                };
+                let origin = Arc::new(Origin { text, ..(**origin).clone() });
+                let lapse = Lapse { cause, origin, subject: Some(subject) };
                 self.out.lapsed.entry(key).or_insert(lapse);
             }
             _ => self.want(key, target.attributes.clone(), origins, until, Some(subject), sensitivity),
