@@ -320,8 +320,7 @@ fn taken(path: &Path, now: Timestamp) -> Box<Finding> {
 }
 
 fn host() -> String {
-    let name =
-        fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| std::env::var("HOSTNAME").ok());
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok();
     name.map(|name| name.trim().to_owned())
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| "this host".into())

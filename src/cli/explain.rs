@@ -84,7 +84,7 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
             "",
         )),
         Format::Markdown => {
-            print(&text(&explanation, &session.head.settings.timezone, escape::markdown, "  \n"))
+            print(&text(&explanation, &session.head.settings.timezone, escape::markdown, "  \n"));
         }
     }
     session.close()?;

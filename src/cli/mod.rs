@@ -170,7 +170,11 @@ pub fn main() -> ExitCode {
                 Format::Json => print(&crate::render::findings::json(&failure.findings)),
                 Format::Markdown => print(&crate::render::findings::markdown(&failure.findings)),
                 Format::Text => {
-                    say(&crate::render::findings::terminal(&failure.findings, &failure.sources, &style(true)))
+                    say(&crate::render::findings::terminal(
+                        &failure.findings,
+                        &failure.sources,
+                        &style(true),
+                    ));
                 }
             }
             failure.exit.unwrap_or(Exit::Error).into()

@@ -444,6 +444,9 @@ pub struct DemandedGrant {
     pub state: DemandState,
     /// The cause it had, which it keeps until it is true.
     pub cause: Cause,
+    /// Which rule moved it, of a standing one; kept likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
     /// Whose principal it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Address>,

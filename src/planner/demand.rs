@@ -133,6 +133,10 @@ impl<'a> Memory<'a> {
                 want: Some(wanted.attributes.clone()),
                 state,
                 cause,
+                standing: match change {
+                    Some((change, _)) => change.standing,
+                    None => before.and_then(|grant| grant.standing),
+                },
                 subject: wanted.subject.clone(),
                 reason: (**origin).clone(),
                 until: wanted.until,
@@ -153,6 +157,7 @@ impl<'a> Memory<'a> {
                     want: None,
                     state: *state,
                     cause: change.cause,
+                    standing: change.standing,
                     subject: change.subject.clone(),
                     reason: change.reason.clone(),
                     until: None,

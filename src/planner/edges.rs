@@ -55,7 +55,7 @@ pub(super) fn compare(facts: &Facts<'_>, settled: &Settled, out: &mut Draft) -> 
 }
 
 /// References in the order of their keys; the inputs are sorted already unless someone was careless.
-fn sorted<'a, T>(items: &'a [T], key: impl Fn(&T) -> &GrantKey) -> Vec<&'a T> {
+fn sorted<T>(items: &[T], key: impl Fn(&T) -> &GrantKey) -> Vec<&T> {
     let mut items: Vec<&T> = items.iter().collect();
     if !items.is_sorted_by(|one, other| key(one) < key(other)) {
         items.sort_by(|one, other| key(one).cmp(key(other)));
@@ -78,6 +78,12 @@ impl<'a> Key<'a> {
         let base = || self.base.and_then(|grant| grant.subject.as_ref());
         let demand = || self.demand.and_then(|grant| grant.subject.as_ref());
         head.or_else(base).or_else(demand).or_else(|| facts.person(&self.key.principal))
+    }
+
+    /// What moved it when it was tried before and did not come true, where the same is to be tried again.
+    fn unfinished_standing(&self) -> Option<Standing> {
+        let demand = self.demand.filter(|demand| demand.state != DemandState::True)?;
+        demand.standing.filter(|_| demand.want.is_some() == self.head.is_some())
     }
 }
 
@@ -147,7 +153,8 @@ impl<'a> Edges<'a, '_> {
         change.subject = at.subject(self.facts).cloned();
         if cause == Cause::Standing {
             let moved = change.subject.as_ref().is_some_and(|person| self.facts.was_served(person));
-            change.standing = Some(if moved { Standing::Mover } else { Standing::Joiner });
+            let now = if moved { Standing::Mover } else { Standing::Joiner };
+            change.standing = at.unfinished_standing().or(Some(now));
         }
         let text = if op == Op::Grant { "removed by hand" } else { "changed by hand" };
         self.place(change, text, out);
@@ -217,7 +224,8 @@ impl<'a> Edges<'a, '_> {
         let mut change = proposal.into_change();
         change.subject = at.subject(self.facts).cloned();
         if cause == Cause::Standing {
-            change.standing = Some(self.standing(at.key, gone));
+            let now = self.standing(at.key, gone);
+            change.standing = at.unfinished_standing().filter(|_| now != Standing::Leaver).or(Some(now));
         }
         change
     }

@@ -74,7 +74,7 @@ pub(super) struct Facts<'a> {
     known: HashSet<&'a Address>,
     /// The records of people in the directory.
     records: HashSet<&'a Address>,
-    /// People for whom memory holds an edge.
+    /// People for whom memory saw an edge.
     served: HashSet<&'a Address>,
     /// Resources of which memory saw edges.
     populated: HashSet<&'a Address>,
@@ -87,7 +87,7 @@ impl<'a> Facts<'a> {
         let sides = || std::iter::once(input.head).chain(input.base);
         let demanded = || {
             let grants = input.demand.iter().flat_map(|demand| &demand.grants);
-            grants.filter(|grant| grant.want.is_some())
+            grants.filter(|grant| grant.want.is_some() && grant.state == DemandState::True)
         };
         let served: HashSet<_> = demanded().filter_map(|grant| grant.subject.as_ref()).collect();
         let inventory_gap = match input.inventory.incomplete.as_slice() {
@@ -104,10 +104,7 @@ impl<'a> Facts<'a> {
             own: RefCell::default(),
             known: sides().flat_map(|side| side.people.values().chain(&side.gone)).collect(),
             records: input.inventory.people.values().filter_map(|person| person.record.as_ref()).collect(),
-            populated: demanded()
-                .filter(|grant| grant.state == DemandState::True)
-                .map(|grant| &grant.key.resource)
-                .collect(),
+            populated: demanded().map(|grant| &grant.key.resource).collect(),
             served,
             inventory_gap,
         }
@@ -196,7 +193,7 @@ impl<'a> Facts<'a> {
         self.known.contains(person) || self.status(person).is_some()
     }
 
-    /// Whether memory holds an edge of a person.
+    /// Whether memory saw an edge of a person.
     pub(super) fn was_served(&self, person: &Address) -> bool {
         self.served.contains(person)
     }

@@ -1,8 +1,8 @@
 //! What must change, why, and in which order: head, base, demand and live in, a [`Draft`] out.
 //!
 //! Letters as in the design: H what head wants, B what base wants, D what memory demanded, L what is live. Resources are
-//! compared first ([`resources`]), since they decide what is being made and dropped; then edges ([`edges`]).
-//! [`facts`] answers who may and who exists, [`hold`] what must wait, [`order`] what comes first.
+//! compared first (`resources`), since they decide what is being made and dropped; then edges (`edges`).
+//! `facts` answers who may and who exists, `hold` what must wait, `order` what comes first.
 //! Invariant: pure, and the same for any order of its input; nothing outside `own` ever becomes a change that writes.
 //! It must not judge: protection, caps and guardrails are the gate's.
 

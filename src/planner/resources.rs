@@ -73,7 +73,7 @@ pub(super) fn compare(facts: &Facts<'_>, out: &mut Draft) -> Vec<Change> {
             None => vanished.extend(this.live.map(|live| (this, live))),
         }
     }
-    let touched = Touched::of(facts, vanished.iter().map(|(this, _)| this.address).collect());
+    let touched = Touched::of(facts, &vanished.iter().map(|(this, _)| this.address).collect());
     for (this, live) in vanished {
         this.vanished(live, &touched, &mut changes, out);
     }
@@ -89,7 +89,7 @@ struct Touched<'a> {
 }
 
 impl<'a> Touched<'a> {
-    fn of(facts: &Facts<'a>, vanished: HashSet<&'a Address>) -> Self {
+    fn of(facts: &Facts<'a>, vanished: &HashSet<&'a Address>) -> Self {
         let (mut used, mut live) = (HashSet::new(), HashMap::<_, Vec<_>>::new());
         if !vanished.is_empty() {
             let ends = facts.input.head.grants.iter().flat_map(|g| [&g.key.resource, &g.key.principal]);

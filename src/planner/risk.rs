@@ -36,7 +36,7 @@ pub(super) fn judge(facts: &Facts<'_>, changes: &mut [Change], out: &mut Draft) 
                 reasons.push((Risk::Medium, format!("one of {count} removals from `{}`", change.address)));
             }
         }
-        reasons.sort_by(|one, other| other.0.cmp(&one.0));
+        reasons.sort_by_key(|(risk, _)| std::cmp::Reverse(*risk));
         change.risk = reasons.first().map_or(Risk::Low, |(risk, _)| *risk);
         change.risk_reasons = reasons.into_iter().map(|(_, reason)| reason).collect();
     }

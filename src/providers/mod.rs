@@ -12,6 +12,9 @@ use crate::provider::{Clock, Error, ErrorKind, Provider, Transport};
 pub mod aws;
 pub mod okta;
 
+/// A look-up of credentials by the name of their environment variable.
+pub type Credentials = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// What providers are wired with.
 #[derive(Clone)]
 pub struct Wiring {
@@ -20,7 +23,7 @@ pub struct Wiring {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Credentials by name.
-    pub credentials: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub credentials: Credentials,
 }
 
 impl fmt::Debug for Wiring {

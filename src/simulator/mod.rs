@@ -28,6 +28,9 @@ mod store;
 mod world;
 mod yaml;
 
+#[cfg(test)]
+mod tests;
+
 pub use faults::{Fault, Faults, Planned};
 pub use store::{BUSY, INVALID, UNREADABLE, WorldError};
 pub use world::{

@@ -20,6 +20,12 @@ use super::Simulator;
 /// No request that a client makes is larger.
 const LARGEST_BODY: usize = 4 * 1024 * 1024;
 
+/// The machine's time: while others talk to the simulated world over a socket, its clock runs with theirs.
+#[expect(clippy::disallowed_methods, reason = "real clients wait in real time")]
+fn machine_time() -> Instant {
+    Instant::now()
+}
+
 impl Simulator {
     /// Answers on a loopback listener until the future is dropped.
     pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
@@ -27,7 +33,7 @@ impl Simulator {
             return Err(io::Error::other("the simulator listens on loopback addresses only"));
         }
         let mut connections = tokio::task::JoinSet::new();
-        let last = Arc::new(Mutex::new(Instant::now()));
+        let last = Arc::new(Mutex::new(machine_time()));
         loop {
             let (stream, _) = listener.accept().await?;
             while connections.try_join_next().is_some() {}
@@ -50,7 +56,7 @@ impl Simulator {
     /// Moves the world's clock as far as the machine's has moved since the request before.
     fn catch_up(&self, last: &Mutex<Instant>) {
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
+        let now = machine_time();
         self.clock().advance(now - std::mem::replace(&mut *last, now));
     }
 

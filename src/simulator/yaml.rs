@@ -73,7 +73,7 @@ impl Tree {
                     match value.flow(room) {
                         Some(line) => text.push_str(&format!("{margin}{key}: {line}\n")),
                         None if value.is_empty() => {
-                            text.push_str(&format!("{margin}{key}: {}\n", value.nothing()))
+                            text.push_str(&format!("{margin}{key}: {}\n", value.nothing()));
                         }
                         None => {
                             text.push_str(&format!("{margin}{key}:\n"));

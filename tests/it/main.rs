@@ -4,6 +4,7 @@
 
 mod broken;
 mod example;
+mod okta;
 mod pipeline;
 mod repo;
 mod scenarios;

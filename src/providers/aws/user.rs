@@ -205,14 +205,8 @@ async fn drop_dependent(aws: &Connection, name: &str, what: &str) -> Sent {
         return sent!(iam.delete_access_key().user_name(name).access_key_id(key));
     }
     if let Some(device) = what.strip_prefix(MFA_DEVICE) {
-        sent!(iam.deactivate_mfa_device().user_name(name).serial_number(device))?;
-        // A virtual device is a thing of its own, named by an ARN, and would be left over; a hardware one is not.
-        let virtual_device = device.contains(":mfa/");
-        return if virtual_device {
-            sent!(iam.delete_virtual_mfa_device().serial_number(device))
-        } else {
-            Ok(None)
-        };
+        // A virtual device is a thing of its own that someone may give to another user; it opens nothing by itself.
+        return sent!(iam.deactivate_mfa_device().user_name(name).serial_number(device));
     }
     if what == LOGIN_PROFILE {
         return sent!(iam.delete_login_profile().user_name(name));

@@ -24,6 +24,9 @@ mod sweep;
 mod trust;
 mod xml;
 
+#[cfg(test)]
+mod tests;
+
 pub(super) use iam::run as iam;
 
 use query::Params;

@@ -51,13 +51,13 @@ impl Iam<'_> {
         }
         self.page(items, |xml, page| {
             xml.list("UserDetailList", page.iter().filter_map(Item::user), |xml, user| {
-                self.user_detail(xml, user)
+                self.user_detail(xml, user);
             });
             xml.list("GroupDetailList", page.iter().filter_map(Item::group), |xml, one| {
-                self.group_detail(xml, one)
+                self.group_detail(xml, one);
             });
             xml.list("RoleDetailList", page.iter().filter_map(Item::role), |xml, role| {
-                self.role_detail(xml, role)
+                self.role_detail(xml, role);
             });
             let policies = page.iter().filter(|item| matches!(item, Item::Policy(_) | Item::Managed(_)));
             xml.list("Policies", policies, |xml, item| match item {

@@ -17,6 +17,9 @@ mod groups;
 mod rules;
 mod users;
 
+#[cfg(test)]
+mod tests;
+
 /// An order being carried out.
 struct Context<'a> {
     okta: &'a mut Okta,

@@ -19,6 +19,7 @@ use super::{open, provider_type};
 
 mod declaring;
 mod moto;
+mod simulated;
 mod wire;
 
 pub(super) fn node(text: &str) -> Node {

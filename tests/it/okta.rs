@@ -1,0 +1,314 @@
+//! The Okta provider as a whole: over the simulator, in process and through Prism, which holds every exchange against
+//! Okta's published description.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rolecall::model::settings::ProviderSettings;
+use rolecall::model::span::Entry;
+use rolecall::model::{
+    Address, Approval, Attributes, Coverage, Digest, GrantKey, Node, NodeValue, Permit, Ruling, Snapshot,
+    Span, Spanned, Status, Verdict,
+};
+use rolecall::provider::conformance::{
+    self, Step, create, delete, grant, revoke, tells_what_is_missing, update,
+};
+use rolecall::provider::{Clock, HttpTransport, Provider, SystemClock, Transport, TransportError};
+use rolecall::providers::{Wiring, open};
+use rolecall::simulator::{
+    Fault, GroupType, OktaGroup, OktaRule, OktaUser, Planned, Simulator, UserStatus, World,
+};
+
+use crate::servers::Prism;
+
+/// A small organization: a few people in every state, groups of every sort, a rule, and pages of two.
+fn world() -> World {
+    let mut world = World::at("2026-11-22T17:00:00Z".parse().unwrap());
+    world.page_size = 2;
+    let okta = &mut world.okta;
+    okta.token_owner = "svc_rolecall@acme.com".into();
+    for (login, status) in [
+        ("svc_rolecall@acme.com", UserStatus::Active),
+        ("klibby@acme.com", UserStatus::Active),
+        ("dmurphy@acme.com", UserStatus::Active),
+        ("new@acme.com", UserStatus::Provisioned),
+        ("staged@acme.com", UserStatus::Staged),
+        ("out@acme.com", UserStatus::Suspended),
+        ("gone@acme.com", UserStatus::Deprovisioned),
+    ] {
+        let names = [("firstName", "Ann"), ("lastName", "Other"), ("department", "eng")];
+        let profile = names.map(|(key, value)| (key.to_owned(), value.into())).into();
+        okta.add_user(OktaUser { login: login.into(), status, profile, ..OktaUser::default() });
+    }
+    let group = |name: &str, kind, members: &[&str]| OktaGroup {
+        name: name.into(),
+        kind,
+        members: members.iter().map(|login| (*login).to_owned()).collect(),
+        ..OktaGroup::default()
+    };
+    okta.add_group(group("Everyone", GroupType::BuiltIn, &[]));
+    okta.add_group(group(
+        "app.gitlab",
+        GroupType::OktaGroup,
+        &["klibby@acme.com", "gone@acme.com", "out@acme.com"],
+    ));
+    okta.add_group(group("app.gitlab", GroupType::AppGroup, &["klibby@acme.com"]));
+    okta.add_group(group("sales", GroupType::OktaGroup, &[]));
+    okta.add_group(group("empty", GroupType::OktaGroup, &[]));
+    let rule = OktaRule {
+        name: "sales people".into(),
+        groups: BTreeSet::from(["sales".into()]),
+        members: BTreeSet::from(["dmurphy@acme.com".into()]),
+        ..OktaRule::default()
+    };
+    okta.rules.insert("0prsales".into(), OktaRule { id: "0prsales".into(), ..rule });
+    world
+}
+
+fn address(text: &str) -> Address {
+    text.parse().unwrap()
+}
+
+fn member(login: &str, group: &str) -> GrantKey {
+    GrantKey::new(&Address::new("okta", None, "user", login), "member", &address(group))
+}
+
+fn described(text: &str) -> Attributes {
+    Attributes::from([("description".into(), text.into())])
+}
+
+fn permit(effects: BTreeSet<Digest>) -> Permit {
+    Permit::new(Verdict::new(Ruling::Allowed, effects), Approval::Simulated)
+}
+
+fn observed() -> BTreeSet<Address> {
+    [
+        "okta:group/app.gitlab",
+        "okta:group/sales",
+        "okta:group/Everyone",
+        "okta:group/empty",
+        "okta:group/none",
+    ]
+    .map(address)
+    .into()
+}
+
+/// A group's life, beside groups that are only looked at.
+fn narrative() -> Vec<Step> {
+    let group = address("okta:group/rbac_role_sirt");
+    let (klibby, dmurphy) =
+        (member("klibby@acme.com", group.as_str()), member("dmurphy@acme.com", group.as_str()));
+    let odd = address("okta:group/a%20b%2Bc/d");
+    vec![
+        Step::new("create a group", [create(&group, described("who answers at night"))]),
+        Step::new("create one without a description", [create(&odd, Attributes::new())]),
+        Step::new("add members", [grant(&klibby), grant(&dmurphy)]),
+        Step::new(
+            "describe it anew",
+            [update(&group, described("who answers at night"), described("incidents"))],
+        ),
+        Step::new("describe it no more", [update(&group, described("incidents"), described(""))]),
+        Step::new("remove one member", [revoke(&klibby)]),
+        Step::new("remove a leaver", [revoke(&member("gone@acme.com", "okta:group/app.gitlab"))]),
+        Step::new(
+            "move a member",
+            [grant(&member("dmurphy@acme.com", "okta:group/empty")), revoke(&dmurphy)],
+        ),
+        Step::new("delete the groups", [delete(&group, described("")), delete(&odd, described(""))]),
+        Step::new("create it again, with a member", [create(&group, described("back")), grant(&klibby)]),
+        Step::new("delete it with its member", [delete(&group, described("back"))]),
+    ]
+}
+
+async fn provider(
+    url: Option<&str>,
+    transport: Arc<dyn Transport>,
+    clock: Arc<dyn Clock>,
+) -> Box<dyn Provider> {
+    let span = Span::file("rolecall.yaml");
+    let entries = url.into_iter().map(|url| Entry {
+        key: Spanned { value: "url".into(), span: span.clone() },
+        value: Node { value: NodeValue::Text(url.into()), span: span.clone() },
+    });
+    let options = Node { value: NodeValue::Map(entries.collect()), span: span.clone() };
+    let settings = ProviderSettings {
+        instance: "okta".into(),
+        provider: "okta".into(),
+        options,
+        scope: Default::default(),
+    };
+    let wiring =
+        Wiring { transport: Some(transport), clock, credentials: Arc::new(|_| Some("00token".into())) };
+    open(&settings, &wiring).await.unwrap()
+}
+
+async fn simulated(simulator: &Simulator) -> Box<dyn Provider> {
+    provider(None, Arc::new(simulator.clone()), simulator.clock()).await
+}
+
+#[tokio::test]
+async fn okta_conforms_over_the_simulator_with_tiny_pages() {
+    let simulator = Simulator::of(world()).unwrap();
+    let okta = simulated(&simulator).await;
+    let clock = simulator.clock();
+    let live = conformance::run(&*okta, &*clock, &observed(), &narrative(), &permit).await.unwrap();
+    assert!(live.resources.contains_key(&address("okta:group/app.gitlab")));
+    assert_eq!(okta.calls(), simulator.requests());
+    assert!(simulator.requests() > 100, "{}", simulator.requests());
+
+    // What one page holds is what many hold.
+    let mut large = simulator.world();
+    large.page_size = 200;
+    let whole = simulated(&Simulator::of(large).unwrap()).await.observe(&observed()).await;
+    let tiny = simulated(&simulator).await.observe(&observed()).await;
+    assert_eq!(conformance::difference(&tiny, &whole), None);
+}
+
+#[tokio::test]
+async fn people_come_with_their_status() {
+    let simulator = Simulator::of(world()).unwrap();
+    let inventory = simulated(&simulator).await.inventory().await;
+    assert_eq!(inventory.incomplete, Vec::<String>::new());
+    let status = |login: &str| {
+        let address = Some(Address::new("okta", None, "user", login));
+        inventory.records.iter().find(|record| record.address == address).unwrap().status
+    };
+    assert_eq!(inventory.records.len(), 7);
+    assert_eq!(status("gone@acme.com"), Status::Left);
+    assert_eq!(status("out@acme.com"), Status::Suspended);
+    assert_eq!(status("staged@acme.com"), Status::Staged);
+    assert_eq!(status("new@acme.com"), Status::Active);
+}
+
+#[tokio::test]
+async fn a_plan_that_changes_nothing_costs_one_call_a_page() {
+    let mut large = world();
+    large.page_size = 200;
+    let simulator = Simulator::of(large).unwrap();
+    let okta = simulated(&simulator).await;
+    okta.identity().await.unwrap();
+    okta.inventory().await;
+    okta.observe(&observed()).await;
+    // Who calls, people, leavers, groups, rules, and the members of four groups.
+    assert_eq!(simulator.requests(), 9, "{:?}", simulator.calls());
+    assert_eq!(simulator.writes(), 0);
+}
+
+#[tokio::test]
+async fn invariant_11_each_list_that_breaks_off_is_told() {
+    let whole = simulated(&Simulator::of(world()).unwrap()).await.observe(&observed()).await;
+    for action in ["GET /users", "GET /groups", "GET /groups/rules", "GET /groups/{id}/users"] {
+        for fault in
+            [Fault::Denied, Fault::Status(500), Fault::Html(502), Fault::ResetBefore, Fault::Truncated]
+        {
+            for skip in [0, 1] {
+                if action == "GET /groups/rules" && skip == 1 {
+                    continue;
+                }
+                let simulator = Simulator::of(world()).unwrap();
+                simulator.faults().plan(Planned { action: action.into(), skip, times: 100, fault });
+                let cut = simulated(&simulator).await.observe(&observed()).await;
+                tells_what_is_missing(&whole, &cut)
+                    .unwrap_or_else(|error| panic!("{action} {fault:?}: {error}"));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn invariant_24_whatever_is_lost_on_the_way_nothing_is_done_twice() {
+    for fault in
+        [Fault::ResetAfter, Fault::TimeoutAfter, Fault::Truncated, Fault::ResetBefore, Fault::Throttled]
+    {
+        let simulator = Simulator::of(world()).unwrap();
+        let okta = simulated(&simulator).await;
+        let live = okta.observe(&observed()).await;
+        simulator.faults().once("POST /groups", fault);
+        let group = address("okta:group/rbac_x");
+        let (made, joined) =
+            (create(&group, described("x")), grant(&member("klibby@acme.com", group.as_str())));
+        let permit = permit([&made, &joined].map(|change| change.effect.clone()).into());
+        let writer = okta.writer(&permit, &live);
+        writer.write(&made).await.unwrap_or_else(|error| panic!("{fault:?}: {error}"));
+        writer.write(&joined).await.unwrap();
+        let groups = simulator.world().okta.groups;
+        let made: Vec<_> = groups.values().filter(|group| group.name == "rbac_x").collect();
+        assert_eq!(made.len(), 1, "{fault:?}");
+        assert_eq!((made[0].description.as_deref(), made[0].members.len()), (Some("x"), 1));
+    }
+}
+
+#[tokio::test]
+async fn invariant_28_limits_are_kept_by_what_the_headers_say() {
+    let mut tight = world();
+    tight.okta.limits = [("group", 20), ("groups", 20), ("users", 20), ("user", 20), ("other", 20)]
+        .map(|(bucket, limit)| (bucket.to_owned(), limit))
+        .into();
+    let simulator = Simulator::of(tight).unwrap();
+    let okta = simulated(&simulator).await;
+    let live = okta.observe(&observed()).await;
+    let start = simulator.clock().now();
+    let changes: Vec<_> =
+        (0..100).map(|n| create(&address(&format!("okta:group/g{n:03}")), Attributes::new())).collect();
+    let permit = permit(changes.iter().map(|change| change.effect.clone()).collect());
+    let writer = okta.writer(&permit, &live);
+    let calls = okta.calls();
+    for change in &changes {
+        writer.write(change).await.unwrap();
+    }
+    assert_eq!(okta.calls() - calls, 100, "none was refused");
+    let minutes = simulator.clock().now().duration_since(start).as_secs_f64() / 60.0;
+    assert!((4.0..=5.5).contains(&minutes), "{minutes}");
+}
+
+/// Passes exchanges on and keeps what Prism says of them.
+#[derive(Debug)]
+struct Watching {
+    network: HttpTransport,
+    violations: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl Transport for Watching {
+    async fn call(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, TransportError> {
+        let called = format!("{} {}", request.method(), request.uri().path());
+        let response = self.network.call(request).await?;
+        if let Some(violation) = response.headers().get("sl-violations") {
+            self.violations.lock().unwrap().push(format!("{called} -> {}: {violation:?}", response.status()));
+        }
+        Ok(response)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn okta_conforms_through_prism_without_breaking_the_published_description() {
+    let simulator = Simulator::of(world()).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = format!("http://{}", listener.local_addr().unwrap());
+    let served = simulator.clone();
+    let serving = tokio::spawn(async move { served.serve(listener).await });
+    let name = "okta::okta_conforms_through_prism_without_breaking_the_published_description";
+    let started = tokio::task::spawn_blocking(move || Prism::start(name, "okta", &upstream)).await.unwrap();
+    let Some(prism) = started else { return };
+
+    let watching =
+        Arc::new(Watching { network: HttpTransport::new(1 << 20).unwrap(), violations: Mutex::default() });
+    let okta = provider(Some(&prism.url()), watching.clone(), Arc::new(SystemClock)).await;
+    let live: Snapshot =
+        conformance::run(&*okta, &SystemClock, &observed(), &narrative(), &permit).await.unwrap();
+    assert!(live.coverage.values().all(|coverage| *coverage == Coverage::Complete));
+    assert_eq!(okta.inventory().await.incomplete, Vec::<String>::new());
+
+    let calls = usize::try_from(okta.calls()).unwrap();
+    let judged = tokio::task::spawn_blocking(move || prism.finish()).await.unwrap();
+    serving.abort();
+    assert_eq!(
+        judged.violations,
+        Vec::<String>::new(),
+        "headers: {:#?}",
+        watching.violations.lock().unwrap()
+    );
+    assert!(judged.exchanges >= calls && calls > 100, "{} of {calls}", judged.exchanges);
+}
