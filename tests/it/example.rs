@@ -209,6 +209,17 @@ fn what_is_edited_in_the_world_by_hand_is_drift() {
     repo.expect(0, &["plan", "--detailed-exitcode"]);
 }
 
+#[test]
+fn the_readme_quotes_the_plan_as_it_is() {
+    let readme = fs::read_to_string(package("README.md")).unwrap();
+    let plan = fs::read_to_string(package(FIXTURES).join("plan.txt")).unwrap();
+    let quoted = readme.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+    let mut rest = plan.lines();
+    for line in quoted.lines().filter(|line| !line.is_empty() && *line != "…") {
+        assert!(rest.any(|said| said == line), "the plan does not say, in this order: {line}");
+    }
+}
+
 /// The program's complaint about the example with one text of one file replaced.
 fn complaint(file: &str, old: &str, new: &str) -> String {
     let repo = example();
