@@ -119,9 +119,6 @@ fn memory_and_world_are_what_the_past_left_and_what_happened_since() {
 
     let (made, committed) =
         (repo.path().join(".rolecall/verified"), package(EXAMPLE).join(".rolecall/verified"));
-    if std::env::var_os("ROLECALL_BLESS").is_some_and(|value| value == "1") {
-        let _ = fs::remove_dir_all(&committed);
-    }
     let (made, kept) = (files(&made), files(&committed));
     for (name, bytes) in &made {
         let path = committed.join(name);
@@ -129,7 +126,10 @@ fn memory_and_world_are_what_the_past_left_and_what_happened_since() {
         golden(&path, std::str::from_utf8(bytes).unwrap());
     }
     let left: Vec<_> = kept.keys().filter(|name| !made.contains_key(*name)).collect();
-    assert!(left.is_empty(), "the memory of the example has files that no apply leaves: {left:?}");
+    assert!(
+        left.is_empty(),
+        "the memory of the example has files that no apply leaves, delete them: {left:?}"
+    );
 }
 
 /// Whether any change of the plan has these values under these keys.
