@@ -17,7 +17,7 @@ use super::address::{Address, Name};
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Not there yet (Okta: STAGED, PROVISIONED).
+    /// Not there yet (Okta: STAGED; who is PROVISIONED has been activated, and needs his access on the first day).
     Staged,
     /// At work.
     #[default]

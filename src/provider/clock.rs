@@ -29,7 +29,7 @@ impl Clock for SystemClock {
         Timestamp::now()
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that waits for real")]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that waits in the machine's time")]
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
     }

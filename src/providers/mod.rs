@@ -5,15 +5,21 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::model::Registry;
 use crate::model::settings::ProviderSettings;
+use crate::model::{Code, Registry};
 use crate::provider::{Clock, Error, ErrorKind, Provider, Transport};
 
 pub mod aws;
 pub mod okta;
 
-/// A look-up of credentials by the name of their environment variable.
+/// Finds a credential by the name of its environment variable.
 pub type Credentials = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// The findings of the providers.
+pub const CODES: &[&[Code]] = &[
+    okta::CODES,
+    aws::CODES,
+];
 
 /// What providers are wired with.
 #[derive(Clone)]
@@ -35,7 +41,12 @@ impl fmt::Debug for Wiring {
 /// Every sort of provider that this build knows.
 #[must_use]
 pub fn registry() -> Registry {
-    Registry { types: vec![okta::provider_type(), aws::provider_type()] }
+    Registry {
+        types: vec![
+            okta::provider_type(),
+            aws::provider_type(),
+        ],
+    }
 }
 
 /// Opens the provider that an entry of `providers:` names.

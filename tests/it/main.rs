@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test, to panic is to fail, which is meant")]
 #![allow(clippy::print_stdout, reason = "what a test measured is worth reading")]
 
+mod aws;
 mod broken;
 mod example;
+mod moto;
 mod okta;
 mod pipeline;
 mod repo;

@@ -263,11 +263,11 @@ async fn invariant_28_limits_are_kept_by_what_the_headers_say() {
     assert!((4.0..=5.5).contains(&minutes), "{minutes}");
 }
 
-/// Passes exchanges on and keeps what Prism says of them.
+/// Passes exchanges on and keeps what Prism says of them in the header `sl-violations`.
 #[derive(Debug)]
 struct Watching {
     network: HttpTransport,
-    violations: Mutex<Vec<String>>,
+    violations: Mutex<Vec<(String, serde_json::Value)>>,
 }
 
 #[async_trait]
@@ -275,13 +275,18 @@ impl Transport for Watching {
     async fn call(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, TransportError> {
         let called = format!("{} {}", request.method(), request.uri().path());
         let response = self.network.call(request).await?;
-        if let Some(violation) = response.headers().get("sl-violations") {
-            self.violations.lock().unwrap().push(format!("{called} -> {}: {violation:?}", response.status()));
+        if let Some(said) = response.headers().get("sl-violations") {
+            let said: Vec<serde_json::Value> = serde_json::from_slice(said.as_bytes()).unwrap();
+            let said = said.into_iter().map(|violation| (called.clone(), violation));
+            self.violations.lock().unwrap().extend(said);
         }
         Ok(response)
     }
 }
 
+/// What the provider sends breaks nothing, without exception. Of what the simulator answers, Prism's judge excuses what
+/// it lists: fields in which the description on npm is behind the current one, and the status of refusals, which it
+/// does not describe.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn okta_conforms_through_prism_without_breaking_the_published_description() {
     let simulator = Simulator::of(world()).unwrap();
@@ -304,11 +309,9 @@ async fn okta_conforms_through_prism_without_breaking_the_published_description(
     let calls = usize::try_from(okta.calls()).unwrap();
     let judged = tokio::task::spawn_blocking(move || prism.finish()).await.unwrap();
     serving.abort();
-    assert_eq!(
-        judged.violations,
-        Vec::<String>::new(),
-        "headers: {:#?}",
-        watching.violations.lock().unwrap()
-    );
+    let said = watching.violations.lock().unwrap();
+    let sent: Vec<_> = said.iter().filter(|(_, violation)| violation["location"][0] != "response").collect();
+    assert!(sent.is_empty(), "{sent:#?}");
+    assert_eq!(judged.violations, Vec::<String>::new());
     assert!(judged.exchanges >= calls && calls > 100, "{} of {calls}", judged.exchanges);
 }

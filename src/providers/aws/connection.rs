@@ -14,11 +14,13 @@ use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_iam::config::interceptors::{BeforeTransmitInterceptorContextRef, InterceptorContext};
+use aws_sdk_iam::config::interceptors::{
+    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef, InterceptorContext,
+};
 use aws_sdk_iam::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_iam::config::{
-    ConfigBag, Credentials, IdentityCache, Intercept, RuntimeComponents, SharedAsyncSleep,
-    SharedCredentialsProvider, StalledStreamProtectionConfig,
+    ConfigBag, Credentials, IdentityCache, Intercept, ProvideCredentials, RuntimeComponents,
+    SharedAsyncSleep, SharedCredentialsProvider, StalledStreamProtectionConfig,
 };
 use aws_sdk_iam::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_iam::operation::RequestId;
@@ -29,7 +31,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use tokio::sync::OnceCell;
 
 use crate::model::{Address, Attributes, Name, Value};
-use crate::provider::{Caller, Clock, Error, ErrorKind, Transport};
+use crate::provider::{Caller, Clock, Effect, Error, ErrorKind, Transport};
 use crate::providers::Wiring;
 
 use super::transport::{OurTime, OurTransport};
@@ -138,11 +140,11 @@ impl Account {
         }
         let watch = Watch { calls: self.calls.clone(), simulated: self.wiring.transport.is_some() };
         let sts = aws_sdk_sts::config::Builder::from(&config).interceptor(watch.clone()).build();
-        let identity = aws_sdk_sts::Client::from_conf(sts)
-            .get_caller_identity()
-            .send()
-            .await
-            .map_err(|error| Error { effect: crate::provider::Effect::None, ..failed(error) })?;
+        let asked = aws_sdk_sts::Client::from_conf(sts).get_caller_identity().send().await;
+        let identity = match asked {
+            Ok(identity) => identity,
+            Err(error) => return Err(self.no_identity(&config, failed(error)).await),
+        };
         let (account, arn) = (identity.account().unwrap_or_default(), identity.arn().unwrap_or_default());
         if account != self.options.account.value {
             let message = format!(
@@ -164,6 +166,17 @@ impl Account {
                 text: format!("`{arn}` in account `{account}`"),
             },
         })
+    }
+
+    /// Why nobody can say whose the credentials are: where no request was answered, perhaps because there are none.
+    async fn no_identity(&self, config: &SdkConfig, error: Error) -> Error {
+        if let Some(provider) = config.credentials_provider().filter(|_| error.code.is_none())
+            && let Err(why) = provider.provide_credentials().await
+        {
+            let message = format!("there are no AWS credentials for `{}`: {}", self.instance, chain(&why));
+            return Error::new(ErrorKind::Auth, message);
+        }
+        Error { effect: Effect::None, ..error }
     }
 
     /// The vendor's own chain of credentials, endpoints and regions.
@@ -207,7 +220,8 @@ impl Account {
     }
 }
 
-/// Counts every attempt, and lets none go out in clear text but to this machine.
+/// Counts every attempt, lets none go out in clear text but to this machine, and takes no answer for whole that breaks
+/// off: the SDK reads half a page as a page with fewer things on it, and what is missing would seem to be gone.
 #[derive(Debug, Clone)]
 struct Watch {
     calls: Arc<AtomicU64>,
@@ -242,6 +256,20 @@ impl Intercept for Watch {
         self.calls.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let response = context.response();
+        let whole = response.body().bytes().is_some_and(|body| body.trim_ascii_end().ends_with(b"Response>"));
+        if response.status().is_success() && !whole {
+            return Err("the answer breaks off".into());
+        }
+        Ok(())
+    }
 }
 
 /// Forbids to repeat what may have taken effect: only a refusal by the service, or a request that never left, may be.
@@ -250,7 +278,7 @@ struct OnlyIfNotDone;
 
 impl ClassifyRetry for OnlyIfNotDone {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        let refused = context.response().is_some_and(|response| response.status().as_u16() < 500);
+        let refused = context.response().is_some_and(|response| response.status().is_client_error());
         let never_left = match context.output_or_error() {
             Some(Err(error)) => error.as_connector_error().is_some_and(never_left),
             _ => false,
@@ -291,10 +319,6 @@ where
         _ => (ErrorKind::Malformed, true),
     };
     let message = error.message().map_or_else(|| chain(&error), str::to_owned);
-    let no_credentials =
-        message.contains("credentials provider") || message.contains("no providers in chain");
-    let (kind, maybe_done) =
-        if code.is_none() && no_credentials { (ErrorKind::Auth, false) } else { (kind, maybe_done) };
     let error = Error { code, request_id, ..Error::new(kind, message) };
     if maybe_done { error.maybe_done() } else { error }
 }

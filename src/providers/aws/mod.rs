@@ -24,8 +24,6 @@ mod manifest;
 mod policy;
 mod role;
 mod sweep;
-#[cfg(test)]
-mod tests;
 mod transport;
 mod user;
 mod writer;

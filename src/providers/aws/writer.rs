@@ -146,9 +146,14 @@ impl AwsWriter {
         let empty = Attributes::new();
         let before = change.before.as_ref().unwrap_or(&empty);
         let mut fields = change.fields.clone();
-        if self.is_unsure(address) {
-            // An earlier try may have done some of this, and to make one more version of a policy is no repetition.
-            let found = self.look(address).await?.ok_or_else(|| missing(address))?;
+        // What is there already is not written again: one more version of a policy is no repetition. After an
+        // unknown outcome, what was observed before no longer tells.
+        let found = if self.is_unsure(address) {
+            Some(self.look(address).await?.ok_or_else(|| missing(address))?)
+        } else {
+            self.live.resources.get(address).cloned()
+        };
+        if let Some(found) = found {
             let own = kind.field_groups().iter().copied().flatten();
             for name in own.filter(|name| same(name, wanted.get(**name), found.attributes.get(**name))) {
                 fields.remove(*name);

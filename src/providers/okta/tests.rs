@@ -351,6 +351,15 @@ async fn invariant_11_what_was_not_read_is_partial_in_just_its_scope() {
 }
 
 #[tokio::test]
+async fn an_apps_group_does_not_get_the_name_that_an_unseen_group_may_have() {
+    let mut org = org().fault("GET /api/v1/groups?after=2", denied());
+    org.lists.get_mut("/api/v1/groups").unwrap().rotate_left(1);
+    let cut = case(org).okta.observe(&set(&["okta:group/app.gitlab"])).await;
+    assert!(!cut.resources.contains_key(&address("okta:group/app.gitlab")));
+    assert_ne!(cut.coverage["okta:group/app.gitlab"], Coverage::Complete);
+}
+
+#[tokio::test]
 async fn one_group_is_read_by_its_exact_name() {
     let case = case(org());
     let whole = case.okta.observe(&set(&["okta:group/sales"])).await;

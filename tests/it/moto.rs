@@ -1,17 +1,18 @@
 //! The writer and the sweep against moto, an AWS that we did not write.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::provider::{Provider, SystemClock, Transport, TransportError};
-use crate::providers::Wiring;
+use rolecall::model::{Address, Change, GrantKey, Lowered, Op, Snapshot, Value};
+use rolecall::provider::{Provider, SystemClock, Transport, TransportError};
+use rolecall::providers::Wiring;
+use rolecall::providers::aws::open;
 
-use super::*;
-
-#[path = "../../../../tests/it/servers.rs"]
-mod servers;
+use crate::aws::{apply, change, changes, converge, desired, observe, permit, settings, wiring};
+use crate::servers;
 
 /// Moto's own account.
 const ACCOUNT: &str = "123456789012";
@@ -169,7 +170,7 @@ async fn a_large_account_costs_the_pages_that_hold_it_and_the_writes_it_needs() 
 
     moto.reset();
     let live = observe(&*aws).await;
-    assert_eq!(super::changes(&head, &head, &live), []);
+    assert_eq!(crate::aws::changes(&head, &head, &live), []);
     let counts = moto.counts();
     assert!(counts.total <= 5, "{counts:?}");
     assert_eq!(live.calls["aws"], counts.total, "the provider counts what the server counts");
@@ -184,11 +185,11 @@ async fn invariant_25_a_lost_answer_is_read_and_what_was_made_is_kept() {
     let changes = changes(&Lowered::default(), &head, &live);
     let writer = aws.writer(&permit(&changes), &live);
     let error = writer.write(&changes[0]).await.unwrap_err();
-    assert_eq!(error.effect, crate::provider::Effect::Unknown, "{error}");
+    assert_eq!(error.effect, rolecall::provider::Effect::Unknown, "{error}");
     assert_eq!(moto.counts().calls["iam:CreateUser"], 1, "it is not repeated blindly");
     writer.write(&changes[0]).await.unwrap();
     assert_eq!(moto.counts().calls["iam:CreateUser"], 1, "it is read instead");
-    assert_eq!(super::changes(&head, &head, &observe(&*aws).await), []);
+    assert_eq!(crate::aws::changes(&head, &head, &observe(&*aws).await), []);
 }
 
 #[tokio::test]
@@ -227,7 +228,7 @@ async fn a_user_goes_with_what_the_plan_showed_and_with_nothing_else() {
     let live = observe(&*aws).await;
     let blind = change(Op::Delete, &user);
     let error = apply(&*aws, std::slice::from_ref(&blind), &live).await.unwrap_err();
-    assert_eq!(error.kind, crate::provider::ErrorKind::Conflict);
+    assert_eq!(error.kind, rolecall::provider::ErrorKind::Conflict);
     assert!(error.message.contains("access key AKIA"), "{error}");
 
     let dependents = aws.read(&user).await.unwrap().resources[&user].dependents.clone();

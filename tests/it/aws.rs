@@ -1,29 +1,49 @@
-//! Tests of the AWS provider: a small planner of their own turns manifests into changes for the real writer.
+//! The AWS provider from outside: a small planner of its own turns manifests into changes for the real writer.
 //!
-//! They live in the library because only here a permit can be made without a gate.
+//! `wire` has scripted answers and `simulated` the simulator, both in virtual time; `moto` stands beside this file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::ProviderScope;
-use crate::model::settings::ProviderSettings;
-use crate::model::{
-    Address, Approval, Attributes, Cause, Change, Coverage, Digest, Finding, GrantKey, LiveGrant, Lowered,
-    Lowering, Name, Node, Op, Origin, Permit, Risk, Ruling, Snapshot, Sources, Span, Spanned, Value, Verdict,
+use rolecall::model::ProviderScope;
+use rolecall::model::settings::ProviderSettings;
+use rolecall::model::{
+    Address, Approval, Attributes, Cause, Change, Coverage, Digest, Entry, Finding, GrantKey, LiveGrant,
+    Lowered, Lowering, Name, Node, NodeValue, Op, Origin, Permit, Risk, Ruling, Snapshot, Sources, Span,
+    Spanned, Value, Verdict,
 };
-use crate::provider::{Error, Provider, SystemClock};
-use crate::providers::Wiring;
+use rolecall::provider::{Error, Provider, SystemClock};
+use rolecall::providers::Wiring;
 
-use super::json::json;
-use super::{open, provider_type};
+use rolecall::providers::aws::document::canonical;
+use rolecall::providers::aws::{open, provider_type};
 
 mod declaring;
-mod moto;
 mod simulated;
 mod wire;
 
-pub(super) fn node(text: &str) -> Node {
-    json(text, &Span { file: "native/x.yaml".into(), line: 3, column: 5, length: 1 }).unwrap()
+/// What YAML would give for the same text, all at one place.
+pub(crate) fn node(text: &str) -> Node {
+    fn tree(json: serde_json::Value) -> Node {
+        let value = match json {
+            serde_json::Value::Null => NodeValue::Null,
+            serde_json::Value::Bool(value) => NodeValue::Bool(value),
+            serde_json::Value::Number(number) => NodeValue::Int(number.as_i64().unwrap()),
+            serde_json::Value::String(text) => NodeValue::Text(text),
+            serde_json::Value::Array(items) => NodeValue::List(items.into_iter().map(tree).collect()),
+            serde_json::Value::Object(map) => NodeValue::Map(
+                map.into_iter()
+                    .map(|(value, node)| Entry { key: Spanned { value, span: place() }, value: tree(node) })
+                    .collect(),
+            ),
+        };
+        Node { value, span: place() }
+    }
+    tree(serde_json::from_str(text).unwrap())
+}
+
+fn place() -> Span {
+    Span { file: "native/x.yaml".into(), line: 3, column: 5, length: 1 }
 }
 
 fn origin() -> Origin {
@@ -31,7 +51,7 @@ fn origin() -> Origin {
 }
 
 /// What a manifest of kind `aws/…`, written as JSON, stands for.
-pub(super) fn lowered(kind: &str, name: &str, body: &str, account: &str, sources: &Sources) -> Lowered {
+pub(crate) fn lowered(kind: &str, name: &str, body: &str, account: &str, sources: &Sources) -> Lowered {
     let mut out = Lowered::default();
     let types = provider_type();
     let kind = types.kinds.iter().find(|k| k.declared.unwrap().name == kind).unwrap();
@@ -49,7 +69,7 @@ pub(super) fn lowered(kind: &str, name: &str, body: &str, account: &str, sources
 }
 
 /// What many manifests (kind, name, body) stand for.
-pub(super) fn desired(account: &str, manifests: &[(&str, &str, &str)]) -> Lowered {
+pub(crate) fn desired(account: &str, manifests: &[(&str, &str, &str)]) -> Lowered {
     let mut all = Lowered::default();
     for (kind, name, body) in manifests {
         let one = lowered(kind, name, body, account, &Sources::default());
@@ -61,11 +81,11 @@ pub(super) fn desired(account: &str, manifests: &[(&str, &str, &str)]) -> Lowere
     all
 }
 
-pub(super) fn errors(findings: &[Finding]) -> Vec<&str> {
-    findings.iter().filter(|f| f.level == crate::model::Level::Error).map(|f| f.message.as_str()).collect()
+pub(crate) fn errors(findings: &[Finding]) -> Vec<&str> {
+    findings.iter().filter(|f| f.level == rolecall::model::Level::Error).map(|f| f.message.as_str()).collect()
 }
 
-pub(super) fn change(op: Op, address: &Address) -> Change {
+pub(crate) fn change(op: Op, address: &Address) -> Change {
     Change {
         op,
         address: address.clone(),
@@ -89,13 +109,13 @@ pub(super) fn change(op: Op, address: &Address) -> Change {
     }
 }
 
-pub(super) fn edge(op: Op, key: &GrantKey) -> Change {
+pub(crate) fn edge(op: Op, key: &GrantKey) -> Change {
     let effect = Change::effect_of(op, &key.resource, Some(key), None, &[]);
     Change { grant: Some(key.clone()), effect, ..change(op, &key.resource) }
 }
 
 /// What leads from live to desired; everything declared in `base` and not in `head` goes.
-pub(super) fn changes(base: &Lowered, head: &Lowered, live: &Snapshot) -> Vec<Change> {
+pub(crate) fn changes(base: &Lowered, head: &Lowered, live: &Snapshot) -> Vec<Change> {
     let schemas = provider_type();
     let (mut first, mut then, mut last) = (Vec::new(), Vec::new(), Vec::new());
     for wanted in &head.resources {
@@ -168,13 +188,13 @@ pub(super) fn changes(base: &Lowered, head: &Lowered, live: &Snapshot) -> Vec<Ch
     first.into_iter().chain(then).chain(last).collect()
 }
 
-pub(super) fn permit(changes: &[Change]) -> Permit {
+pub(crate) fn permit(changes: &[Change]) -> Permit {
     let effects = changes.iter().map(|change| change.effect.clone()).collect();
     Permit::new(Verdict::new(Ruling::Allowed, effects), Approval::Simulated)
 }
 
 /// Writes all, one after the other.
-pub(super) async fn apply(aws: &dyn Provider, changes: &[Change], live: &Snapshot) -> Result<(), Error> {
+pub(crate) async fn apply(aws: &dyn Provider, changes: &[Change], live: &Snapshot) -> Result<(), Error> {
     let writer = aws.writer(&permit(changes), live);
     for change in changes {
         let written = writer.write(change).await;
@@ -186,14 +206,14 @@ pub(super) async fn apply(aws: &dyn Provider, changes: &[Change], live: &Snapsho
     Ok(())
 }
 
-pub(super) async fn observe(aws: &dyn Provider) -> Snapshot {
+pub(crate) async fn observe(aws: &dyn Provider) -> Snapshot {
     let seen = aws.observe(&BTreeSet::new()).await;
     assert_eq!(seen.coverage.values().collect::<Vec<_>>(), [&Coverage::Complete]);
     seen
 }
 
 /// Plans against what is live, writes, and asserts that nothing is left to do.
-pub(super) async fn converge(aws: &dyn Provider, base: &Lowered, head: &Lowered) -> Vec<Change> {
+pub(crate) async fn converge(aws: &dyn Provider, base: &Lowered, head: &Lowered) -> Vec<Change> {
     let live = observe(aws).await;
     let changes = changes(base, head, &live);
     apply(aws, &changes, &live).await.unwrap();
@@ -202,11 +222,11 @@ pub(super) async fn converge(aws: &dyn Provider, base: &Lowered, head: &Lowered)
     changes
 }
 
-pub(super) fn settings(options: &str) -> ProviderSettings {
+pub(crate) fn settings(options: &str) -> ProviderSettings {
     let scope = ProviderScope::default();
     ProviderSettings { instance: "aws".into(), provider: "aws".into(), options: node(options), scope }
 }
 
-pub(super) fn wiring() -> Wiring {
+pub(crate) fn wiring() -> Wiring {
     Wiring { transport: None, clock: Arc::new(SystemClock), credentials: Arc::new(|_| None) }
 }

@@ -1,7 +1,10 @@
 //! The provider against the simulator, in virtual time: what moto lacks, tiny pages, faults, and death between writes.
 
-use crate::provider::Effect;
-use crate::simulator::{Simulator, World};
+use rolecall::provider::Effect;
+use rolecall::provider::conformance::{
+    self, Step, create, delete, grant, revoke, tells_what_is_missing, update,
+};
+use rolecall::simulator::{Fault, Planned, Simulator, World};
 
 use super::*;
 
@@ -15,7 +18,7 @@ fn simulator(users: &str, page_size: usize) -> Simulator {
 }
 
 fn aws(simulator: &Simulator) -> Box<dyn Provider> {
-    let transport = Some(Arc::new(simulator.clone()) as Arc<dyn crate::provider::Transport>);
+    let transport = Some(Arc::new(simulator.clone()) as Arc<dyn rolecall::provider::Transport>);
     let wiring = Wiring { transport, clock: simulator.clock(), ..wiring() };
     open(&settings(&format!(r#"{{"account": "{ACCOUNT}"}}"#)), &wiring).unwrap()
 }
@@ -179,5 +182,106 @@ async fn invariant_25_whatever_happens_to_the_answers_it_ends_the_same_and_nothi
         let world = simulator.world();
         let policy = &world.aws.accounts[ACCOUNT].policies["edge"];
         assert_eq!(policy.versions.len(), 1, "one update makes one version, seed {seed}");
+    }
+}
+
+fn text(pairs: &[(&str, Value)]) -> Attributes {
+    pairs.iter().map(|(name, value)| ((*name).into(), value.clone())).collect()
+}
+
+fn at(kind: &str, name: &str) -> Address {
+    Address::new("aws", Some(ACCOUNT), kind, name)
+}
+
+/// Every kind made, changed, given, taken and removed.
+fn narrative() -> Vec<Step> {
+    let document = |action: &str| canonical(&node(&allow(action)).to_value());
+    let trust = |who: &str| {
+        canonical(&node(&format!(
+            r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Principal": {{"AWS": "{who}"}}, "Action": "sts:AssumeRole"}}}}"#
+        )).to_value())
+    };
+    let inline = |action: &str| Value::map([("i", document(action))]);
+    let (user, group, role, policy) = (at("user", "u"), at("group", "g"), at("role", "r"), at("policy", "p"));
+    let users = |tag: &str, action: &str, boundary: Value| {
+        text(&[("tags", Value::map([("a", tag)])), ("inline", inline(action)), ("boundary", boundary)])
+    };
+    let roles = |who: &str, session: i64| {
+        text(&[("trust", trust(who)), ("description", who.into()), ("max_session", session.into())])
+    };
+    let edges = [
+        GrantKey::new(&user, "member", &group),
+        GrantKey::new(&user, "attached", &policy),
+        GrantKey::new(&group, "attached", &policy),
+        GrantKey::new(&role, "attached", &policy),
+    ];
+    let (one, two) = ("111111111111", "222222222222");
+    let edge = Value::from(policy.as_str());
+    vec![
+        Step::new(
+            "make",
+            [
+                create(&policy, text(&[("path", "/x/".into()), ("document", document("a:b"))])),
+                create(&group, text(&[("inline", inline("a:b"))])),
+                create(&user, users("1", "a:b", edge.clone())),
+                create(&role, roles(one, 3600)),
+            ],
+        ),
+        Step::new("give", edges.iter().map(grant)),
+        Step::new(
+            "change",
+            [
+                update(
+                    &policy,
+                    text(&[("document", document("a:b"))]),
+                    text(&[("document", document("a:c"))]),
+                ),
+                update(&group, text(&[("inline", inline("a:b"))]), text(&[("inline", inline("a:c"))])),
+                update(&user, users("1", "a:b", edge), users("2", "a:c", Value::Null)),
+                update(&role, roles(one, 3600), roles(two, 7200)),
+            ],
+        ),
+        Step::new("take", edges.iter().skip(1).map(revoke)),
+        Step::new(
+            "remove",
+            [&user, &group, &role, &policy].map(|address| delete(address, Attributes::new())),
+        ),
+    ]
+}
+
+fn permit_for(effects: BTreeSet<Digest>) -> Permit {
+    Permit::new(Verdict::new(Ruling::Allowed, effects), Approval::Simulated)
+}
+
+#[tokio::test]
+async fn aws_conforms_over_the_simulator_with_pages_of_one() {
+    let simulator = simulator("", 1);
+    let aws = aws(&simulator);
+    let clock = simulator.clock();
+    let live = conformance::run(&*aws, &*clock, &BTreeSet::new(), &narrative(), &permit_for).await.unwrap();
+    assert!(live.resources.is_empty() && live.grants.is_empty(), "{live:?}");
+    assert_eq!(aws.calls(), simulator.requests());
+}
+
+#[tokio::test]
+async fn invariant_11_each_list_that_breaks_off_is_told() {
+    for action in ["GetAccountAuthorizationDetails", "ListRoles"] {
+        for fault in
+            [Fault::Denied, Fault::Status(500), Fault::Html(502), Fault::ResetBefore, Fault::Truncated]
+        {
+            for skip in [0, 1] {
+                let simulator = simulator("", 1);
+                persist(&simulator, &Lowered::default(), &some("s3:GetObject", "1h")).await;
+                if action == "ListRoles" && skip == 1 {
+                    continue;
+                }
+                let whole = observe(&*aws(&simulator)).await;
+                let named = simulator.calls().into_keys().find(|name| name.ends_with(action)).unwrap();
+                simulator.faults().plan(Planned { action: named, skip, times: 100, fault });
+                let cut = aws(&simulator).observe(&BTreeSet::new()).await;
+                tells_what_is_missing(&whole, &cut)
+                    .unwrap_or_else(|error| panic!("{action} {fault:?}: {error}"));
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Manifests, access entries, settings and identities.
 
-use crate::model::{AccessLowering, Collection, Target, Through};
+use rolecall::model::{AccessLowering, Collection, Target, Through};
 
 use super::*;
 
@@ -118,7 +118,7 @@ fn an_access_entry_that_picks_no_account_gives_nothing_and_says_so() {
     for accounts in [r#"["prod"]"#, r#"["*", "!ci"]"#, r#"["*", "!222222222222"]"#, r#"["ou:eng/**"]"#] {
         let (targets, findings) = access(&format!(r#"{{"accounts": {accounts}, "groups": ["g"]}}"#));
         assert!(targets.is_empty(), "{accounts}");
-        assert_eq!(findings[0].code.as_ref(), super::super::NO_ACCOUNT.code);
+        assert_eq!(findings[0].code.as_ref(), rolecall::providers::aws::NO_ACCOUNT.code);
     }
     let (_, findings) = access(r#"{"permission_sets": ["Admin"]}"#);
     assert_eq!(errors(&findings), ["permission sets are not supported yet"]);
@@ -167,8 +167,8 @@ fn settings_name_one_account() {
 
 #[test]
 fn every_code_is_told_once() {
-    let codes: BTreeSet<&str> = super::super::CODES.iter().map(|code| code.code).collect();
-    assert_eq!(codes.len(), super::super::CODES.len());
+    let codes: BTreeSet<&str> = rolecall::providers::aws::CODES.iter().map(|code| code.code).collect();
+    assert_eq!(codes.len(), rolecall::providers::aws::CODES.len());
 }
 
 #[test]

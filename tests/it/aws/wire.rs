@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::provider::{Clock, Effect, ErrorKind, Transport, TransportError, VirtualClock};
+use rolecall::provider::{Clock, Effect, ErrorKind, Transport, TransportError, VirtualClock};
 
 use super::*;
 
@@ -261,7 +261,7 @@ async fn invariant_25_what_an_unknown_creation_made_is_completed_and_not_made_ag
     let create = Change {
         after: Some(BTreeMap::from([(
             "inline".into(),
-            Value::map([("i", super::super::document::live(document).unwrap())]),
+            Value::map([("i", canonical(&node(document).to_value()))]),
         )])),
         ..user("ci")
     };
@@ -350,7 +350,7 @@ async fn a_new_version_that_may_exist_is_not_made_twice() {
     let policy: Address = "aws/222222222222:policy/p".parse().unwrap();
     let text =
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["a:b"],"Resource":["*"]}]}"#;
-    let document = super::super::document::live(text).unwrap();
+    let document = canonical(&node(text).to_value());
     let update = Change {
         before: Some(BTreeMap::from([("document".into(), Value::Null)])),
         after: Some(BTreeMap::from([("document".into(), document)])),
@@ -374,7 +374,7 @@ async fn a_new_version_that_may_exist_is_not_made_twice() {
     });
     let mut live = Snapshot::default();
     let attributes = BTreeMap::from([("path".into(), "/teams/".into())]);
-    live.resources.insert(policy, crate::model::Resource { attributes, ..Default::default() });
+    live.resources.insert(policy, rolecall::model::Resource { attributes, ..Default::default() });
     let writer = world.aws.writer(&permit(std::slice::from_ref(&update)), &live);
     assert_eq!(writer.write(&update).await.unwrap_err().effect, Effect::Unknown);
     writer.write(&update).await.unwrap();
