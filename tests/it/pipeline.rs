@@ -125,7 +125,7 @@ fn each_aws_kind_is_created_changed_and_removed_on_moto_and_the_second_plan_is_e
     assert_eq!(plan["summary"]["update"], 3, "{plan:#}");
     assert_eq!(plan["summary"]["revoke"], 2, "{plan:#}");
     converged(&repo, &moto);
-    repo.write("native/all.yaml", "{ kind: aws/Group, name: deployers }\n");
+    repo.write("native/all.yaml", "{ kind: aws/Group, name: deployers, allow_empty: true }\n");
     commit(&repo);
     let plan = apply(&repo, &moto);
     assert_eq!(plan["summary"]["delete"], 3, "{plan:#}");
