@@ -4,6 +4,7 @@
 
 mod aws;
 mod broken;
+mod example;
 mod moto;
 mod okta;
 mod pipeline;
