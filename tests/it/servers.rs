@@ -260,23 +260,25 @@ fn prism_tells_a_wrong_answer_from_a_right_one() {
     let name = "servers::prism_tells_a_wrong_answer_from_a_right_one";
     let right = r#"[{"id": "00g1", "type": "OKTA_GROUP", "profile": {"name": "everyone"}}]"#;
     let wrong = r#"[{"id": "00g1", "type": "CLUB", "profile": {"name": "everyone"}}]"#;
-    for (groups, violations) in [(right, 0), (wrong, 1)] {
-        let Some(prism) = Prism::start(name, "okta", &always_answers(groups)) else { return };
+    // One Prism for both: it takes seconds to read Okta's description.
+    let Some(prism) = Prism::start(name, "okta", &answers_in_turn(vec![right, wrong])) else { return };
+    for is_wrong in [false, true] {
         let answer =
             ask(&prism.url(), "GET /api/v1/groups?limit=200", "Authorization: SSWS 00x\r\n", "").unwrap();
         assert!(body_of(&answer).contains("00g1"), "{answer}");
-        assert_eq!(answer.contains("sl-violations"), violations > 0, "{answer}");
-        let judged = prism.finish();
-        assert_eq!((judged.exchanges, judged.violations.len()), (1, violations), "{judged:?}");
+        assert_eq!(answer.contains("sl-violations"), is_wrong, "{answer}");
     }
+    let judged = prism.finish();
+    assert_eq!((judged.exchanges, judged.violations.len()), (2, 1), "{judged:?}");
 }
 
-/// The address of a server that answers every request with the same JSON, as long as the tests run.
-fn always_answers(json: &'static str) -> String {
+/// The address of a server that answers each request with the next JSON, and then with the first again, as long as the
+/// tests run.
+fn answers_in_turn(json: Vec<&'static str>) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
-        for mut stream in listener.incoming().map_while(Result::ok) {
+        for (mut stream, json) in listener.incoming().map_while(Result::ok).zip(json.into_iter().cycle()) {
             // The requests have no body, so one read gets what there is to read.
             let _ = stream.read(&mut [0; 4096]);
             let length = json.len();
