@@ -26,8 +26,11 @@ const DIRTY: Code = Code { code: "RC620", title: "the work tree is not committed
 /// There is no terminal to ask on.
 const NOBODY_TO_ASK: Code = Code { code: "RC621", title: "there is nobody to ask" };
 
+/// The plan is for another time.
+const OTHER_TIME: Code = Code { code: "RC622", title: "the plan is for another time" };
+
 /// All codes of this module.
-pub(super) const CODES: &[Code] = &[DIRTY, NOBODY_TO_ASK];
+pub(super) const CODES: &[Code] = &[DIRTY, NOBODY_TO_ASK, OTHER_TIME];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -63,6 +66,10 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
         Some(file) => read_plan(file)?,
         None => session.memory.last_plan()?,
     };
+    if approved.selection.at.is_some() {
+        let finding = Finding::error(OTHER_TIME, format!("plan `{}` is for another time", approved.id));
+        return Err(Failure::from(finding.help("plan without `--at`")).exit(Exit::Stale));
+    }
     session.options.selection = approved.selection.clone();
     let settings = session.judging();
     let approval = approve::approval(&approved, settings.approvals.operator, arguments.approve.as_deref())
@@ -75,7 +82,7 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     let cleared = {
         let (finished, open) = (journal.history().is_finished(), journal.history().is_open());
         approve::reconcile(&approved, &fresh.plan, &fresh.live, session.clock.now(), finished, open)
-            .map_err(|stale| Failure::in_sources(stale.reasons, &session.head.sources).exit(Exit::Stale))?
+            .map_err(|stale| Failure::from(stale.reasons).exit(Exit::Stale))?
     };
     let permit = cleared
         .permit(fresh.verdict.clone(), approval)
@@ -173,6 +180,9 @@ fn on_signal() -> Arc<AtomicBool> {
 fn conclude(session: &Session, report: &mut Report, after: &Planned) {
     report.left =
         after.plan.changes.iter().map(|change| format!("{} {}", change.op, change.target())).collect();
+    if !session.options.selection.only.is_empty() {
+        report.left.push("whatever `--only` left out: plan again to see it".to_owned());
+    }
     report.held = after.plan.held.clone();
     report.drift = after.plan.drift.clone();
     report.converged = after.plan.changes.iter().all(|change: &Change| !change.op.writes());

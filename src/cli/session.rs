@@ -12,13 +12,13 @@ use jiff::Timestamp;
 
 use super::{Failure, environment, repo};
 use crate::apply::memory::{Memory, Verified};
-use crate::gate::{self, Rules};
+use crate::gate::{self, Judged, Rules};
 use crate::manifest::{self, Tree};
 use crate::model::plan::PLAN_FORMAT;
 use crate::model::settings::Directory;
 use crate::model::{
     Address, Basis, Code, Coverage, Demand, Desired, Digest, Draft, Finding, Inventory, Name, Op, Ownership,
-    Plan, ProviderBasis, Registry, Schemas, Selection, Settings, Snapshot, Sources, Summary, Verdict,
+    Plan, ProviderBasis, Registry, Ruling, Schemas, Selection, Settings, Snapshot, Sources, Summary, Verdict,
     has_errors,
 };
 use crate::planner::{self, Input};
@@ -46,8 +46,6 @@ pub(super) struct Options {
     pub(super) base: Option<String>,
     /// What the plan picks.
     pub(super) selection: Selection,
-    /// The time to plan for, in place of now.
-    pub(super) at: Option<Timestamp>,
 }
 
 /// One run over one access repo.
@@ -178,7 +176,7 @@ impl Session {
 
     /// The time to plan for.
     pub(super) fn now(&self) -> Timestamp {
-        self.options.at.unwrap_or_else(|| self.clock.now())
+        self.options.selection.at.unwrap_or_else(|| self.clock.now())
     }
 
     /// The settings that judge: base's, so that a merge request cannot weaken what judges it; head's where there is none.
@@ -285,16 +283,15 @@ impl Session {
             })
         };
         let first = draft(&live);
-        let mut draft = if self.look_at_deletions(&first, &mut live).await { draft(&live) } else { first };
-        self.limit(&mut draft);
-        findings.append(&mut draft.findings);
-        if has_errors(&findings) {
+        let draft = if self.look_at_deletions(&first, &mut live).await { draft(&live) } else { first };
+        if has_errors(&draft.findings) {
+            findings.extend(draft.findings);
             return Err(Failure::in_sources(findings, &self.head.sources));
         }
         let judging = self.judging();
         let callers: Vec<Address> =
             self.callers.iter().filter_map(|caller| caller.principal.clone()).collect();
-        let judged = gate::judge(
+        let mut judged = gate::judge(
             draft,
             &Rules {
                 settings: judging,
@@ -307,6 +304,9 @@ impl Session {
                 now,
             },
         );
+        self.limit(&mut judged);
+        let denied = judged.held.iter().any(|held| held.why.denies());
+        let verdict = if denied { Ruling::Denied } else { Ruling::Allowed };
         findings.extend(judged.findings);
         findings.extend(self.head.findings.iter().cloned());
         findings.sort_by(|a, b| (&a.span, &a.code, &a.message).cmp(&(&b.span, &b.code, &b.message)));
@@ -333,7 +333,7 @@ impl Session {
             unmanaged: judged.unmanaged,
             unclaimed: judged.unclaimed,
             findings,
-            verdict: judged.verdict.ruling(),
+            verdict,
             complete,
             simulated: self.simulated(),
             selection: self.options.selection.clone(),
@@ -366,14 +366,15 @@ impl Session {
         !deletions.is_empty()
     }
 
-    /// Leaves out what `--only` does not pick, and whatever needs what was left out.
-    fn limit(&self, draft: &mut Draft) {
+    /// Leaves out what `--only` does not pick, and whatever needs what was left out. The gate has judged the whole: what a
+    /// cap counts does not get smaller by looking at a part.
+    fn limit(&self, judged: &mut Judged) {
         let only = &self.options.selection.only;
         if only.is_empty() {
             return;
         }
         let picked = |change: &crate::model::Change| only.iter().any(|pattern| change.is_on(pattern));
-        let mut left_out: std::collections::BTreeSet<Digest> = draft
+        let mut left_out: std::collections::BTreeSet<Digest> = judged
             .changes
             .iter()
             .filter(|change| !picked(change))
@@ -382,16 +383,16 @@ impl Session {
         loop {
             let before = left_out.len();
             let more =
-                draft.changes.iter().filter(|change| change.requires.iter().any(|r| left_out.contains(r)));
+                judged.changes.iter().filter(|change| change.requires.iter().any(|r| left_out.contains(r)));
             let more: Vec<Digest> = more.map(|change| change.effect.clone()).collect();
             left_out.extend(more);
             if left_out.len() == before {
                 break;
             }
         }
-        draft.changes.retain(|change| !left_out.contains(&change.effect));
-        draft.held.retain(|held| picked(&held.change));
-        draft.drift.retain(|drift| picked(&drift.change));
+        judged.changes.retain(|change| !left_out.contains(&change.effect));
+        judged.held.retain(|held| picked(&held.change));
+        judged.drift.retain(|drift| picked(&drift.change));
     }
 
     fn basis(&self, live: &Snapshot) -> Basis {

@@ -243,7 +243,7 @@ pub struct Held {
 /// Something live that moved by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drift {
-    /// A short name for `drift accept`: the first digits of the digest of address and values.
+    /// A short name: the first digits of the digest of address and values.
     pub id: String,
     /// What would put it back. Never part of a plan's changes.
     pub change: Change,
@@ -382,14 +382,17 @@ pub struct Selection {
     /// Drift that one of these picks becomes changes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub revert: Vec<Pattern>,
+    /// The time it is for, where that is not when it was made; such a plan is for reading only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
 }
 
 impl Selection {
     /// Whether it picks all changes and no drift, as a plan does unless told otherwise.
     #[must_use]
     pub fn is_all(&self) -> bool {
-        let Self { only, revert } = self;
-        only.is_empty() && revert.is_empty()
+        let Self { only, revert, at } = self;
+        only.is_empty() && revert.is_empty() && at.is_none()
     }
 }
 

@@ -150,28 +150,37 @@ impl<'a> Work<'a, '_> {
         if needs_type(entry) {
             set = intersection(&set, &self.ruled);
         }
-        let origin = Arc::new(Origin {
-            text: format!(
-                "role {}: {}{}{}",
-                role.name.value,
-                in_words(entry),
-                because(entry.reason.as_deref()),
-                self.ended(entry.until.as_ref().map(|until| until.value))
-            ),
-            span: entry.span.clone(),
-            chain: cited_roles(entry).map(|name| self.link(name)).collect(),
-            role: Some(role.name.value.as_str().into()),
-        });
+        let text = format!(
+            "role {}: {}{}{}",
+            role.name.value,
+            in_words(entry),
+            because(entry.reason.as_deref()),
+            self.ended(entry.until.as_ref().map(|until| until.value))
+        );
         let until = entry.until.as_ref().map(|until| until.value);
         let lapse = lapse(entry.from.as_ref().map(|from| from.value), until, self.now);
+        // People who come by the same roles share an origin.
+        let mut origins: BTreeMap<Vec<&str>, Arc<Origin>> = BTreeMap::new();
         for number in set {
+            let held =
+                |name: &&str| self.out.roles.get(*name).is_some_and(|m| m.current.contains_key(&number));
+            let through: Vec<&str> = cited_roles(entry).filter(held).collect();
             // What comes through a role ends when that membership ends.
-            let inherited = cited_roles(entry)
-                .filter_map(|name| self.out.roles.get(name)?.current.get(&number))
+            let inherited = through
+                .iter()
+                .filter_map(|name| self.out.roles.get(*name)?.current.get(&number))
                 .map(|membership| membership.until)
                 .reduce(later);
             let until = inherited.map_or(until, |inherited| earlier(until, inherited));
-            self.add(number, members, &origin, until, lapse);
+            let origin = origins.entry(through).or_insert_with_key(|through| {
+                Arc::new(Origin {
+                    text: text.clone(),
+                    span: entry.span.clone(),
+                    chain: through.iter().map(|name| self.link(name)).collect(),
+                    role: Some(role.name.value.as_str().into()),
+                })
+            });
+            self.add(number, members, origin, until, lapse);
         }
     }
 
