@@ -136,47 +136,6 @@ async fn a_policy_that_changes_often_keeps_within_five_versions() {
 }
 
 #[tokio::test]
-async fn a_large_account_costs_the_pages_that_hold_it_and_the_writes_it_needs() {
-    let Some(moto) = servers::Moto::start("aws::a_large_account", &[]) else { return };
-    let aws = aws(&moto);
-    let mut manifests = Vec::new();
-    for n in 0..1000 {
-        let body = format!(r#"{{"tags": {{"n": "{n}"}}, "groups": ["g{}", "g{}"]}}"#, n % 100, (n + 1) % 100);
-        manifests.push(("aws/User", format!("u{n}"), body));
-    }
-    manifests.extend((0..100).map(|n| ("aws/Group", format!("g{n}"), "{}".to_owned())));
-    for n in 0..50 {
-        manifests.push((
-            "aws/Policy",
-            format!("p{n}"),
-            format!(r#"{{"document": {}}}"#, allow("s3:GetObject")),
-        ));
-        let body = format!(
-            r#"{{"trust": {TRUST}, "policies": ["p{n}", "managed:SecurityAudit"], "description": "x"}}"#
-        );
-        manifests.push(("aws/Role", format!("r{n}"), body));
-    }
-    let manifests: Vec<(&str, &str, &str)> =
-        manifests.iter().map(|(kind, name, body)| (*kind, name.as_str(), body.as_str())).collect();
-    let head = desired(ACCOUNT, &manifests);
-    let live = observe(&*aws).await;
-    let changes = changes(&Lowered::default(), &head, &live);
-    let needed = 1000 + 100 + 50 + 50 + 2000 + 100;
-    assert_eq!(changes.len(), needed);
-    moto.reset();
-    apply(&*aws, &changes, &live).await.unwrap();
-    let counts = moto.counts();
-    assert!(counts.total * 100 <= 105 * needed as u64, "{counts:?}");
-
-    moto.reset();
-    let live = observe(&*aws).await;
-    assert_eq!(crate::aws::changes(&head, &head, &live), []);
-    let counts = moto.counts();
-    assert!(counts.total <= 5, "{counts:?}");
-    assert_eq!(live.calls["aws"], counts.total, "the provider counts what the server counts");
-}
-
-#[tokio::test]
 async fn invariant_25_a_lost_answer_is_read_and_what_was_made_is_kept() {
     let Some(moto) = servers::Moto::start("aws::a_lost_answer", &["--lose-answer", "1"]) else { return };
     let aws = aws(&moto);

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use rolecall::model::settings::ProviderSettings;
 use rolecall::model::span::Entry;
 use rolecall::model::{
-    Address, Approval, Attributes, Coverage, Digest, GrantKey, Node, NodeValue, Permit, Ruling, Snapshot,
-    Span, Spanned, Status, Verdict,
+    Address, Approval, Attributes, Coverage, Digest, GrantKey, Node, NodeValue, Permit, Ruling, Span,
+    Spanned, Status, Verdict,
 };
 use rolecall::provider::conformance::{
     self, Step, create, delete, grant, revoke, tells_what_is_missing, update,
@@ -380,7 +380,11 @@ async fn okta_conforms_through_prism_without_breaking_the_published_description(
     serving.abort();
     // First of all, since what breaks the description explains what else goes wrong.
     let said = watching.said.lock().unwrap();
-    let (refusals, violations): (Vec<_>, Vec<_>) = said.iter().partition(|said| said.is_a_refusal());
+    let (refusals, others): (Vec<_>, Vec<_>) = said.iter().partition(|said| said.is_a_refusal());
+    let violations: Vec<String> = others
+        .iter()
+        .map(|said| format!("{}, answered {} {}: {}", said.called, said.status, said.body, said.violation))
+        .collect();
     assert!(violations.is_empty(), "{violations:#?}");
     assert_eq!(judged.violations.len(), refusals.len(), "{:#?}", judged.violations);
 
