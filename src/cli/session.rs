@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
-use super::{Failure, environment, repo};
+use super::{Exit, Failure, environment, repo};
 use crate::apply::memory::{Memory, Verified};
 use crate::gate::{self, Judged, Rules};
 use crate::manifest::{self, Tree};
@@ -34,8 +34,11 @@ const NO_PROVIDER: Code = Code { code: "RC501", title: "a provider cannot be use
 /// The directory that people come from is not a provider.
 const NO_DIRECTORY: Code = Code { code: "RC502", title: "the directory names no provider" };
 
+/// Another apply has ended meanwhile.
+const MOVED_ON: Code = Code { code: "RC704", title: "another apply has moved base meanwhile" };
+
 /// All codes of this module.
-pub(super) const CODES: &[Code] = &[WORLD, NO_PROVIDER, NO_DIRECTORY];
+pub(super) const CODES: &[Code] = &[WORLD, NO_PROVIDER, NO_DIRECTORY, MOVED_ON];
 
 /// What a run needs to be told.
 #[derive(Debug, Clone, Default)]
@@ -179,6 +182,17 @@ impl Session {
         self.options.selection.at.unwrap_or_else(|| self.clock.now())
     }
 
+    /// Fails where another run has moved base since this one read it; to be asked under the lock.
+    pub(super) fn still_verified(&self) -> Result<(), Failure> {
+        let known = |verified: &Option<Verified>| verified.as_ref().map(|verified| verified.base.clone());
+        if known(&self.memory.verified()?) == known(&self.verified) {
+            return Ok(());
+        }
+        let finding = Finding::error(MOVED_ON, "another apply has ended since this one began");
+        Err(Failure::from(finding.help("plan again: what it did may change what is left to do"))
+            .exit(Exit::Stale))
+    }
+
     /// The settings that judge: base's, so that a merge request cannot weaken what judges it; head's where there is none.
     pub(super) fn judging(&self) -> &Settings {
         self.base.as_ref().map_or(&self.head.settings, |base| &base.settings)
@@ -205,11 +219,14 @@ impl Session {
         let now = self.now();
         let mut findings = Vec::new();
         let (records, accounts, incomplete) = self.inventory().await?;
-        let (inventory, about_people) = resolve::people(&self.head, &records, accounts, incomplete, now);
+        // Both sides see the same records at the same time, each through its own settings and `User` manifests: what head
+        // says of people is a request like everything else that it says.
+        let people = |tree: &Tree| resolve::people(tree, &records, accounts.clone(), incomplete.clone(), now);
+        let (inventory, about_people) = people(&self.head);
         findings.extend(about_people);
         let head = resolve::resolve(&self.head, self.base.as_ref(), &inventory, &self.registry, now);
         let base =
-            self.base.as_ref().map(|base| resolve::resolve(base, None, &inventory, &self.registry, now));
+            self.base.as_ref().map(|base| resolve::resolve(base, None, &people(base).0, &self.registry, now));
         findings.extend(head.findings.iter().cloned());
         let own =
             |tree: &Tree| Ownership { accounts: inventory.accounts.clone(), ..tree.settings.own.clone() };
@@ -314,7 +331,7 @@ impl Session {
         let (effects, effect) = Plan::effects_of(&judged.changes);
         let basis = self.basis(&live);
         let created = self.clock.now();
-        let id = Digest::of(&(&effect, created, &basis)).short().to_owned();
+        let id = Plan::id_of(&effect, created, &basis);
         let complete =
             inventory.incomplete.is_empty() && live.coverage.values().all(|c| *c == Coverage::Complete);
         let plan = Plan {

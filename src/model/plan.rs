@@ -212,6 +212,12 @@ impl Change {
         Digest::of(&Effect { op, address, grant, after, dependents })
     }
 
+    /// The digest of what this change does, worked out anew.
+    #[must_use]
+    pub fn own_effect(&self) -> Digest {
+        Self::effect_of(self.op, &self.address, self.grant.as_ref(), self.after.as_ref(), &self.dependents)
+    }
+
     /// What the change is done to, in one line: `okta:user/x member okta:group/y`, or an address.
     #[must_use]
     pub fn target(&self) -> String {
@@ -397,6 +403,23 @@ impl Selection {
 }
 
 impl Plan {
+    /// The id of a plan: of what it would do, when it was made, and what it rests on.
+    #[must_use]
+    pub fn id_of(effect: &Digest, created: Timestamp, base: &Basis) -> String {
+        Digest::of(&(effect, created, base)).short().to_owned()
+    }
+
+    /// Whether the digests are those of the content: a plan that came from a file may say anything.
+    #[must_use]
+    pub fn is_consistent(&self) -> bool {
+        let held = self.held.iter().map(|held| &held.change);
+        let each = self.changes.iter().chain(held).all(|change| change.effect == change.own_effect());
+        let (effects, effect) = Self::effects_of(&self.changes);
+        each && effects == self.effects
+            && effect == self.effect
+            && self.id == Self::id_of(&self.effect, self.created, &self.base)
+    }
+
     /// The digests of the request changes, sorted, and the digest of those.
     #[must_use]
     pub fn effects_of(changes: &[Change]) -> (Vec<Digest>, Digest) {
