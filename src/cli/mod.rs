@@ -203,12 +203,21 @@ pub fn codes() -> Vec<crate::model::Code> {
 
 /// Data goes to stdout. A reader that went away is no error of ours.
 fn print(text: &str) {
-    let _ = write!(anstream::stdout(), "{text}");
+    let _ = write!(anstream::stdout(), "{}", scrubbed(text));
 }
 
 /// Talk goes to stderr.
 fn say(text: &str) {
-    let _ = write!(anstream::stderr(), "{text}");
+    let _ = write!(anstream::stderr(), "{}", scrubbed(text));
+}
+
+/// A text without the credentials of this run. No message of ours holds one; a server's might repeat what it was sent.
+fn scrubbed(text: &str) -> String {
+    const SECRETS: [&str; 4] =
+        ["OKTA_API_TOKEN", "OKTA_CLIENT_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+    // What is as short as a word is no secret, and would take words out of the text.
+    let secrets = SECRETS.into_iter().filter_map(environment).filter(|secret| secret.len() >= 8);
+    secrets.fold(text.to_owned(), |text, secret| text.replace(&secret, "…"))
 }
 
 /// How wide and how coloured.

@@ -37,8 +37,11 @@ const NO_DIRECTORY: Code = Code { code: "RC502", title: "the directory names no 
 /// Another apply has ended meanwhile.
 const MOVED_ON: Code = Code { code: "RC704", title: "another apply has moved base meanwhile" };
 
+/// The settings look for the memory where it is not.
+const MOVED_MEMORY: Code = Code { code: "RC706", title: "the memory is somewhere else" };
+
 /// All codes of this module.
-pub(super) const CODES: &[Code] = &[WORLD, NO_PROVIDER, NO_DIRECTORY, MOVED_ON];
+pub(super) const CODES: &[Code] = &[WORLD, NO_PROVIDER, NO_DIRECTORY, MOVED_ON, MOVED_MEMORY];
 
 /// What a run needs to be told.
 #[derive(Debug, Clone, Default)]
@@ -108,6 +111,9 @@ impl Session {
         let head = load(&root, &registry)?;
         let memory = Memory::at(root.join(&head.settings.memory));
         let verified = memory.verified()?;
+        if verified.is_none() {
+            moved_memory(&root, &head)?;
+        }
         let base = match (&options.base, &verified) {
             (Some(named), _) => {
                 let folder = Path::new(named);
@@ -454,12 +460,28 @@ impl Session {
 pub(super) fn open_world(root: &Path, world: &str) -> Result<Simulator, Failure> {
     let plain =
         !world.is_empty() && world.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
-    let path = root.join(world);
-    if !plain || path.is_symlink() {
+    let mut path = root.to_owned();
+    let linked = world.split('/').any(|part| {
+        path.push(part);
+        path.is_symlink()
+    });
+    if !plain || linked {
         let message = format!("`simulate` names `{world}`, which is not a plain relative path to a file");
         return Err(Finding::error(WORLD, message).help("name a file beside `rolecall.yaml`").into());
     }
     Simulator::open(&path).map_err(|error| Finding::error(WORLD, error.to_string()).into())
+}
+
+/// Without this, a change could bring its own past: a memory elsewhere, in which nothing was ever protected.
+fn moved_memory(root: &Path, head: &Tree) -> Result<(), Failure> {
+    let usual = ".rolecall";
+    if head.settings.memory == usual || Memory::at(root.join(usual)).verified()?.is_none() {
+        return Ok(());
+    }
+    let message = format!("`memory: {}` is empty, and there is a memory in `{usual}`", head.settings.memory);
+    let help =
+        "move the folder there by hand, in a change of its own; what judges a change must not come from it";
+    Err(Failure::in_sources(vec![Finding::error(MOVED_MEMORY, message).help(help)], &head.sources))
 }
 
 fn schemas(tree: &Tree, registry: &Registry) -> Schemas {

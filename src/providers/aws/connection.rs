@@ -31,6 +31,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use tokio::sync::OnceCell;
 
 use crate::model::{Address, Attributes, Name, Value};
+use crate::provider::send::presentable;
 use crate::provider::{Caller, Clock, Effect, Error, ErrorKind, Transport};
 use crate::providers::Wiring;
 
@@ -318,7 +319,7 @@ where
         // An answer that cannot be read says nothing about what was done.
         _ => (ErrorKind::Malformed, true),
     };
-    let message = error.message().map_or_else(|| chain(&error), str::to_owned);
+    let message = presentable(&error.message().map_or_else(|| chain(&error), str::to_owned));
     let error = Error { code, request_id, ..Error::new(kind, message) };
     if maybe_done { error.maybe_done() } else { error }
 }
