@@ -4,6 +4,9 @@
 
 mod aws;
 mod broken;
+mod cli;
+mod invariants;
+mod kill;
 mod moto;
 mod okta;
 mod pipeline;
