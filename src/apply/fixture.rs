@@ -128,6 +128,7 @@ pub(super) fn plan(changes: &[Change]) -> Plan {
         summary: Summary::of(changes),
         complete: true,
         simulated: true,
+        selection: crate::model::Selection::default(),
     }
 }
 

@@ -58,11 +58,12 @@ impl Arguments {
 
 pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure> {
     let (file, repo) = arguments.places();
-    let session = Session::open(Options { repo, ..Options::default() }).await?;
+    let mut session = Session::open(Options { repo, ..Options::default() }).await?;
     let approved = match file {
         Some(file) => read_plan(file)?,
         None => session.memory.last_plan()?,
     };
+    session.options.selection = approved.selection.clone();
     let settings = session.judging();
     let approval = approve::approval(&approved, settings.approvals.operator, arguments.approve.as_deref())
         .map_err(|finding| Failure::from(finding).exit(Exit::Stale))?;
@@ -99,7 +100,10 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     let after = session.plan().await?;
     conclude(&session, &mut report, &after);
     if report.converged {
-        remember(&session, &approved, &fresh, &after, &report)?;
+        // Base is what was applied whole: a plan that was limited leaves it where it is.
+        if approved.selection.only.is_empty() {
+            remember(&session, &approved, &fresh, &after, &report)?;
+        }
         journal.finish(session.clock.now(), &approved)?;
     }
     match format {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::session::{Options, Session};
 use super::{Exit, Failure, Format, print, repo_or_here, say, style};
-use crate::model::{Finding, Pattern, Plan, Ruling};
+use crate::model::{Finding, Pattern, Plan, Ruling, Selection};
 use crate::render::terminal::Style;
 use crate::render::{gitlab, html, json, markdown, terminal};
 
@@ -41,8 +41,7 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     let session = Session::open(Options {
         repo: repo_or_here(arguments.repo.as_ref()),
         base: arguments.base.clone(),
-        only: patterns(&arguments.only),
-        revert: patterns(&arguments.revert),
+        selection: Selection { only: patterns(&arguments.only), revert: patterns(&arguments.revert) },
         at: arguments.at,
     })
     .await?;

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use crate::model::{Code, Finding, Name, Sources, Span};
 
 /// There is no access repo.
-pub const NO_REPO: Code = Code { code: "RC101", title: "the folder is no access repo" };
+pub const NO_REPO: Code = Code { code: "RC120", title: "the folder is no access repo" };
 /// A file that cannot be read.
-pub const UNREADABLE: Code = Code { code: "RC102", title: "a file or folder cannot be read" };
+pub const UNREADABLE: Code = Code { code: "RC121", title: "a file or folder cannot be read" };
 /// A link.
-pub const LINK: Code = Code { code: "RC103", title: "a link in an access repo" };
+pub const LINK: Code = Code { code: "RC122", title: "a link in an access repo" };
 /// Too much.
-pub const TOO_LARGE: Code = Code { code: "RC104", title: "a file, or the repo as a whole, is too large" };
+pub const TOO_LARGE: Code = Code { code: "RC123", title: "a file, or the repo as a whole, is too large" };
 
 /// All codes of this module.
 pub const CODES: &[Code] = &[NO_REPO, UNREADABLE, LINK, TOO_LARGE];

@@ -17,8 +17,9 @@ use crate::manifest::{self, Tree};
 use crate::model::plan::PLAN_FORMAT;
 use crate::model::settings::Directory;
 use crate::model::{
-    Address, Basis, Code, Coverage, Demand, Desired, Digest, Finding, Inventory, Name, Ownership, Pattern,
-    Plan, ProviderBasis, Registry, Schemas, Settings, Snapshot, Sources, Summary, Verdict, has_errors,
+    Address, Basis, Code, Coverage, Demand, Desired, Digest, Draft, Finding, Inventory, Name, Op, Ownership,
+    Plan, ProviderBasis, Registry, Schemas, Selection, Settings, Snapshot, Sources, Summary, Verdict,
+    has_errors,
 };
 use crate::planner::{self, Input};
 use crate::provider::{Caller, Clock, Provider, SystemClock, Transport};
@@ -43,10 +44,8 @@ pub(super) struct Options {
     pub(super) repo: PathBuf,
     /// Base in place of what memory says: a revision, or a folder.
     pub(super) base: Option<String>,
-    /// What drift becomes changes.
-    pub(super) revert: Vec<Pattern>,
-    /// What the plan is limited to.
-    pub(super) only: Vec<Pattern>,
+    /// What the plan picks.
+    pub(super) selection: Selection,
     /// The time to plan for, in place of now.
     pub(super) at: Option<Timestamp>,
 }
@@ -265,24 +264,28 @@ impl Session {
 
     /// Makes a plan from scratch.
     pub(super) async fn plan(&self) -> Result<Planned, Failure> {
-        let Observed { now, inventory, head, base, own_head, own_base, live, mut findings } =
+        let Observed { now, inventory, head, base, own_head, own_base, mut live, mut findings } =
             self.observe().await?;
         if has_errors(&findings) {
             return Err(Failure::in_sources(findings, &self.head.sources));
         }
-        let mut draft = planner::draft(&Input {
-            head: &head,
-            base: base.as_ref(),
-            demand: self.demand(),
-            live: &live,
-            own: &own_head,
-            own_base: own_base.as_ref(),
-            inventory: &inventory,
-            schemas: &self.schemas,
-            revert: &self.options.revert,
-            heal: self.head.settings.heal,
-            now,
-        });
+        let draft = |live: &Snapshot| {
+            planner::draft(&Input {
+                head: &head,
+                base: base.as_ref(),
+                demand: self.demand(),
+                live,
+                own: &own_head,
+                own_base: own_base.as_ref(),
+                inventory: &inventory,
+                schemas: &self.schemas,
+                revert: &self.options.selection.revert,
+                heal: self.judging().heal,
+                now,
+            })
+        };
+        let first = draft(&live);
+        let mut draft = if self.look_at_deletions(&first, &mut live).await { draft(&live) } else { first };
         self.limit(&mut draft);
         findings.append(&mut draft.findings);
         if has_errors(&findings) {
@@ -333,13 +336,39 @@ impl Session {
             verdict: judged.verdict.ruling(),
             complete,
             simulated: self.simulated(),
+            selection: self.options.selection.clone(),
         };
         Ok(Planned { plan, verdict: judged.verdict, live, desired: head })
     }
 
+    /// Reads once more, closely, what would be deleted: what hangs on it (keys, devices) is an effect of the deletion, and a
+    /// sweep does not show it. Says whether anything was read.
+    async fn look_at_deletions(&self, draft: &Draft, live: &mut Snapshot) -> bool {
+        let held = draft.held.iter().map(|held| &held.change);
+        let deletions: Vec<&Address> = draft
+            .changes
+            .iter()
+            .chain(held)
+            .filter(|change| change.op == Op::Delete)
+            .map(|change| &change.address)
+            .collect();
+        for address in &deletions {
+            let Some(provider) = self.providers.get(address.instance()) else { continue };
+            match provider.read(address).await {
+                Ok(seen) => live.merge(seen),
+                // What could not be looked at is not deleted.
+                Err(error) => {
+                    live.coverage.insert(address.as_str().into(), Coverage::Partial(error.to_string()));
+                }
+            }
+            live.calls.insert(address.instance().into(), provider.calls());
+        }
+        !deletions.is_empty()
+    }
+
     /// Leaves out what `--only` does not pick, and whatever needs what was left out.
-    fn limit(&self, draft: &mut crate::model::Draft) {
-        let only = &self.options.only;
+    fn limit(&self, draft: &mut Draft) {
+        let only = &self.options.selection.only;
         if only.is_empty() {
             return;
         }

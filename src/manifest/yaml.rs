@@ -205,7 +205,8 @@ impl<'f> Builder<'f> {
             if plain && text == "<<" {
                 let help = "write the keys out; an alias can stand for a whole value";
                 self.refuse(UNSUPPORTED, &span, "merge keys (`<<`) are not used in manifests", help);
-            } else if plain && !matches!(text::plain(text), Ok(NodeValue::Text(_))) {
+            // Keys are texts here whatever they look like, and a waiver says `on:`.
+            } else if plain && text != "on" && !matches!(text::plain(text), Ok(NodeValue::Text(_))) {
                 let message = format!("the key `{text}` can be read as something else than a text");
                 self.refuse(AMBIGUOUS, &span, &message, &format!("put it in quotes: `\"{text}\"`"));
             }

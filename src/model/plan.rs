@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::address::{Address, Name};
 use super::finding::Finding;
 use super::grant::GrantKey;
+use super::pattern::Pattern;
 use super::resource::Origin;
 use super::value::{Attributes, Digest, Value};
 
@@ -219,7 +220,7 @@ impl Change {
 
     /// Whether a pattern picks it: by its address, principal, resource or person.
     #[must_use]
-    pub fn is_on(&self, pattern: &super::pattern::Pattern) -> bool {
+    pub fn is_on(&self, pattern: &Pattern) -> bool {
         let grant = self.grant.iter().flat_map(|grant| [&grant.principal, &grant.resource]);
         std::iter::once(&self.address).chain(&self.subject).chain(grant).any(|a| pattern.matches(a.as_str()))
     }
@@ -367,6 +368,29 @@ pub struct Plan {
     /// Whether all providers are simulated.
     #[serde(default)]
     pub simulated: bool,
+    /// What it was limited to and what drift it reverts: apply plans again with the same.
+    #[serde(default, skip_serializing_if = "Selection::is_all")]
+    pub selection: Selection,
+}
+
+/// What a plan picks.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Selection {
+    /// Only changes that one of these picks; empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<Pattern>,
+    /// Drift that one of these picks becomes changes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revert: Vec<Pattern>,
+}
+
+impl Selection {
+    /// Whether it picks all changes and no drift, as a plan does unless told otherwise.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        let Self { only, revert } = self;
+        only.is_empty() && revert.is_empty()
+    }
 }
 
 impl Plan {

@@ -97,9 +97,13 @@ impl Snapshot {
         self.grants.binary_search_by(|grant| grant.key.cmp(key)).ok().and_then(|index| self.grants.get(index))
     }
 
-    /// How much was read of what would show whether this resource exists: the scope of its kind, else of its place.
+    /// How much was read of what would show whether this resource exists: itself where it could not be read, else the
+    /// scope of its kind, else of its place.
     #[must_use]
     pub fn coverage_of(&self, address: &Address) -> Option<&Coverage> {
+        if let Some(partial @ Coverage::Partial(_)) = self.coverage.get(address.as_str()) {
+            return Some(partial);
+        }
         let kind = format!("{}:{}", address.place(), address.kind());
         self.coverage.get(kind.as_str()).or_else(|| self.coverage.get(address.place()))
     }

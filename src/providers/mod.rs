@@ -16,10 +16,7 @@ pub mod okta;
 pub type Credentials = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// The findings of the providers.
-pub const CODES: &[&[Code]] = &[
-    okta::CODES,
-    aws::CODES,
-];
+pub const CODES: &[&[Code]] = &[okta::CODES, aws::CODES];
 
 /// What providers are wired with.
 #[derive(Clone)]
@@ -41,12 +38,7 @@ impl fmt::Debug for Wiring {
 /// Every sort of provider that this build knows.
 #[must_use]
 pub fn registry() -> Registry {
-    Registry {
-        types: vec![
-            okta::provider_type(),
-            aws::provider_type(),
-        ],
-    }
+    Registry { types: vec![okta::provider_type(), aws::provider_type()] }
 }
 
 /// Opens the provider that an entry of `providers:` names.

@@ -269,6 +269,7 @@ pub(super) fn plan() -> Plan {
         verdict: Ruling::Denied,
         complete: true,
         simulated: false,
+        selection: crate::model::Selection::default(),
     }
 }
 

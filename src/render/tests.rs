@@ -51,19 +51,6 @@ fn findings_point_at_the_word() {
     insta::assert_snapshot!(super::findings::terminal(&findings(), &sources(), &style(80)));
 }
 
-#[test]
-fn dump_for_eyes() {
-    if let Ok(dir) = std::env::var("RENDER_DUMP") {
-        std::fs::write(format!("{dir}/plan.html"), html::plan(&plan(), &zone())).unwrap();
-        std::fs::write(format!("{dir}/plan.md"), markdown::plan(&plan(), &zone())).unwrap();
-        let evil = "/approve @all ![x](https://e.example/x) [l](https://e.example) <b>x</b> www.e.example a@e.example #1 `x` ``` $y$ :smile:";
-        std::fs::write(format!("{dir}/evil.md"), markdown::plan(&poisoned(evil), &zone())).unwrap();
-        std::fs::write(format!("{dir}/evil.html"), html::plan(&poisoned(evil), &zone())).unwrap();
-        let color = Style { color: true, ..style(80) };
-        std::fs::write(format!("{dir}/plan.ansi"), terminal::plan(&plan(), &sources(), &color)).unwrap();
-    }
-}
-
 fn quiet() -> Plan {
     let mut plan = plan();
     (plan.changes, plan.held, plan.drift, plan.findings) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());

@@ -1,7 +1,7 @@
 //! Broken access repos: each gives clear findings at the right places, and nothing panics.
 //!
 //! `tests/broken/base` is whole. Each other folder there is laid over it and has an `expected` file with the findings,
-//! a line each. `BLESS=1 cargo test` writes them anew; read the difference before you keep it.
+//! a line each. `ROLECALL_BLESS=1 cargo test` writes them anew; read the difference before you keep it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should panic")]
 
@@ -120,7 +120,7 @@ fn the_base_is_whole() {
 
 #[test]
 fn each_broken_repo_gives_exactly_these_findings() {
-    let bless = std::env::var_os("BLESS").is_some();
+    let bless = crate::repo::blessing();
     let mut cases: Vec<PathBuf> =
         fs::read_dir(fixtures()).unwrap().map(|entry| entry.unwrap().path()).collect();
     cases.retain(|case| !case.ends_with("base"));

@@ -5,6 +5,7 @@
 mod aws;
 mod broken;
 mod cli;
+mod example;
 mod invariants;
 mod kill;
 mod moto;

@@ -3,67 +3,69 @@
 //! Invariant: what a test writes is a copy; nothing below `examples/` or `tests/` changes, save goldens when
 //! `ROLECALL_BLESS=1` says so.
 
+#![expect(clippy::disallowed_methods, reason = "a test reads its own environment")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// An access repo in a folder that goes with the test.
-pub struct Repo {
+pub(crate) struct Repo {
     folder: tempfile::TempDir,
 }
 
 /// What a run of the program printed, and how it ended.
 #[derive(Debug)]
-pub struct Ran {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Repo {
     /// An empty folder.
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
     /// A copy of a folder of this package.
-    pub fn copy_of(folder: &str) -> Self {
+    pub(crate) fn copy_of(folder: &str) -> Self {
         let repo = Self::empty();
         repo.add(&package(folder));
         repo
     }
 
     /// The access repo's root.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// Copies a folder's content in.
-    pub fn add(&self, folder: &Path) {
+    pub(crate) fn add(&self, folder: &Path) {
         copy(folder, self.path());
     }
 
     /// Writes a file.
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
     /// A file's text.
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
     /// Replaces a text in a file, which must be there exactly once.
-    pub fn replace(&self, name: &str, old: &str, new: &str) {
+    pub(crate) fn replace(&self, name: &str, old: &str, new: &str) {
         let text = self.read(name);
         assert_eq!(text.matches(old).count(), 1, "`{old}` must be in {name} exactly once");
         self.write(name, &text.replace(old, new));
     }
 
     /// Removes everything but the memory.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         for entry in fs::read_dir(self.path()).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() && !path.ends_with(".rolecall") {
@@ -75,12 +77,12 @@ impl Repo {
     }
 
     /// Runs the program in the access repo.
-    pub fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         self.run_with(arguments, &[])
     }
 
     /// Runs the program in the access repo with variables of the environment; all others are hidden from it.
-    pub fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
+    pub(crate) fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
         let output = Command::new(env!("CARGO_BIN_EXE_rolecall"))
             .args(arguments)
             .current_dir(self.path())
@@ -98,7 +100,7 @@ impl Repo {
 
     /// Runs the program, which must end with this exit code.
     #[track_caller]
-    pub fn expect(&self, code: i32, arguments: &[&str]) -> Ran {
+    pub(crate) fn expect(&self, code: i32, arguments: &[&str]) -> Ran {
         let ran = self.run(arguments);
         assert_eq!(ran.code, code, "rolecall {}\n{}\n{}", arguments.join(" "), ran.stdout, ran.stderr);
         ran
@@ -106,13 +108,13 @@ impl Repo {
 
     /// The plan as JSON.
     #[track_caller]
-    pub fn plan(&self) -> serde_json::Value {
+    pub(crate) fn plan(&self) -> serde_json::Value {
         serde_json::from_str(&self.expect(0, &["plan", "--format", "json"]).stdout).unwrap()
     }
 
     /// Plans and applies, and demands that nothing is left to do.
     #[track_caller]
-    pub fn converge(&self) -> Ran {
+    pub(crate) fn converge(&self) -> Ran {
         self.expect(0, &["plan"]);
         let ran = self.expect(0, &["apply", "--yes"]);
         let left = self.plan();
@@ -122,7 +124,7 @@ impl Repo {
 }
 
 /// A path of this package.
-pub fn package(path: &str) -> PathBuf {
+pub(crate) fn package(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
@@ -135,10 +137,15 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Whether goldens are to be written instead of compared.
+pub(crate) fn blessing() -> bool {
+    std::env::var_os("ROLECALL_BLESS").is_some_and(|value| value == "1")
+}
+
 /// Compares with a golden file, or writes it where `ROLECALL_BLESS=1`.
 #[track_caller]
-pub fn golden(path: &Path, actual: &str) {
-    if std::env::var_os("ROLECALL_BLESS").is_some_and(|value| value == "1") {
+pub(crate) fn golden(path: &Path, actual: &str) {
+    if blessing() {
         fs::write(path, actual).unwrap();
         return;
     }

@@ -340,5 +340,6 @@ pub(super) fn plan(draft: Draft) -> Plan {
         verdict: Ruling::Allowed,
         complete: true,
         simulated: true,
+        selection: crate::model::Selection::default(),
     }
 }
