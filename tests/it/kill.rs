@@ -33,7 +33,8 @@ impl Planned {
         whole.expect(0, &["apply", "--yes"]);
         let writes = writes(&whole).split_off(before);
         assert!(writes.len() >= 12, "{writes:#?}");
-        for sort in ["CreateUser", "CreatePolicyVersion", "DetachUserPolicy", "DeleteUser", "POST", "DELETE"] {
+        for sort in ["CreateUser", "CreatePolicyVersion", "DetachUserPolicy", "DeleteUser", "POST", "DELETE"]
+        {
             assert!(writes.iter().any(|write| write.starts_with(sort)), "{sort} is not tried: {writes:#?}");
         }
         Self { plan, writes, end: end(&whole), repo }
