@@ -126,15 +126,22 @@ fn invariant_16_the_principal_that_applies_keeps_its_access() {
     let repo = settled("", ROLES, &World::of(PEOPLE).aws(aws));
     repo.write("native/x.yaml", native);
     repo.converge();
-    repo.write("native/x.yaml", "{ kind: aws/User, name: rolecall }\n---\n{ kind: aws/User, name: other }\n");
+    let less =
+        native.replace(", groups: [operators]", "").replace(", policies: [\"managed:IAMFullAccess\"]", "");
+    let less = less.replace(", policies: [\"managed:AdministratorAccess\"]", ", allow_empty: true");
+    repo.write("native/x.yaml", &less);
     let plan = repo.plan();
     assert_eq!(taken(&plan["changes"]), ["revoke other member operators"], "{plan:#}");
-    let own = held(&plan, "self");
-    for mine in
-        ["revoke rolecall attached IAMFullAccess", "revoke rolecall member operators", "delete operators"]
-    {
-        assert!(own.contains(mine), "{mine} is not held: {own:?}");
-    }
+    let mine = [
+        "revoke rolecall attached IAMFullAccess",
+        "revoke rolecall member operators",
+        "revoke operators attached AdministratorAccess",
+    ];
+    assert_eq!(held(&plan, "self"), want(&mine), "{plan:#}");
+    repo.write("native/x.yaml", "{ kind: aws/User, name: other, groups: [] }\n");
+    let plan = repo.plan();
+    assert_eq!(taken(&plan["changes"]), [""; 0], "{plan:#}");
+    assert_eq!(held(&plan, "self"), want(&["delete rolecall", "delete operators"]), "{plan:#}");
 }
 
 #[test]
@@ -201,13 +208,20 @@ fn invariant_19_what_is_unmanaged_or_unclaimed_is_never_touched() {
 
 #[test]
 fn invariant_20_a_person_whose_file_vanished_is_not_deleted() {
-    let repo = settled("", ROLES, &World::of(PEOPLE));
-    let user = "kind: User\nname: ext\ntype: contractor\nemail: ext@acme.com\nidentities: { aws: rpatel }\n";
-    repo.write("people/x.yaml", user);
+    let aws = r#"aws:
+  caller: arn:aws:iam::222222222222:role/rolecall
+  accounts: { "222222222222": { name: ci, users: [{ name: ext }, { name: dmurphy }, { name: rpatel }], groups: [{ name: deployers }] } }
+"#;
+    let repo = settled("", ROLES, &World::of(PEOPLE).aws(aws));
+    repo.write("people/x.yaml", "kind: User\nname: ext\ntype: contractor\nemail: ext@acme.com\n");
+    let role = "kind: Role\nname: out\nowners: [klibby]\nmembers: [{ department: finance }, { type: contractor }]\naccess: [{ aws: { accounts: [ci], groups: [deployers] } }]\n";
+    repo.write("roles/out.yaml", role);
     repo.converge();
     std::fs::remove_dir_all(repo.path().join("people")).unwrap();
     let plan = repo.plan();
-    assert!(!ops(&plan["changes"]).iter().any(|op| op.starts_with("delete")), "{plan:#}");
+    let all = [ops(&plan["changes"]), ops(&plan["held"])].concat();
+    assert!(all.contains(&"revoke ext member deployers".to_owned()), "{plan:#}");
+    assert!(!all.iter().any(|op| op.starts_with("delete")), "{plan:#}");
 }
 
 #[test]
