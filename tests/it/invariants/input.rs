@@ -62,7 +62,7 @@ fn invariant_34_documents_are_read_from_below_the_root_and_through_no_link() {
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-fn base64(bytes: &[u8]) -> String {
+pub(super) fn base64(bytes: &[u8]) -> String {
     let mut out = String::new();
     for chunk in bytes.chunks(3) {
         let at = |n: usize| u32::from(chunk.get(n).copied().unwrap_or(0));
@@ -84,17 +84,23 @@ fn shapes(secret: &str) -> Vec<String> {
     shapes
 }
 
+pub(super) const TOKEN: &str = "00cAnArYtOkEn-0f-0kta_4242";
+
+pub(super) const SECRETS: [(&str, &str); 5] = [
+    ("OKTA_API_TOKEN", TOKEN),
+    ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+    ("AWS_SECRET_ACCESS_KEY", "cAnArYsEcReT/OfAws+424242"),
+    ("AWS_SESSION_TOKEN", "cAnArYsEsSiOn424242"),
+    ("ROLECALL_LOG", "trace"),
+];
+
+pub(super) fn canaries() -> Vec<String> {
+    SECRETS.iter().filter(|(_, text)| text.contains("cAnArY")).flat_map(|(_, text)| shapes(text)).collect()
+}
+
 #[test]
 fn invariant_39_secrets_show_in_nothing_that_is_printed_or_kept() {
-    let (token, key) = ("00cAnArYtOkEn-0f-0kta_4242", "cAnArYsEcReT/OfAws+424242");
-    let variables = [
-        ("OKTA_API_TOKEN", token),
-        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
-        ("AWS_SECRET_ACCESS_KEY", key),
-        ("AWS_SESSION_TOKEN", "cAnArYsEsSiOn424242"),
-        ("ROLECALL_LOG", "trace"),
-    ];
-    let secrets: Vec<String> = [token, key, "cAnArYsEsSiOn424242"].iter().flat_map(|s| shapes(s)).collect();
+    let secrets = canaries();
     let clean = |what: &str, text: &str| {
         for secret in &secrets {
             assert!(!text.contains(secret), "{what} shows {secret}");
@@ -106,7 +112,7 @@ fn invariant_39_secrets_show_in_nothing_that_is_printed_or_kept() {
         "kind: Role\nname: ops\nowners: [klibby]\nmembers: [{ handle: [dmurphy, rpatel] }]\n",
     );
     let run = |arguments: &[&str]| {
-        let ran = repo.run_with(arguments, &variables);
+        let ran = repo.run_with(arguments, &SECRETS);
         clean(&format!("{arguments:?}"), &ran.stdout);
         clean(&format!("{arguments:?}"), &ran.stderr);
         ran.code
@@ -119,22 +125,6 @@ fn invariant_39_secrets_show_in_nothing_that_is_printed_or_kept() {
         run(&["explain", "dmurphy", "--format", format]);
     }
     run(&["apply", "--yes", "--report", "report.json"]);
-    // The same to servers that are not there, with everything that they say about it.
-    let settings = repo
-        .read("rolecall.yaml")
-        .replace("simulate: world.yaml\n", "")
-        .replace("https://acme.okta.com", "http://127.0.0.1:9");
-    let real = crate::repo::Repo::empty();
-    real.write("rolecall.yaml", &settings);
-    real.write("roles/all.yaml", ROLES);
-    let more = [
-        &variables[..],
-        &[("AWS_ENDPOINT_URL", "http://127.0.0.1:9"), ("AWS_REGION", "us-east-1"), ("AWS_MAX_ATTEMPTS", "1")],
-    ]
-    .concat();
-    let ran = real.run_with(&["plan"], &more);
-    assert_eq!(ran.code, 1);
-    clean("a plan without servers", &format!("{}{}", ran.stdout, ran.stderr));
     let mut files = 0;
     let listed = Command::new("find").arg(repo.path()).args(["-type", "f"]).output().unwrap();
     for path in String::from_utf8(listed.stdout).unwrap().lines() {
@@ -143,5 +133,5 @@ fn invariant_39_secrets_show_in_nothing_that_is_printed_or_kept() {
     }
     assert!(files > 15, "{files}");
     // The test sees what it looks for.
-    assert!(base64(format!("ab{token}").as_bytes()).contains(&secrets[3]));
+    assert!(base64(format!("ab{TOKEN}").as_bytes()).contains(&secrets[3]));
 }
