@@ -5,8 +5,11 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 /// What happens to a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Fault {
     /// Too many calls; the headers say until when. Nothing is done.
     Throttled,
@@ -45,16 +48,23 @@ const SEEDED: [Fault; 10] = [
 ];
 
 /// A fault that waits for its call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Planned {
     /// The action as [`Simulator::calls`](super::Simulator::calls) names it; a `*` at the end stands for any rest.
     pub action: String,
     /// How many such calls pass first: 1 lets the first page through.
+    #[serde(default)]
     pub skip: u32,
     /// How many calls it happens to.
+    #[serde(default = "once")]
     pub times: u32,
     /// What happens.
     pub fault: Fault,
+}
+
+fn once() -> u32 {
+    1
 }
 
 /// What will go wrong.

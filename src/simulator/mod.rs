@@ -35,7 +35,7 @@ pub use faults::{Fault, Faults, Planned};
 pub use store::{BUSY, INVALID, UNREADABLE, WorldError};
 pub use world::{
     Aws, AwsAccount, AwsLimits, GroupType, IamGroup, IamPolicy, IamRole, IamUser, Okta, OktaGroup, OktaRule,
-    OktaUser, RuleStatus, UserStatus, World,
+    OktaUser, RuleStatus, UserStatus, World, WorldFaults,
 };
 
 use faults::Fate;
@@ -122,6 +122,8 @@ impl Simulator {
 
     fn with(world: World, store: Option<Store>) -> Self {
         let clock = Arc::new(VirtualClock::at(world.now));
+        let faults = Faults::default();
+        world.faults.calls.iter().cloned().for_each(|planned| faults.plan(planned));
         let state = State {
             world,
             store,
@@ -133,7 +135,7 @@ impl Simulator {
             writes: 0,
             calls: BTreeMap::new(),
         };
-        Self { inner: Arc::new(Inner { clock, faults: Faults::default(), state: Mutex::new(state) }) }
+        Self { inner: Arc::new(Inner { clock, faults, state: Mutex::new(state) }) }
     }
 
     /// The world's clock. It stands still but for those who wait by it.
@@ -270,6 +272,9 @@ impl Simulator {
         if let Some(refused) = refused {
             return refused.clone();
         }
+        if action.write && state.world.faults.kill_before_write == Some(state.writes + 1) {
+            die();
+        }
         let window = match order.to {
             Service::Okta => Some(state.limits.okta(&state.world, action.bucket, moment.now)),
             Service::Iam | Service::Sts => {
@@ -321,7 +326,16 @@ impl State {
             let line = Line { n: moment.n, at: moment.now, order: order.clone() };
             self.broken = store.append(&line).err();
         }
+        if self.broken.is_none() && self.world.faults.kill_after_writes == Some(self.writes) {
+            die();
+        }
     }
+}
+
+/// Ends the process as a lost machine would: nothing is dropped, flushed or answered. Only what a world file asks for
+/// under `faults:` does this, so that what comes back after a death can be tried out.
+fn die() -> ! {
+    std::process::abort()
 }
 
 /// A request that has been understood.

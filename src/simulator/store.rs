@@ -171,11 +171,13 @@ impl Store {
             if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                 File::open(folder)?.sync_all()?;
             }
-            std::fs::remove_file(&self.log)
+            if world.keep_log { Ok(()) } else { std::fs::remove_file(&self.log) }
         };
         write().map_err(|error| WorldError::io("write", &self.path, &error))?;
         self.seen = Digest::of_bytes(text.as_bytes());
-        self.length = 0;
+        if !world.keep_log {
+            self.length = 0;
+        }
         self.held = None;
         Ok(true)
     }

@@ -4,7 +4,10 @@
 
 mod aws;
 mod broken;
+mod cli;
 mod example;
+mod invariants;
+mod kill;
 mod moto;
 mod okta;
 mod pipeline;

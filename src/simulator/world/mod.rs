@@ -8,6 +8,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::faults::Planned;
 use super::store::WorldError;
 
 mod aws;
@@ -33,6 +34,12 @@ pub struct World {
     /// Up to which line of the log this file has taken in.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub folded: u64,
+    /// Whether the log stays when it was taken in.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub keep_log: bool,
+    /// What goes wrong.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub faults: WorldFaults,
     /// The Okta organization.
     #[serde(default)]
     pub okta: Okta,
@@ -41,11 +48,34 @@ pub struct World {
     pub aws: Aws,
 }
 
+/// What goes wrong in a world, and when.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorldFaults {
+    /// The process dies before this write, counted from 1 in each run, takes effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kill_before_write: Option<u64>,
+    /// The process dies once so many writes of this run took effect, before the last of them is answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kill_after_writes: Option<u64>,
+    /// What happens to calls.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<Planned>,
+}
+
 impl World {
     /// An empty world at a time.
     #[must_use]
     pub fn at(now: Timestamp) -> Self {
-        Self { now, page_size: default_page_size(), folded: 0, okta: Okta::default(), aws: Aws::default() }
+        Self {
+            now,
+            page_size: default_page_size(),
+            folded: 0,
+            keep_log: false,
+            faults: WorldFaults::default(),
+            okta: Okta::default(),
+            aws: Aws::default(),
+        }
     }
 
     /// Fills in what was omitted and checks that every name means something.
