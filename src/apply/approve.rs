@@ -57,10 +57,9 @@ impl Cleared<'_> {
             Approval::Simulated if !(self.approved.simulated && self.fresh.simulated) => {
                 refuse("not everything in this plan is simulated, so its effects need approval".into())
             }
-            Approval::Standing if !self.fresh.waived.is_empty() => refuse(format!(
-                "waiver `{}` is used, and has to be approved",
-                self.fresh.waived[0].name
-            )),
+            Approval::Standing if !self.fresh.waived.is_empty() => {
+                refuse(format!("waiver `{}` is used, and has to be approved", self.fresh.waived[0].name))
+            }
             Approval::Standing if requests > 0 => {
                 refuse(format!("{requests} changes are requests, which do not run as standing changes"))
             }
