@@ -19,8 +19,11 @@ pub const MEMORY: Code = Code { code: "RC701", title: "the memory cannot be read
 /// There is no such plan.
 pub const NO_PLAN: Code = Code { code: "RC702", title: "there is no plan to apply" };
 
+/// A plan whose digests do not fit what it says.
+pub const FORGED: Code = Code { code: "RC705", title: "a plan file was changed" };
+
 /// All codes of the memory.
-pub const CODES: &[Code] = &[MEMORY, NO_PLAN];
+pub const CODES: &[Code] = &[MEMORY, NO_PLAN, FORGED];
 
 /// The `format` of what describes base.
 const BASE_FORMAT: &str = "rolecall.base/v1";
@@ -107,7 +110,7 @@ impl Memory {
                 if let Some(parent) = file.parent() {
                     fs::create_dir_all(parent)?;
                 }
-                fs::write(file, bytes)?;
+                replace(&file, bytes)?;
             }
             if let Some(demand) = &verified.demand {
                 write_json(&new.join("demand.json"), demand)?;
@@ -117,14 +120,30 @@ impl Memory {
             }
             // Last, because its presence says that the rest is complete.
             write_json(&new.join("base.json"), &verified.base)?;
+            sync(&new)?;
             remove(&old)?;
             if current.exists() {
                 fs::rename(&current, &old)?;
             }
             fs::rename(&new, &current)?;
+            sync(&self.root)?;
             remove(&old)
         };
         write().map_err(|error| broken(&self.root, &error))
+    }
+
+    /// Remembers what was demanded by an apply that did not converge: base stays, but what was given is known to be ours.
+    /// Without a base there is nothing that it could be compared with, and nothing is kept.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn keep_demand(&self, demand: &Demand) -> Result<(), Finding> {
+        let folder = self.root.join("verified");
+        if !folder.join("base.json").is_file() {
+            return Ok(());
+        }
+        let file = folder.join("demand.json");
+        write_json(&file, demand).map_err(|error| broken(&file, &error))
     }
 
     /// Remembers a plan, and that it is the last one.
@@ -192,7 +211,11 @@ pub fn read_plan(file: &Path) -> Result<Plan, Finding> {
             .help("name the `plan.json` that `plan` wrote")
     })?;
     if plan.format == crate::model::plan::PLAN_FORMAT {
-        return Ok(plan);
+        if plan.is_consistent() {
+            return Ok(plan);
+        }
+        let message = format!("`{}` was changed: its digests are not those of what it says", file.display());
+        return Err(Finding::error(FORGED, message).help("plan again, and approve what that says"));
     }
     let message =
         format!("`{}` has the format `{}`, which this version cannot apply", file.display(), plan.format);
@@ -218,9 +241,16 @@ fn write_json(file: &Path, value: &impl Serialize) -> io::Result<()> {
     replace(file, &bytes)
 }
 
+/// Makes sure that what was renamed in a folder is on disk.
+fn sync(folder: &Path) -> io::Result<()> {
+    fs::File::open(folder)?.sync_all()
+}
+
 /// Writes a file whole or not at all.
 fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = file.with_extension("new");
+    let mut new = file.as_os_str().to_owned();
+    new.push(".new");
+    let new = PathBuf::from(new);
     let mut out = fs::File::create(&new)?;
     out.write_all(bytes)?;
     out.sync_all()?;

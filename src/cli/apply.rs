@@ -3,19 +3,21 @@
 //! Invariant: it plans again first, and writes nothing unless every effect of that is approved; base advances only when
 //! a fresh plan has no change left.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::session::{Options, Planned, Session};
 use super::{Exit, Failure, Format, print, repo, repo_or_here, say, style};
 use crate::apply::approve;
 use crate::apply::executor::{self, Run};
-use crate::apply::journal::{Journal, Lock};
+use crate::apply::journal::{History, Journal, Lock};
 use crate::apply::memory::{BaseRecord, Verified, read_plan};
 use crate::model::report::State;
-use crate::model::{Change, Code, DemandState, Finding, Plan, Report, Snapshot};
+use crate::model::{Change, Code, DemandState, Digest, Finding, Plan, Report, Snapshot};
 use crate::planner;
 use crate::provider::Provider;
 use crate::render::terminal::Style;
@@ -26,8 +28,14 @@ const DIRTY: Code = Code { code: "RC620", title: "the work tree is not committed
 /// There is no terminal to ask on.
 const NOBODY_TO_ASK: Code = Code { code: "RC621", title: "there is nobody to ask" };
 
+/// The plan is for another time.
+const OTHER_TIME: Code = Code { code: "RC622", title: "the plan is for another time" };
+
 /// All codes of this module.
-pub(super) const CODES: &[Code] = &[DIRTY, NOBODY_TO_ASK];
+pub(super) const CODES: &[Code] = &[DIRTY, NOBODY_TO_ASK, OTHER_TIME];
+
+/// The last of the waits for what was written to be seen: 31 seconds in all.
+const LONGEST_WAIT: Duration = Duration::from_secs(16);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -63,6 +71,10 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
         Some(file) => read_plan(file)?,
         None => session.memory.last_plan()?,
     };
+    if approved.selection.at.is_some() {
+        let finding = Finding::error(OTHER_TIME, format!("plan `{}` is for another time", approved.id));
+        return Err(Failure::from(finding.help("plan without `--at`")).exit(Exit::Stale));
+    }
     session.options.selection = approved.selection.clone();
     let settings = session.judging();
     let approval = approve::approval(&approved, settings.approvals.operator, arguments.approve.as_deref())
@@ -70,12 +82,16 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     committed(&session)?;
     let now = session.clock.now();
     let lock = Lock::take(&session.memory.lock()?, "rolecall apply", now)?;
+    session.still_verified()?;
+    // Only a run that began to write left something half done.
+    let begun = History::read(&session.memory.journal(&approved.id)?)?
+        .is_some_and(|history| history.is_open() && !history.states().is_empty());
     let mut journal = Journal::open(&session.memory.journal(&approved.id)?, &approved, now, &lock)?;
     let fresh = session.plan().await?;
     let cleared = {
-        let (finished, open) = (journal.history().is_finished(), journal.history().is_open());
-        approve::reconcile(&approved, &fresh.plan, &fresh.live, session.clock.now(), finished, open)
-            .map_err(|stale| Failure::in_sources(stale.reasons, &session.head.sources).exit(Exit::Stale))?
+        let finished = journal.history().is_finished();
+        approve::reconcile(&approved, &fresh.plan, &fresh.live, session.clock.now(), finished, begun)
+            .map_err(|stale| Failure::from(stale.reasons).exit(Exit::Stale))?
     };
     let permit = cleared
         .permit(fresh.verdict.clone(), approval)
@@ -97,13 +113,10 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
         stop: &on_signal(),
     })
     .await;
-    let after = session.plan().await?;
+    let after = settled(&session, &report).await?;
     conclude(&session, &mut report, &after);
+    remember(&session, &approved, &fresh, &after, &report)?;
     if report.converged {
-        // Base is what was applied whole: a plan that was limited leaves it where it is.
-        if approved.selection.only.is_empty() {
-            remember(&session, &approved, &fresh, &after, &report)?;
-        }
         journal.finish(session.clock.now(), &approved)?;
     }
     match format {
@@ -117,7 +130,30 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
         })?;
     }
     session.close()?;
-    Ok(if report.converged { Exit::Success } else { Exit::Error })
+    Ok(if !report.converged {
+        Exit::Error
+    } else if report.held.iter().any(|held| held.why.denies()) {
+        Exit::Denied
+    } else {
+        Exit::Success
+    })
+}
+
+/// Looks again, and for a while again and again where what was written is not seen yet: IAM takes seconds to show it.
+async fn settled(session: &Session, report: &Report) -> Result<Planned, Failure> {
+    let done: BTreeSet<&Digest> =
+        report.steps.iter().filter(|step| step.state == State::Done).map(|step| &step.effect).collect();
+    let mut wait = Duration::from_secs(1);
+    loop {
+        let after = session.plan().await?;
+        let unseen =
+            after.plan.changes.iter().any(|change| change.op.writes() && done.contains(&change.effect));
+        if !unseen || wait > LONGEST_WAIT {
+            return Ok(after);
+        }
+        session.clock.sleep(wait).await;
+        wait *= 2;
+    }
 }
 
 /// What is applied to real providers must be what Git has, so that it can be looked up later.
@@ -125,10 +161,11 @@ fn committed(session: &Session) -> Result<(), Failure> {
     if session.simulated() {
         return Ok(());
     }
-    let message = match repo::dirty(&session.options.repo) {
-        Some(false) => return Ok(()),
-        Some(true) => "the access repo has changes that are not committed",
-        None => "the access repo is not in Git",
+    let head = &session.head;
+    let message = match repo::uncommitted(&session.options.repo, &head.sources, &head.settings.manifests) {
+        Some(names) if names.is_empty() => return Ok(()),
+        Some(names) => format!("these are not as they were committed: `{}`", names.join("`, `")),
+        None => "the access repo is not in Git, or has no commit".to_owned(),
     };
     let help = "commit first: only what Git has is applied to what is not simulated";
     Err(Failure::from(Finding::error(DIRTY, message).help(help)).exit(Exit::Stale))
@@ -173,13 +210,16 @@ fn on_signal() -> Arc<AtomicBool> {
 fn conclude(session: &Session, report: &mut Report, after: &Planned) {
     report.left =
         after.plan.changes.iter().map(|change| format!("{} {}", change.op, change.target())).collect();
+    if !session.options.selection.only.is_empty() {
+        report.left.push("whatever `--only` left out: plan again to see it".to_owned());
+    }
     report.held = after.plan.held.clone();
     report.drift = after.plan.drift.clone();
     report.converged = after.plan.changes.iter().all(|change: &Change| !change.op.writes());
     report.calls = session.providers.values().map(|provider| provider.calls()).sum();
 }
 
-/// Makes head the base of what comes next.
+/// Remembers what is demanded; makes head the base of what comes next where all of it is true.
 fn remember(
     session: &Session,
     approved: &Plan,
@@ -203,6 +243,12 @@ fn remember(
         session.schemas(),
         &states,
     );
+    // Base is what was applied whole: an apply that did not converge, or was limited, leaves it where it is. What it did
+    // give is demanded from now on, so that nothing of it is taken for somebody else's.
+    if !report.converged || !approved.selection.only.is_empty() {
+        session.memory.keep_demand(&demand)?;
+        return Ok(());
+    }
     let snapshot = Snapshot { calls: std::collections::BTreeMap::new(), ..after.live.clone() };
     session.memory.advance(&Verified {
         sources: session.head.sources.clone(),

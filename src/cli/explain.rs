@@ -10,7 +10,9 @@ use serde::Serialize;
 
 use super::session::{Observed, Options, Session};
 use super::{Exit, Failure, Format, print, repo_or_here};
-use crate::model::{Address, Code, Desired, Finding, GrantKey, LapseCause, Origin, Person, nearest};
+use crate::model::{
+    Address, Code, Desired, Finding, GrantKey, LapseCause, Origin, Person, Selection, nearest,
+};
 use crate::render::escape;
 
 /// Nobody and nothing has that name.
@@ -71,7 +73,12 @@ enum Standing {
 
 pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure> {
     let repo = repo_or_here(arguments.repo.as_ref());
-    let session = Session::open(Options { repo, at: arguments.at, ..Options::default() }).await?;
+    let session = Session::open(Options {
+        repo,
+        selection: Selection { at: arguments.at, ..Selection::default() },
+        ..Options::default()
+    })
+    .await?;
     let observed = session.observe().await?;
     let about = find(&arguments.what, &observed)?;
     let explanation = explain(about, &observed);
@@ -207,27 +214,28 @@ fn text(explanation: &Explanation, zone: &TimeZone, safe: fn(&str) -> String, en
     }
     let by_person = explanation.about.instance() == "person";
     for edge in &explanation.edges {
-        let what = if by_person {
-            format!("{} {}", edge.key.relation, edge.key.resource)
+        let place = if edge.key.resource.is_reserved() && by_person {
+            format!(" in {}", edge.key.principal.place())
         } else {
-            let who = edge.person.as_ref().unwrap_or(&edge.key.principal);
-            format!("{who}: {} {}", edge.key.relation, edge.key.resource)
+            String::new()
         };
+        let what =
+            format!("{} {}{place}", crate::render::relation(&edge.key.relation, true), edge.key.resource);
+        let who = edge.person.as_ref().unwrap_or(&edge.key.principal);
+        let line = if by_person { what } else { format!("{who}: {what}") };
         let state = match edge.state {
-            Standing::Granted => "has",
-            Standing::Wanted => "is to get",
-            Standing::Unasked => "has, though nobody asks for it:",
-            Standing::Lapsed(LapseCause::Expired) => "had until it ended:",
-            Standing::Lapsed(LapseCause::NotYet) => "will have:",
-            Standing::Lapsed(LapseCause::Excepted) => "is excepted from:",
-            Standing::Lapsed(LapseCause::Left) => "has left, and loses:",
-            Standing::Lapsed(LapseCause::Suspended) => "is suspended, and is out of:",
+            Standing::Granted => "",
+            Standing::Wanted => " (asked for, not there yet)",
+            Standing::Unasked => " (there, though nobody asks for it)",
+            Standing::Lapsed(LapseCause::Expired) => " (ended)",
+            Standing::Lapsed(LapseCause::NotYet) => " (not yet)",
+            Standing::Lapsed(LapseCause::Excepted) => " (no: excepted)",
+            Standing::Lapsed(LapseCause::Left) => " (no: has left)",
+            Standing::Lapsed(LapseCause::Suspended) => " (no: is suspended)",
         };
-        let until = edge
-            .until
-            .map(|until| format!(" until {}", crate::render::time(until, zone)))
-            .unwrap_or_default();
-        let _ = writeln!(out, "  {state} {}{until}{end}", safe(&what));
+        let until =
+            edge.until.map(|until| format!(" until {}", crate::render::end(until, zone))).unwrap_or_default();
+        let _ = writeln!(out, "  {}{until}{state}{end}", safe(&line));
         for origin in &edge.because {
             let place =
                 if origin.span.file.is_empty() { String::new() } else { format!(" ({})", origin.span) };

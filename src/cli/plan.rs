@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::session::{Options, Session};
-use super::{Exit, Failure, Format, print, repo_or_here, say, style};
+use super::{Exit, Failure, Format, print, repo_or_here, style};
 use crate::model::{Finding, Pattern, Plan, Ruling, Selection};
 use crate::render::terminal::Style;
 use crate::render::{gitlab, html, json, markdown, terminal};
@@ -41,8 +41,11 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     let session = Session::open(Options {
         repo: repo_or_here(arguments.repo.as_ref()),
         base: arguments.base.clone(),
-        selection: Selection { only: patterns(&arguments.only), revert: patterns(&arguments.revert) },
-        at: arguments.at,
+        selection: Selection {
+            only: patterns(&arguments.only),
+            revert: patterns(&arguments.revert),
+            at: arguments.at,
+        },
     })
     .await?;
     let planned = session.plan().await?;
@@ -65,9 +68,6 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
         Format::Text => print(&terminal::plan(plan, &session.head.sources, &style)),
         Format::Markdown => print(&markdown::plan(plan, &style.zone)),
         Format::Json => print(&json::plan(plan)),
-    }
-    if format == Format::Text && arguments.at.is_some() {
-        say("this plan is for another time and cannot be applied\n");
     }
     let exit = match (arguments.detailed_exitcode, plan.verdict) {
         (true, Ruling::Denied) => Exit::Denied,

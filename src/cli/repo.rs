@@ -181,10 +181,23 @@ pub fn commit(root: &Path) -> Option<String> {
     git(root, &["rev-parse", "--verify", "--quiet", "HEAD"])
 }
 
-/// Whether files of the access repo differ from what Git has; `None` where there is no Git.
+/// The files of the access repo that are not what Git's checked-out commit has, ignored ones too; `None` where there is no
+/// Git or no commit.
 #[must_use]
-pub fn dirty(root: &Path) -> Option<bool> {
-    git(root, &["status", "--porcelain", "--", "."]).map(|text| !text.is_empty())
+pub fn uncommitted(root: &Path, sources: &Sources, folders: &[String]) -> Option<Vec<Name>> {
+    let committed = at_revision(root, "HEAD").ok()?;
+    let read = |path: &str| {
+        path == "rolecall.yaml"
+            || folders
+                .iter()
+                .any(|folder| path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/')))
+    };
+    let names = sources.files.keys().chain(committed.files.keys().filter(|path| read(path)));
+    let mut names: Vec<Name> =
+        names.filter(|path| sources.files.get(*path) != committed.files.get(*path)).cloned().collect();
+    names.sort();
+    names.dedup();
+    Some(names)
 }
 
 /// The files of the access repo as they were at a revision.
@@ -212,7 +225,7 @@ pub fn at_revision(root: &Path, revision: &str) -> Result<Sources, Finding> {
         // Links (mode 120000) and submodules are left out: they are never read.
         if let (Some("100644" | "100755"), Some("blob"), Some(id)) = (meta.next(), meta.next(), meta.next())
             && (path == "rolecall.yaml" || path.contains('/'))
-            && !path.starts_with('.')
+            && !path.split('/').any(|part| part.starts_with('.'))
         {
             let bytes = git_bytes(root, &["cat-file", "blob", id])
                 .ok_or_else(|| refuse("Git cannot read a file of it"))?;

@@ -10,15 +10,15 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
-use super::{Failure, environment, repo};
+use super::{Exit, Failure, environment, repo};
 use crate::apply::memory::{Memory, Verified};
-use crate::gate::{self, Rules};
+use crate::gate::{self, Judged, Rules};
 use crate::manifest::{self, Tree};
 use crate::model::plan::PLAN_FORMAT;
 use crate::model::settings::Directory;
 use crate::model::{
     Address, Basis, Code, Coverage, Demand, Desired, Digest, Draft, Finding, Inventory, Name, Op, Ownership,
-    Plan, ProviderBasis, Registry, Schemas, Selection, Settings, Snapshot, Sources, Summary, Verdict,
+    Plan, ProviderBasis, Registry, Ruling, Schemas, Selection, Settings, Snapshot, Sources, Summary, Verdict,
     has_errors,
 };
 use crate::planner::{self, Input};
@@ -34,8 +34,11 @@ const NO_PROVIDER: Code = Code { code: "RC501", title: "a provider cannot be use
 /// The directory that people come from is not a provider.
 const NO_DIRECTORY: Code = Code { code: "RC502", title: "the directory names no provider" };
 
+/// Another apply has ended meanwhile.
+const MOVED_ON: Code = Code { code: "RC704", title: "another apply has moved base meanwhile" };
+
 /// All codes of this module.
-pub(super) const CODES: &[Code] = &[WORLD, NO_PROVIDER, NO_DIRECTORY];
+pub(super) const CODES: &[Code] = &[WORLD, NO_PROVIDER, NO_DIRECTORY, MOVED_ON];
 
 /// What a run needs to be told.
 #[derive(Debug, Clone, Default)]
@@ -46,8 +49,6 @@ pub(super) struct Options {
     pub(super) base: Option<String>,
     /// What the plan picks.
     pub(super) selection: Selection,
-    /// The time to plan for, in place of now.
-    pub(super) at: Option<Timestamp>,
 }
 
 /// One run over one access repo.
@@ -178,7 +179,18 @@ impl Session {
 
     /// The time to plan for.
     pub(super) fn now(&self) -> Timestamp {
-        self.options.at.unwrap_or_else(|| self.clock.now())
+        self.options.selection.at.unwrap_or_else(|| self.clock.now())
+    }
+
+    /// Fails where another run has moved base since this one read it; to be asked under the lock.
+    pub(super) fn still_verified(&self) -> Result<(), Failure> {
+        let known = |verified: &Option<Verified>| verified.as_ref().map(|verified| verified.base.clone());
+        if known(&self.memory.verified()?) == known(&self.verified) {
+            return Ok(());
+        }
+        let finding = Finding::error(MOVED_ON, "another apply has ended since this one began");
+        Err(Failure::from(finding.help("plan again: what it did may change what is left to do"))
+            .exit(Exit::Stale))
     }
 
     /// The settings that judge: base's, so that a merge request cannot weaken what judges it; head's where there is none.
@@ -207,11 +219,14 @@ impl Session {
         let now = self.now();
         let mut findings = Vec::new();
         let (records, accounts, incomplete) = self.inventory().await?;
-        let (inventory, about_people) = resolve::people(&self.head, &records, accounts, incomplete, now);
+        // Both sides see the same records at the same time, each through its own settings and `User` manifests: what head
+        // says of people is a request like everything else that it says.
+        let people = |tree: &Tree| resolve::people(tree, &records, accounts.clone(), incomplete.clone(), now);
+        let (inventory, about_people) = people(&self.head);
         findings.extend(about_people);
         let head = resolve::resolve(&self.head, self.base.as_ref(), &inventory, &self.registry, now);
         let base =
-            self.base.as_ref().map(|base| resolve::resolve(base, None, &inventory, &self.registry, now));
+            self.base.as_ref().map(|base| resolve::resolve(base, None, &people(base).0, &self.registry, now));
         findings.extend(head.findings.iter().cloned());
         let own =
             |tree: &Tree| Ownership { accounts: inventory.accounts.clone(), ..tree.settings.own.clone() };
@@ -285,16 +300,15 @@ impl Session {
             })
         };
         let first = draft(&live);
-        let mut draft = if self.look_at_deletions(&first, &mut live).await { draft(&live) } else { first };
-        self.limit(&mut draft);
-        findings.append(&mut draft.findings);
-        if has_errors(&findings) {
+        let draft = if self.look_at_deletions(&first, &mut live).await { draft(&live) } else { first };
+        if has_errors(&draft.findings) {
+            findings.extend(draft.findings);
             return Err(Failure::in_sources(findings, &self.head.sources));
         }
         let judging = self.judging();
         let callers: Vec<Address> =
             self.callers.iter().filter_map(|caller| caller.principal.clone()).collect();
-        let judged = gate::judge(
+        let mut judged = gate::judge(
             draft,
             &Rules {
                 settings: judging,
@@ -307,6 +321,9 @@ impl Session {
                 now,
             },
         );
+        self.limit(&mut judged);
+        let denied = judged.held.iter().any(|held| held.why.denies());
+        let verdict = if denied { Ruling::Denied } else { Ruling::Allowed };
         findings.extend(judged.findings);
         findings.extend(self.head.findings.iter().cloned());
         findings.sort_by(|a, b| (&a.span, &a.code, &a.message).cmp(&(&b.span, &b.code, &b.message)));
@@ -314,7 +331,7 @@ impl Session {
         let (effects, effect) = Plan::effects_of(&judged.changes, &judged.waived);
         let basis = self.basis(&live);
         let created = self.clock.now();
-        let id = Digest::of(&(&effect, created, &basis)).short().to_owned();
+        let id = Plan::id_of(&effect, created, &basis);
         let complete =
             inventory.incomplete.is_empty() && live.coverage.values().all(|c| *c == Coverage::Complete);
         let plan = Plan {
@@ -334,7 +351,7 @@ impl Session {
             unmanaged: judged.unmanaged,
             unclaimed: judged.unclaimed,
             findings,
-            verdict: judged.verdict.ruling(),
+            verdict,
             complete,
             simulated: self.simulated(),
             selection: self.options.selection.clone(),
@@ -367,14 +384,15 @@ impl Session {
         !deletions.is_empty()
     }
 
-    /// Leaves out what `--only` does not pick, and whatever needs what was left out.
-    fn limit(&self, draft: &mut Draft) {
+    /// Leaves out what `--only` does not pick, and whatever needs what was left out. The gate has judged the whole: what a
+    /// cap counts does not get smaller by looking at a part.
+    fn limit(&self, judged: &mut Judged) {
         let only = &self.options.selection.only;
         if only.is_empty() {
             return;
         }
         let picked = |change: &crate::model::Change| only.iter().any(|pattern| change.is_on(pattern));
-        let mut left_out: std::collections::BTreeSet<Digest> = draft
+        let mut left_out: std::collections::BTreeSet<Digest> = judged
             .changes
             .iter()
             .filter(|change| !picked(change))
@@ -383,16 +401,16 @@ impl Session {
         loop {
             let before = left_out.len();
             let more =
-                draft.changes.iter().filter(|change| change.requires.iter().any(|r| left_out.contains(r)));
+                judged.changes.iter().filter(|change| change.requires.iter().any(|r| left_out.contains(r)));
             let more: Vec<Digest> = more.map(|change| change.effect.clone()).collect();
             left_out.extend(more);
             if left_out.len() == before {
                 break;
             }
         }
-        draft.changes.retain(|change| !left_out.contains(&change.effect));
-        draft.held.retain(|held| picked(&held.change));
-        draft.drift.retain(|drift| picked(&drift.change));
+        judged.changes.retain(|change| !left_out.contains(&change.effect));
+        judged.held.retain(|held| picked(&held.change));
+        judged.drift.retain(|drift| picked(&drift.change));
     }
 
     fn basis(&self, live: &Snapshot) -> Basis {

@@ -26,6 +26,8 @@ pub struct Flags {
     pub sensitive: bool,
     /// The provider sets it; we never do.
     pub computed: bool,
+    /// It is given at creation, and the provider does not show it afterwards, so it is never compared.
+    pub unseen: bool,
     /// A list without order or repeats.
     pub set: bool,
     /// A policy document: shown as line diffs, compared in canonical form (which the provider makes on both sides).
@@ -47,6 +49,14 @@ pub struct Attribute {
     pub default: Option<Value>,
     /// The kind that its value names (a full address as text); orders creation and explains.
     pub reference: Option<Name>,
+}
+
+impl Flags {
+    /// Whether live shows what we asked for, so that the two can be compared.
+    #[must_use]
+    pub fn compared(self) -> bool {
+        !self.computed && !self.sensitive && !self.unseen
+    }
 }
 
 impl Attribute {

@@ -214,6 +214,12 @@ impl Change {
         Digest::of(&Effect { op, address, grant, after, dependents })
     }
 
+    /// The digest of what this change does, worked out anew.
+    #[must_use]
+    pub fn own_effect(&self) -> Digest {
+        Self::effect_of(self.op, &self.address, self.grant.as_ref(), self.after.as_ref(), &self.dependents)
+    }
+
     /// What the change is done to, in one line: `okta:user/x member okta:group/y`, or an address.
     #[must_use]
     pub fn target(&self) -> String {
@@ -271,6 +277,25 @@ impl Waived {
     /// A waiver with what it lets go.
     #[must_use]
     pub fn of(waiver: &Waiver, lets: Vec<String>) -> Self {
+        let mut waived = Self {
+            name: waiver.name.value.clone(),
+            code: waiver.code.value.as_str().into(),
+            on: waiver.on.iter().map(|on| on.value.clone()).collect(),
+            allow: waiver.allow,
+            owner: waiver.owner.clone(),
+            reason: waiver.reason.clone(),
+            until: waiver.until,
+            span: waiver.name.span.clone(),
+            lets,
+            effect: Digest::of(&()),
+        };
+        waived.effect = waived.own_effect();
+        waived
+    }
+
+    /// The digest of what it allows.
+    #[must_use]
+    pub fn own_effect(&self) -> Digest {
         #[derive(Serialize)]
         struct Effect<'a> {
             code: &'a str,
@@ -278,32 +303,14 @@ impl Waived {
             allow: Option<u32>,
             until: Timestamp,
         }
-        let on: BTreeSet<String> = waiver.on.iter().map(|on| on.value.clone()).collect();
-        let effect = Digest::of(&Effect {
-            code: &waiver.code.value,
-            on: &on,
-            allow: waiver.allow,
-            until: waiver.until,
-        });
-        Self {
-            name: waiver.name.value.clone(),
-            code: waiver.code.value.as_str().into(),
-            on,
-            allow: waiver.allow,
-            owner: waiver.owner.clone(),
-            reason: waiver.reason.clone(),
-            until: waiver.until,
-            span: waiver.name.span.clone(),
-            lets,
-            effect,
-        }
+        Digest::of(&Effect { code: &self.code, on: &self.on, allow: self.allow, until: self.until })
     }
 }
 
 /// Something live that moved by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drift {
-    /// A short name for `drift accept`: the first digits of the digest of address and values.
+    /// A short name: the first digits of the digest of address and values.
     pub id: String,
     /// What would put it back. Never part of a plan's changes.
     pub change: Change,
@@ -445,18 +452,39 @@ pub struct Selection {
     /// Drift that one of these picks becomes changes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub revert: Vec<Pattern>,
+    /// The time it is for, where that is not when it was made; such a plan is for reading only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
 }
 
 impl Selection {
     /// Whether it picks all changes and no drift, as a plan does unless told otherwise.
     #[must_use]
     pub fn is_all(&self) -> bool {
-        let Self { only, revert } = self;
-        only.is_empty() && revert.is_empty()
+        let Self { only, revert, at } = self;
+        only.is_empty() && revert.is_empty() && at.is_none()
     }
 }
 
 impl Plan {
+    /// The id of a plan: of what it would do, when it was made, and what it rests on.
+    #[must_use]
+    pub fn id_of(effect: &Digest, created: Timestamp, base: &Basis) -> String {
+        Digest::of(&(effect, created, base)).short().to_owned()
+    }
+
+    /// Whether the digests are those of the content: a plan that came from a file may say anything.
+    #[must_use]
+    pub fn is_consistent(&self) -> bool {
+        let held = self.held.iter().map(|held| &held.change);
+        let each = self.changes.iter().chain(held).all(|change| change.effect == change.own_effect())
+            && self.waived.iter().all(|waived| waived.effect == waived.own_effect());
+        let (effects, effect) = Self::effects_of(&self.changes, &self.waived);
+        each && effects == self.effects
+            && effect == self.effect
+            && self.id == Self::id_of(&self.effect, self.created, &self.base)
+    }
+
     /// The digests of the request changes and of the waivers, sorted, and the digest of those.
     #[must_use]
     pub fn effects_of(changes: &[Change], waived: &[Waived]) -> (Vec<Digest>, Digest) {

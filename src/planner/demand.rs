@@ -194,7 +194,7 @@ impl<'a> Memory<'a> {
             let schema = schemas.of(address);
             for (name, want) in self.managed(wanted.attributes.clone(), change, schemas) {
                 let attribute = schema.and_then(|schema| schema.attribute(&name));
-                let ours = attribute.is_none_or(|a| !a.flags.computed && !a.flags.sensitive);
+                let ours = attribute.is_none_or(|a| a.flags.compared());
                 if ours {
                     let is_true = live.is_some() && is_satisfied(attribute, &want, seen.get(&name));
                     let change = change.filter(|(c, _)| c.op == Op::Create || c.fields.contains(&name));

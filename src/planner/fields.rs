@@ -1,6 +1,6 @@
 //! Fields of one resource: which differ from live, and why.
 //!
-//! Invariant: only what head or (key by key) base manages is compared; computed and sensitive fields never are.
+//! Invariant: only what head or (key by key) base manages is compared; what live does not show never is.
 //! It must not know of ownership or order.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -148,7 +148,7 @@ impl<'a> Sides<'a> {
 
 /// Whether a field is ours to compare and set.
 fn is_ours(attribute: Option<&Attribute>) -> bool {
-    attribute.is_none_or(|attribute| !attribute.flags.computed && !attribute.flags.sensitive)
+    attribute.is_none_or(|attribute| attribute.flags.compared())
 }
 
 fn is_keyed(attribute: Option<&Attribute>) -> bool {

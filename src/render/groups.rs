@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::values::{Shown, show};
-use super::words::{Line, Piece, count, list, literal, plural, prose, relation, time, who, why, words};
+use super::words::{Line, Piece, count, end, list, literal, plural, prose, relation, who, why, words};
 use crate::model::plan::Standing;
 use crate::model::{
     Attributes, Cause, Change, Drift, GrantKey, Held, Name, Op, Origin, Risk, Span, Value, Waived, Why,
@@ -161,7 +161,7 @@ pub(super) fn waived(waived: &[Waived], zone: &TimeZone) -> Option<Section> {
         let mut facts: Vec<_> = lets.iter().map(|text| ("lets go", prose(text))).collect();
         facts.push(("owner", vec![words(owner)]));
         facts.push(("why", prose(reason)));
-        facts.push(("until", vec![words(time(*until, zone))]));
+        facts.push(("until", vec![words(end(*until, zone))]));
         facts.push(("where", place(span)));
         // A waiver does nothing by itself; it is shown as what wants a look.
         Item { op: Op::Update, sign: '!', title, names: Vec::new(), fields: Vec::new(), facts }
@@ -192,7 +192,7 @@ pub(super) fn drift(drift: &[Drift]) -> Option<Section> {
     if drift.is_empty() {
         return None;
     }
-    let item = |Drift { id, change, text }: &Drift| {
+    let item = |Drift { id: _, change, text }: &Drift| {
         let mut title = vec![literal(who_or_address(change))];
         if let Some(grant) = &change.grant {
             title.extend([
@@ -206,7 +206,7 @@ pub(super) fn drift(drift: &[Drift]) -> Option<Section> {
         let fields =
             fields.into_iter().map(|(name, shown)| (format!("{name} (live → files)"), shown)).collect();
         let mut facts = vec![("declared", place(&change.reason.span))];
-        facts.push(("accept", vec![literal(format!("rolecall drift accept {id}"))]));
+        facts.push(("keep it", prose("write it into the YAML, where it is reviewed like a request")));
         facts.push((
             "revert",
             vec![literal(format!("rolecall plan --revert {}", shell(change.address.as_str())))],
@@ -428,7 +428,7 @@ fn facts(change: &Change, zone: &TimeZone) -> Vec<(&'static str, Line)> {
         facts.push(("risk", prose(&text)));
     }
     if let Some(until) = change.until {
-        facts.push(("until", vec![words(time(until, zone))]));
+        facts.push(("until", vec![words(end(until, zone))]));
     }
     facts
 }

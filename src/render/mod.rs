@@ -16,7 +16,7 @@ pub mod terminal;
 mod values;
 mod words;
 
-pub use words::time;
+pub use words::{end, relation, time};
 
 #[cfg(test)]
 mod fixture;

@@ -244,6 +244,10 @@ fn next(plan: &Plan) -> Vec<Line> {
         next.push(prose("mend the errors, then plan again with `rolecall plan`"));
         return next;
     }
+    if let Some(at) = plan.selection.at {
+        next.push(prose(&format!("this is how it would be at {at}; such a plan cannot be applied")));
+        return next;
+    }
     let mut remedies = plan.held.iter().filter_map(|held| held.remedy.as_deref());
     if remedies.clone().any(groups::is_document) {
         next.push(prose("to let go what is held, add what stands under it to the same merge request"));
@@ -252,17 +256,17 @@ fn next(plan: &Plan) -> Vec<Line> {
     }
     if plan.changes.is_empty() {
         if !plan.drift.is_empty() {
-            next.push(prose("accept or revert the drift, one by one"));
+            next.push(prose("write the drift into the YAML, or revert it, one by one"));
         }
         return next;
     }
     next.push(if plan.simulated {
         prose("carry it out with `rolecall apply`; everything here is simulated, so nobody needs to approve")
     } else if plan.effects.is_empty() {
-        prose("carry it out with `rolecall apply --standing`; approved rules cover all of it")
+        prose("carry it out with `rolecall apply`; approved rules cover all of it")
     } else {
         prose(&format!(
-            "have the owners approve effect `{}`, then carry out exactly that with `rolecall apply`",
+            "have it approved, then carry out exactly that with `rolecall apply --approve {}`",
             plan.effect.short()
         ))
     });

@@ -88,7 +88,8 @@ pub(super) fn plural(kind: &str) -> String {
 }
 
 /// What stands between principal and resource of an edge that is given or taken.
-pub(super) fn relation(name: &str, given: bool) -> String {
+#[must_use]
+pub fn relation(name: &str, given: bool) -> String {
     let words = match (name, given) {
         ("attached", true) => return "with policy".to_owned(),
         ("attached", false) => return "without policy".to_owned(),
@@ -127,6 +128,18 @@ pub fn time(at: Timestamp, zone: &TimeZone) -> String {
         return utc;
     }
     format!("{} ({utc})", local.strftime("%Y-%m-%d %H:%M %:z"))
+}
+
+/// An end as people say it: a midnight is the end of the day before, because `until: DATE` means that day, too.
+#[must_use]
+pub fn end(at: Timestamp, zone: &TimeZone) -> String {
+    let local = at.to_zoned(zone.clone());
+    match local.date().yesterday() {
+        Ok(day) if local.time() == jiff::civil::Time::midnight() => {
+            format!("the end of {day} {} ({})", local.strftime("%:z"), at.strftime("%Y-%m-%d %H:%M UTC"))
+        }
+        _ => time(at, zone),
+    }
 }
 
 /// Whom an edge is about: the person's handle, and the principal where that could be someone else.

@@ -8,6 +8,9 @@ mod people;
 mod roles;
 mod wanted;
 
+#[cfg(test)]
+mod tests;
+
 pub use people::{Principals, normalized, people};
 pub use wanted::resolve;
 

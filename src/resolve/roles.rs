@@ -9,9 +9,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::FROZEN;
 use super::entries::{Crowd, Dead, Set, in_words, intersection};
 use super::people::normalized;
+use super::{FROZEN, NO_SUCH_PERSON};
 use crate::manifest::{Condition, GrantFile, Role, RoleEntry, Tree};
 use crate::model::{Finding, LapseCause, Name, Origin, Status};
 
@@ -70,6 +70,7 @@ pub(super) fn memberships(
     }
     for role in &tree.roles {
         work.role(&role.name.value);
+        work.owners(role);
     }
     work.out
 }
@@ -150,28 +151,37 @@ impl<'a> Work<'a, '_> {
         if needs_type(entry) {
             set = intersection(&set, &self.ruled);
         }
-        let origin = Arc::new(Origin {
-            text: format!(
-                "role {}: {}{}{}",
-                role.name.value,
-                in_words(entry),
-                because(entry.reason.as_deref()),
-                self.ended(entry.until.as_ref().map(|until| until.value))
-            ),
-            span: entry.span.clone(),
-            chain: cited_roles(entry).map(|name| self.link(name)).collect(),
-            role: Some(role.name.value.as_str().into()),
-        });
+        let text = format!(
+            "role {}: {}{}{}",
+            role.name.value,
+            in_words(entry),
+            because(entry.reason.as_deref()),
+            self.ended(entry.until.as_ref().map(|until| until.value))
+        );
         let until = entry.until.as_ref().map(|until| until.value);
         let lapse = lapse(entry.from.as_ref().map(|from| from.value), until, self.now);
+        // People who come by the same roles share an origin.
+        let mut origins: BTreeMap<Vec<&str>, Arc<Origin>> = BTreeMap::new();
         for number in set {
+            let held =
+                |name: &&str| self.out.roles.get(*name).is_some_and(|m| m.current.contains_key(&number));
+            let through: Vec<&str> = cited_roles(entry).filter(held).collect();
             // What comes through a role ends when that membership ends.
-            let inherited = cited_roles(entry)
-                .filter_map(|name| self.out.roles.get(name)?.current.get(&number))
+            let inherited = through
+                .iter()
+                .filter_map(|name| self.out.roles.get(*name)?.current.get(&number))
                 .map(|membership| membership.until)
                 .reduce(later);
             let until = inherited.map_or(until, |inherited| earlier(until, inherited));
-            self.add(number, members, &origin, until, lapse);
+            let origin = origins.entry(through).or_insert_with_key(|through| {
+                Arc::new(Origin {
+                    text: text.clone(),
+                    span: entry.span.clone(),
+                    chain: through.iter().map(|name| self.link(name)).collect(),
+                    role: Some(role.name.value.as_str().into()),
+                })
+            });
+            self.add(number, members, origin, until, lapse);
         }
     }
 
@@ -250,6 +260,25 @@ impl<'a> Work<'a, '_> {
         for number in set {
             if members.current.remove(&number).is_some() {
                 members.lapsed.insert(number, (LapseCause::Excepted, origin.clone()));
+            }
+        }
+    }
+
+    /// Says which owners of a role are nobody. It is a warning: who left must not stop the plans of all others.
+    fn owners(&mut self, role: &Role) {
+        // `@group/path` is the forge's to know.
+        for owner in role.owners.iter().filter(|owner| !owner.value.starts_with('@')) {
+            if let Some(help) = self.crowd.nobody(&owner.value) {
+                let message = format!(
+                    "role `{}` is owned by `{}`, but nobody has that handle",
+                    role.name.value, owner.value
+                );
+                self.findings.push(
+                    Finding::warning(NO_SUCH_PERSON, message)
+                        .at(&owner.span)
+                        .about(format!("role:{}", role.name.value))
+                        .help(help),
+                );
             }
         }
     }

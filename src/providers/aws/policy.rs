@@ -45,11 +45,12 @@ impl Native for Policy {
 #[async_trait]
 impl IamKind for Policies {
     fn kind(&self) -> Kind {
-        let immutable = Flags { immutable: true, ..Flags::default() };
+        // `GetAccountAuthorizationDetails` and `ListPolicies` leave descriptions out (checked November 2026).
+        let unseen = Flags { immutable: true, unseen: true, ..Flags::default() };
         let document = Flags { document: true, access: true, ..Flags::default() };
         let schema = Schema::new("policy", "policies")
             .with(path_attribute())
-            .with(Attribute::new("description").flags(immutable))
+            .with(Attribute::new("description").flags(unseen))
             .with(Attribute::new("document").flags(document));
         Kind::of::<Policy>("aws/Policy", schema)
     }

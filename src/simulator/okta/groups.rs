@@ -201,10 +201,8 @@ impl Context<'_> {
             "lastMembershipUpdated": stamp(group.last_membership_updated.or(created)),
             "objectClass": [class], "type": kind,
             "profile": profile,
-            "_links": {
-                "logo": [{"name": "medium", "href": format!("{}/assets/img/logos/groups/odyssey/okta-medium.png", self.moment.base), "type": "image/png"}],
-                "users": {"href": link("/users")}, "apps": {"href": link("/apps")}
-            }
+            // Without `logo`: Okta's current description has a list of them, the older one on npm an object.
+            "_links": {"users": {"href": link("/users")}, "apps": {"href": link("/apps")}}
         })
     }
 }

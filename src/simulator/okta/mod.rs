@@ -248,7 +248,7 @@ impl Context<'_> {
             200,
             &json!({
                 "id": format!("00o{}", keyed::token(&["org", &self.okta.token_owner], 17)), "companyName": "Simulated",
-                "subdomain": "simulated", "status": "ACTIVE", "created": stamp, "lastUpdated": stamp, "expiresAt": null,
+                "subdomain": "simulated", "status": "ACTIVE", "created": stamp, "lastUpdated": stamp,
                 "_links": {"organization": {"href": format!("{}/api/v1/org", self.moment.base)}}
             }),
         )

@@ -161,21 +161,28 @@ impl Context<'_> {
         self.okta.user(id).ok_or_else(|| Problem::missing(id, "User"))
     }
 
-    /// A person as Okta shows him.
+    /// A person as Okta shows him. What he does not have is left out: null is in Okta's current description, but not in
+    /// the older one on npm.
     pub(super) fn user(&self, user: &OktaUser) -> Json {
+        let known = user.profile.iter().filter(|(_, value)| !value.is_null());
         let mut profile: serde_json::Map<String, Json> =
-            user.profile.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+            known.map(|(key, value)| (key.clone(), value.clone())).collect();
         profile.insert("login".into(), user.login.as_str().into());
         profile.entry("email").or_insert_with(|| user.login.as_str().into());
+        let created = stamp(user.created);
         let updated = stamp(user.last_updated.or(user.created));
-        let started = !matches!(user.status, UserStatus::Staged | UserStatus::Provisioned);
-        let activated = started.then(|| stamp(user.created));
-        json!({
-            "id": user.id, "status": user.status, "created": stamp(user.created), "activated": activated,
-            "statusChanged": updated, "lastLogin": null, "lastUpdated": updated, "passwordChanged": null,
+        let mut json = json!({
+            "id": user.id, "status": user.status, "created": created, "statusChanged": updated, "lastUpdated": updated,
             "type": {"id": "oty0default000000000"}, "profile": profile,
             "credentials": {"provider": {"type": "OKTA", "name": "OKTA"}},
             "_links": {"self": {"href": format!("{}/api/v1/users/{}", self.moment.base, user.id)}}
-        })
+        });
+        // Who has not signed in yet has done nothing of this.
+        if !matches!(user.status, UserStatus::Staged | UserStatus::Provisioned) {
+            for done in ["activated", "passwordChanged", "lastLogin"] {
+                json[done] = created.as_str().into();
+            }
+        }
+        json
     }
 }
