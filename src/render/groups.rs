@@ -154,10 +154,12 @@ pub(super) fn waived(waived: &[Waived], zone: &TimeZone) -> Option<Section> {
     }
     let item = |waived: &Waived| {
         let Waived { name, code, on, allow, owner, reason, until, span, lets, effect: _ } = waived;
-        let on: Vec<String> = on.iter().map(|on| format!("`{on}`")).collect();
-        let up_to = allow.map(|allow| format!(", up to {allow}")).unwrap_or_default();
-        let mut title = vec![literal(name)];
-        title.extend(prose(&format!(" waives {code} on {}{up_to}", list(&on))));
+        let mut title = vec![literal(name), words(format!(" waives {code} on "))];
+        for (index, on) in on.iter().enumerate() {
+            title.extend((index > 0).then(|| words(", ")));
+            title.push(literal(on));
+        }
+        title.extend(allow.map(|allow| words(format!(", up to {allow}"))));
         let mut facts: Vec<_> = lets.iter().map(|text| ("lets go", prose(text))).collect();
         facts.push(("owner", vec![words(owner)]));
         facts.push(("why", prose(reason)));
