@@ -15,7 +15,7 @@ use super::{Exit, Failure, Format, print, repo, repo_or_here, say, style};
 use crate::apply::approve;
 use crate::apply::executor::{self, Run};
 use crate::apply::journal::{History, Journal, Lock};
-use crate::apply::memory::{BaseRecord, Verified, read_plan};
+use crate::apply::memory::{BaseRecord, FORGED, Verified, read_plan};
 use crate::model::report::State;
 use crate::model::{Change, Code, DemandState, Digest, Finding, Plan, Report, Snapshot};
 use crate::planner;
@@ -68,9 +68,14 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     let (file, repo) = arguments.places();
     let mut session = Session::open(Options { repo, ..Options::default() }).await?;
     let approved = match file {
-        Some(file) => read_plan(file)?,
-        None => session.memory.last_plan()?,
-    };
+        Some(file) => read_plan(file),
+        None => session.memory.last_plan(),
+    }
+    .map_err(|finding| {
+        // A plan that was changed is one that nobody approved.
+        let exit = if finding.code.as_ref() == FORGED.code { Exit::Stale } else { Exit::Error };
+        Failure::from(finding).exit(exit)
+    })?;
     if approved.selection.at.is_some() {
         let finding = Finding::error(OTHER_TIME, format!("plan `{}` is for another time", approved.id));
         return Err(Failure::from(finding.help("plan without `--at`")).exit(Exit::Stale));

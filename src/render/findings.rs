@@ -137,7 +137,13 @@ fn snippet(finding: &Finding, sources: &Sources, renderer: &Renderer) -> String 
     if let Some(help) = help {
         group = group.element(Title::HELP.message(lines(help)));
     }
-    renderer.render(&[group])
+    let text = renderer.render(&[group]);
+    if span.is_some() {
+        return text;
+    }
+    // Without a place there is no margin for the bar to stand beside.
+    let is_bar = |line: &&str| anstream::adapter::strip_str(line).to_string().trim() == "|";
+    text.lines().filter(|line| !is_bar(line)).collect::<Vec<_>>().join("\n")
 }
 
 /// The place alone.

@@ -13,3 +13,4 @@ mod scenarios;
 mod servers;
 mod tidy;
 mod toy;
+mod trust;
