@@ -1,7 +1,7 @@
 //! What is still approved: the approved plan against a fresh one, and the permit that comes of it.
 //!
-//! Invariant: every request effect of the fresh plan is (what remains of) an approved one, and every approved one is
-//! still there, held, or seen to be true; otherwise nothing is written at all (exit 4).
+//! Invariant: every request effect of the fresh plan is (what remains of) an approved one, every waiver it uses was
+//! approved, and every approved change is still there, held, or seen to be true; otherwise nothing is written at all (exit 4).
 //! It must not read the clock, files or providers: it compares values.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,6 +56,9 @@ impl Cleared<'_> {
         match &approval {
             Approval::Simulated if !(self.approved.simulated && self.fresh.simulated) => {
                 refuse("not everything in this plan is simulated, so its effects need approval".into())
+            }
+            Approval::Standing if !self.fresh.waived.is_empty() => {
+                refuse(format!("waiver `{}` is used, and has to be approved", self.fresh.waived[0].name))
             }
             Approval::Standing if requests > 0 => {
                 refuse(format!("{requests} changes are requests, which do not run as standing changes"))
@@ -146,6 +149,16 @@ pub fn reconcile<'a>(
                     .help("run `rolecall plan`, and have the new plan approved"),
             );
         }
+    }
+    // A waiver that is not needed any more has nothing to be true of.
+    let waived: BTreeSet<&Digest> = approved.waived.iter().map(|waived| &waived.effect).collect();
+    for waiver in fresh.waived.iter().filter(|waiver| !waived.contains(&waiver.effect)) {
+        let message = format!("waiver `{}` ({}) was not approved", waiver.name, waiver.code);
+        reasons.push(
+            Finding::error(NOT_APPROVED, message)
+                .at(&waiver.span)
+                .help("run `rolecall plan`, and have the new plan approved"),
+        );
     }
     let held: BTreeSet<_> = fresh.held.iter().map(|held| target(&held.change)).collect();
     for change in approved.changes.iter().filter(|change| needs_approval(change)) {

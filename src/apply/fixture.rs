@@ -108,7 +108,7 @@ pub(super) fn after(mut change: Change, other: &Change) -> Change {
 }
 
 pub(super) fn plan(changes: &[Change]) -> Plan {
-    let (effects, effect) = Plan::effects_of(changes);
+    let (effects, effect) = Plan::effects_of(changes, &[]);
     Plan {
         format: PLAN_FORMAT.into(),
         id: "p1".into(),
@@ -119,6 +119,7 @@ pub(super) fn plan(changes: &[Change]) -> Plan {
         tool: "rolecall".into(),
         base: Basis::default(),
         changes: changes.to_vec(),
+        waived: Vec::new(),
         held: Vec::new(),
         drift: Vec::new(),
         unmanaged: Tally::default(),

@@ -334,7 +334,7 @@ impl Session {
         findings.extend(self.head.findings.iter().cloned());
         findings.sort_by(|a, b| (&a.span, &a.code, &a.message).cmp(&(&b.span, &b.code, &b.message)));
         findings.dedup();
-        let (effects, effect) = Plan::effects_of(&judged.changes);
+        let (effects, effect) = Plan::effects_of(&judged.changes, &judged.waived);
         let basis = self.basis(&live);
         let created = self.clock.now();
         let id = Plan::id_of(&effect, created, &basis);
@@ -351,6 +351,7 @@ impl Session {
             base: basis,
             summary: Summary::of(&judged.changes),
             changes: judged.changes,
+            waived: judged.waived,
             held: judged.held,
             drift: judged.drift,
             unmanaged: judged.unmanaged,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Rules;
 use super::waivers::Waivers;
 use crate::model::plan::Standing;
-use crate::model::{Address, Change, Digest, GrantKey, Held, LiveGrant, Op, Snapshot, Value, Why};
+use crate::model::{Address, Change, Digest, GrantKey, Held, LiveGrant, Op, Snapshot, Value, Waived, Why};
 
 /// The edge that makes a thing a group.
 pub(super) const MEMBER: &str = "member";
@@ -137,6 +137,11 @@ impl<'a> Bench<'a> {
             Op::Delete | Op::Update => change.standing == Some(Standing::Leaver),
             Op::Create | Op::Grant | Op::Adopt | Op::Forget => false,
         }
+    }
+
+    /// The waivers without which some of what goes on would be held.
+    pub(super) fn waived(&self) -> Vec<Waived> {
+        self.waivers.used(|index| self.stops[index].is_none())
     }
 
     /// What is left at the end: which requirements fall away, and what is stopped.

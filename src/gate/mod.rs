@@ -7,7 +7,7 @@
 
 use crate::model::{
     Address, Change, Code, Desired, Draft, Drift, Finding, Held, Inventory, Ruling, Schemas, Settings,
-    Snapshot, Tally, Verdict, Waiver,
+    Snapshot, Tally, Verdict, Waived, Waiver,
 };
 use jiff::Timestamp;
 
@@ -90,6 +90,8 @@ pub struct Judged {
     pub changes: Vec<Change>,
     /// What is declined for now: what the planner held, then what the gate did.
     pub held: Vec<Held>,
+    /// The waivers without which some of `changes` would be held: they are effects to approve.
+    pub waived: Vec<Waived>,
     /// Leave for exactly the effects of `changes`.
     pub verdict: Verdict,
     /// The draft's findings and the gate's own.
@@ -117,6 +119,7 @@ pub fn judge(draft: Draft, rules: &Rules<'_>) -> Judged {
     while bench.last_admin() | bench.empty_groups() {}
     findings.extend(bench.waiver_findings());
     findings.extend(guards::protected_drift(rules, &drift));
+    let waived = bench.waived();
     let rests = bench.rests();
     let (released, stops) = bench.close();
 
@@ -136,5 +139,5 @@ pub fn judge(draft: Draft, rules: &Rules<'_>) -> Judged {
     let changes = if rests.is_empty() { going } else { bench::ordered(going) };
     let ruling = if held.iter().any(|held| held.why.denies()) { Ruling::Denied } else { Ruling::Allowed };
     let verdict = Verdict::new(ruling, changes.iter().map(|change| change.effect.clone()).collect());
-    Judged { changes, held, verdict, findings, drift, unmanaged, unclaimed }
+    Judged { changes, held, waived, verdict, findings, drift, unmanaged, unclaimed }
 }

@@ -74,6 +74,66 @@ fn invariant_14_the_waiver_that_a_refusal_prints_lifts_the_cap_when_pasted() {
 }
 
 #[test]
+fn a_waiver_is_named_with_what_it_lets_go_and_only_while_it_does() {
+    let mut world = World::new();
+    world.settings.limits.removals = Cap { floor: 2, percent: 0 };
+    world.members("a", &names("m", 40));
+    world.members("b", &names("m", 2));
+    world.plan(names("m", 3).iter().map(|who| revoke(who, "a")));
+    assert!(world.judge().waived.is_empty(), "nothing is waived yet");
+    let documents = world.judge().held[0].remedy.clone().unwrap();
+    world.waivers = documents.split("---\n").map(pasted).collect();
+    let judged = world.judge();
+    let names_of = |judged: &Judged| -> Vec<String> {
+        judged.waived.iter().map(|waived| format!("{} {:?}", waived.code, waived.on)).collect()
+    };
+    assert_eq!(names_of(&judged), [r#"RC404 {"okta:group/a"}"#, r#"RC405 {"okta"}"#]);
+    assert_eq!(
+        judged.waived[0].lets,
+        ["RC404: 3 of the 40 members of `okta:group/a` would go, and the larger of 2 and 0 % allows 2"]
+    );
+
+    let standing = |mut change: Change| {
+        change.cause = Cause::Standing;
+        change.standing = Some(Standing::Mover);
+        change
+    };
+    world.draft.changes = world.draft.changes.into_iter().map(standing).collect();
+    assert_eq!(world.judge().waived.len(), 2, "standing removals need the waiver just as much");
+
+    // What a waiver lifts is held all the same if another cap holds it, and then nobody needs to approve the waiver.
+    world.waivers.pop();
+    let judged = world.judge();
+    assert_eq!((judged.held.len(), judged.waived.len()), (3, 0));
+
+    world.draft.changes.truncate(1);
+    assert!(world.judge().waived.is_empty(), "no cap is reached, so no waiver is used");
+}
+
+#[test]
+fn what_is_approved_of_a_waiver_is_what_it_allows() {
+    let waiver = pasted(
+        "kind: Waiver\nname: x\ncode: RC404\non: [\"a\", \"b\"]\nallow: 3\nowner: o\nreason: \"r\"\nuntil: 2026-11-29",
+    );
+    let effect = |change: fn(&mut Waiver)| {
+        let mut waiver = waiver.clone();
+        change(&mut waiver);
+        Waived::of(&waiver, Vec::new()).effect
+    };
+    let as_it_is = effect(|_| {});
+    assert_eq!(effect(|waiver| waiver.name.value = "y".into()), as_it_is);
+    assert_eq!(effect(|waiver| waiver.on.reverse()), as_it_is);
+    for other in [
+        effect(|waiver| waiver.allow = Some(4)),
+        effect(|waiver| waiver.on.truncate(1)),
+        effect(|waiver| waiver.code.value = "RC405".into()),
+        effect(|waiver| waiver.until = Timestamp::UNIX_EPOCH),
+    ] {
+        assert_ne!(other, as_it_is);
+    }
+}
+
+#[test]
 fn an_ended_waiver_lifts_nothing_and_an_unused_one_is_a_finding() {
     let mut world = World::new();
     world.members("a", &names("m", 100));

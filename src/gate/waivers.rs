@@ -2,13 +2,13 @@
 //!
 //! Invariant: a waiver lifts only what it names, up to the number it names, until it ends.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use jiff::ToSpan;
 
 use super::{GROUP_CAP, LEAVERS_CAP, PROVIDER_CAP, RUN_CAP, Rules, UNUSED_WAIVER};
-use crate::model::{Code, Finding, Pattern, Waiver};
+use crate::model::{Code, Finding, Pattern, Waived, Waiver};
 
 /// The caps that a waiver can lift.
 const WAIVABLE: [Code; 4] = [GROUP_CAP, PROVIDER_CAP, RUN_CAP, LEAVERS_CAP];
@@ -19,16 +19,26 @@ pub(super) struct Waivers<'a> {
     rules: &'a Rules<'a>,
     /// Those that lifted a cap, or that a refusal names.
     cited: BTreeSet<usize>,
+    /// By waiver: the caps that it lifted.
+    lifted: BTreeMap<usize, Vec<Lifted>>,
+}
+
+/// A cap that was lifted.
+struct Lifted {
+    /// What it would have said.
+    text: String,
+    /// What it would have held.
+    changes: Vec<usize>,
 }
 
 impl<'a> Waivers<'a> {
     pub(super) fn new(rules: &'a Rules<'a>) -> Self {
-        Self { rules, cited: BTreeSet::new() }
+        Self { rules, cited: BTreeSet::new(), lifted: BTreeMap::new() }
     }
 
-    /// Whether a cap is lifted for so many; `names` are what its `on:` may call it. If not, why the waivers that are
-    /// meant for it do not.
-    pub(super) fn lift(&mut self, code: Code, names: &[&str], count: u64) -> Result<(), Vec<String>> {
+    /// The waiver that lifts a cap for so many; `names` are what its `on:` may call it. If there is none, why the waivers
+    /// that are meant for it do not.
+    pub(super) fn lift(&mut self, code: Code, names: &[&str], count: u64) -> Result<usize, Vec<String>> {
         let now = self.rules.now;
         let mut short = Vec::new();
         for (index, waiver) in self.rules.waivers.iter().enumerate() {
@@ -42,11 +52,29 @@ impl<'a> Waivers<'a> {
                 short.push(format!("waiver `{}` allows {allow}", waiver.name.value));
             } else {
                 self.cited.insert(index);
-                return Ok(());
+                return Ok(index);
             }
             self.cited.insert(index);
         }
         Err(short)
+    }
+
+    /// Keeps what a waiver lifted.
+    pub(super) fn keep(&mut self, waiver: usize, text: String, changes: Vec<usize>) {
+        self.lifted.entry(waiver).or_default().push(Lifted { text, changes });
+    }
+
+    /// The waivers that let something go; one whose changes are all held for other reasons lets nothing go.
+    pub(super) fn used(&self, goes: impl Fn(usize) -> bool) -> Vec<Waived> {
+        let used = self.lifted.iter().filter_map(|(index, lifted)| {
+            let lets: Vec<String> = lifted
+                .iter()
+                .filter(|lifted| lifted.changes.iter().any(|change| goes(*change)))
+                .map(|lifted| lifted.text.clone())
+                .collect();
+            (!lets.is_empty()).then(|| Waived::of(&self.rules.waivers[*index], lets))
+        });
+        used.collect()
     }
 
     /// The waiver that would lift a cap, as a document to paste.

@@ -36,7 +36,7 @@ pub use pattern::{Pattern, any_matches};
 pub use permit::{Approval, Permit, Verdict};
 pub use plan::{
     Basis, Cause, Change, Demand, DemandState, DemandedField, DemandedGrant, Draft, Drift, Held, Op, Plan,
-    ProviderBasis, Risk, Ruling, Selection, Summary, Tally, Why,
+    ProviderBasis, Risk, Ruling, Selection, Summary, Tally, Waived, Why,
 };
 pub use report::Report;
 pub use resource::{Desired, Lapse, LapseCause, Origin, Sensitivity, Wanted, WantedGrant};

@@ -1,7 +1,8 @@
 //! The plan: an immutable list of changes, each with its cause, reason, risk and the live values it rests on
 //! (`rolecall.plan/v1`).
 //!
-//! Invariant: the effect digest depends on what the request changes do and on nothing else, not even their order.
+//! Invariant: the effect digest depends on what the request changes do and what the waivers they use allow, and on nothing
+//! else, not even their order.
 //! It must not hold secrets, floats, or anything that apply would trust without planning again.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,10 +13,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::address::{Address, Name};
-use super::finding::Finding;
+use super::finding::{Finding, Waiver};
 use super::grant::GrantKey;
 use super::pattern::Pattern;
 use super::resource::Origin;
+use super::span::Span;
 use super::value::{Attributes, Digest, Value};
 
 /// The `format` of a plan.
@@ -246,6 +248,65 @@ pub struct Held {
     pub change: Change,
 }
 
+/// A waiver of head's that lets changes of this plan go. Whoever approves the plan approves it too, so it is an effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waived {
+    /// The waiver's name.
+    pub name: String,
+    /// The code that it waives.
+    pub code: Name,
+    /// What it waives the code for.
+    pub on: BTreeSet<String>,
+    /// Up to how many removals.
+    pub allow: Option<u32>,
+    /// Who answers for it.
+    pub owner: String,
+    /// Why.
+    pub reason: String,
+    /// When it ends.
+    pub until: Timestamp,
+    /// Where it stands.
+    pub span: Span,
+    /// What it lets go, in words: one text for each cap that it lifts.
+    pub lets: Vec<String>,
+    /// Digest of what it allows: (code, on, allow, until), whatever it is called and however much of it is used.
+    pub effect: Digest,
+}
+
+impl Waived {
+    /// A waiver with what it lets go.
+    #[must_use]
+    pub fn of(waiver: &Waiver, lets: Vec<String>) -> Self {
+        let mut waived = Self {
+            name: waiver.name.value.clone(),
+            code: waiver.code.value.as_str().into(),
+            on: waiver.on.iter().map(|on| on.value.clone()).collect(),
+            allow: waiver.allow,
+            owner: waiver.owner.clone(),
+            reason: waiver.reason.clone(),
+            until: waiver.until,
+            span: waiver.name.span.clone(),
+            lets,
+            effect: Digest::of(&()),
+        };
+        waived.effect = waived.own_effect();
+        waived
+    }
+
+    /// The digest of what it allows.
+    #[must_use]
+    pub fn own_effect(&self) -> Digest {
+        #[derive(Serialize)]
+        struct Effect<'a> {
+            code: &'a str,
+            on: &'a BTreeSet<String>,
+            allow: Option<u32>,
+            until: Timestamp,
+        }
+        Digest::of(&Effect { code: &self.code, on: &self.on, allow: self.allow, until: self.until })
+    }
+}
+
 /// Something live that moved by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drift {
@@ -341,9 +402,9 @@ pub struct Plan {
     pub format: String,
     /// A short id: digits of the digest of effect, creation and basis.
     pub id: String,
-    /// The digest of all request effects, which is what is approved.
+    /// The digest of `effects`, which is what is approved.
     pub effect: Digest,
-    /// The digests of the request changes, sorted.
+    /// The digests of the request changes and of the waivers that are used, sorted.
     pub effects: Vec<Digest>,
     /// When it was made.
     pub created: Timestamp,
@@ -355,6 +416,9 @@ pub struct Plan {
     pub base: Basis,
     /// The changes in the order of execution.
     pub changes: Vec<Change>,
+    /// The waivers that let some of the changes go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waived: Vec<Waived>,
     /// What is declined for now.
     pub held: Vec<Held>,
     /// What moved by itself.
@@ -413,18 +477,20 @@ impl Plan {
     #[must_use]
     pub fn is_consistent(&self) -> bool {
         let held = self.held.iter().map(|held| &held.change);
-        let each = self.changes.iter().chain(held).all(|change| change.effect == change.own_effect());
-        let (effects, effect) = Self::effects_of(&self.changes);
+        let each = self.changes.iter().chain(held).all(|change| change.effect == change.own_effect())
+            && self.waived.iter().all(|waived| waived.effect == waived.own_effect());
+        let (effects, effect) = Self::effects_of(&self.changes, &self.waived);
         each && effects == self.effects
             && effect == self.effect
             && self.id == Self::id_of(&self.effect, self.created, &self.base)
     }
 
-    /// The digests of the request changes, sorted, and the digest of those.
+    /// The digests of the request changes and of the waivers, sorted, and the digest of those.
     #[must_use]
-    pub fn effects_of(changes: &[Change]) -> (Vec<Digest>, Digest) {
-        let mut effects: Vec<Digest> =
-            changes.iter().filter(|c| c.cause == Cause::Request).map(|c| c.effect.clone()).collect();
+    pub fn effects_of(changes: &[Change], waived: &[Waived]) -> (Vec<Digest>, Digest) {
+        let requests = changes.iter().filter(|change| change.cause == Cause::Request).map(|c| &c.effect);
+        let waivers = waived.iter().map(|waived| &waived.effect);
+        let mut effects: Vec<Digest> = requests.chain(waivers).cloned().collect();
         effects.sort();
         effects.dedup();
         let all = Digest::of(&effects);

@@ -111,8 +111,8 @@ impl<'a> Edges<'a, '_> {
         let op = if live.is_some() { Op::Update } else { Op::Grant };
         let needed = if op == Op::Update && !is_there { May::Members } else { May::Add };
         if self.facts.own_edge(Side::Head, at.key, head.subject.is_some()) < needed {
-            let asked = if at.key.resource.is_reserved() { &at.key.principal } else { &at.key.resource };
-            if let Some(origin) = head.origins.first() {
+            let asked = self.facts.deciding(at.key, head.subject.is_some()).next();
+            if let Some((asked, origin)) = asked.zip(head.origins.first()) {
                 self.refused.entry(asked).or_insert((0, origin)).0 += 1;
             }
             return;
@@ -329,13 +329,22 @@ impl<'a> Edges<'a, '_> {
 
     fn report(&mut self, out: &mut Draft) {
         for (address, (count, origin)) in std::mem::take(&mut self.refused) {
-            let message = format!("{count} grants are asked for that `own:` does not allow on `{address}`");
-            out.findings.push(
-                Finding::error(NOT_OWNED, message)
-                    .at(&origin.span)
-                    .about(address)
-                    .help("give it at least `may: add` in `own:` of `rolecall.yaml` (`members` to change and revoke), or do not name it"),
+            // Of a thing that is declared and not owned, that is all there is to say.
+            let told = |finding: &Finding| {
+                finding.code.as_ref() == NOT_OWNED.code
+                    && finding.subject.as_deref() == Some(address.as_str())
+            };
+            if out.findings.iter().any(told) {
+                continue;
+            }
+            let asked = if count == 1 { "a grant is".to_owned() } else { format!("{count} grants are") };
+            let may = self.facts.may_only(address);
+            let message = format!("{asked} asked for on `{address}`, but `own:` only lets rolecall {may}");
+            let help = format!(
+                "{}, or do not name it; `may: add` would do where nothing is ever to be revoked",
+                self.facts.own_entry(address, "members")
             );
+            out.findings.push(Finding::error(NOT_OWNED, message).at(&origin.span).about(address).help(help));
         }
     }
 }

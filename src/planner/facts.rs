@@ -16,7 +16,7 @@ use crate::model::{
     Address, Collection, Coverage, DemandState, Desired, GrantKey, May, Name, Origin, Status,
 };
 
-use super::Input;
+use super::{Input, hold};
 
 /// Head or base.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +70,8 @@ pub(super) struct Facts<'a> {
     base: Claims<'a>,
     /// `own` by address, for head and base: patterns are dear, and a group is asked about once an edge.
     own: RefCell<[HashMap<Address, May>; 2]>,
+    /// What is told of absent things: looking for a name that is near is dear, and many may wait for one thing.
+    advice: RefCell<HashMap<Address, Option<String>>>,
     /// People that either side knows, besides those in the inventory.
     known: HashSet<&'a Address>,
     /// The records of people in the directory.
@@ -102,6 +104,7 @@ impl<'a> Facts<'a> {
             head: Claims::of(input.head),
             base: input.base.map(Claims::of).unwrap_or_default(),
             own: RefCell::default(),
+            advice: RefCell::default(),
             known: sides().flat_map(|side| side.people.values().chain(&side.gone)).collect(),
             records: input.inventory.people.values().filter_map(|person| person.record.as_ref()).collect(),
             populated: demanded().map(|grant| &grant.key.resource).collect(),
@@ -127,18 +130,42 @@ impl<'a> Facts<'a> {
 
     /// What one side's `own` allows on an edge.
     pub(super) fn own_edge(&self, side: Side, key: &GrantKey, person: bool) -> May {
+        self.deciding(key, person).map(|end| self.own(side, end)).max().unwrap_or_default()
+    }
+
+    /// The ends of an edge whose `own` counts: the resource first, where it does.
+    pub(super) fn deciding<'k>(&self, key: &'k GrantKey, person: bool) -> impl Iterator<Item = &'k Address> {
         let by_principal = self.head.by_principal(key).is_some() || self.base.by_principal(key).is_some();
         let by_resource = self.head.by_resource(key).is_some() || self.base.by_resource(key).is_some();
         let reserved = key.resource.is_reserved();
         let either = person && !self.is_role_group(key);
-        let mut may = May::Look;
-        if !reserved && (either || by_resource || !by_principal) {
-            may = self.own(side, &key.resource);
+        let resource = !reserved && (either || by_resource || !by_principal);
+        let principal = reserved || either || by_principal;
+        let ends = [resource.then_some(&key.resource), principal.then_some(&key.principal)];
+        ends.into_iter().flatten()
+    }
+
+    /// What head's `own` lets us do with a thing that it does not give us whole.
+    pub(super) fn may_only(&self, address: &Address) -> &'static str {
+        match self.own(Side::Head, address) {
+            May::Look => "look at it",
+            May::Add => "add grants on it",
+            May::Members | May::All => "change the grants on it",
         }
-        if reserved || either || by_principal {
-            may = may.max(self.own(side, &key.principal));
-        }
-        may
+    }
+
+    /// The entry of `own:` that would allow more on a thing.
+    pub(super) fn own_entry(&self, address: &Address, may: &str) -> String {
+        let instance = address.instance();
+        let accounts = self.input.own.accounts.iter().filter(|account| account.instance.as_ref() == instance);
+        let account = address.scope().filter(|_| accounts.count() > 1);
+        let account = account.map(|id| format!("accounts: [\"{id}\"], ")).unwrap_or_default();
+        // JSON's quoting is YAML's too.
+        let name = serde_json::Value::from(address.name().as_ref());
+        let plural = plural(self.input, address);
+        format!(
+            "put `{{ {account}{plural}: {name}, may: {may} }}` first in `own:` of `{instance}` in `rolecall.yaml`"
+        )
     }
 
     /// Whether both sides let an edge be taken away.
@@ -223,6 +250,17 @@ impl<'a> Facts<'a> {
                         .any(|record| record.place() == address.place() && record.kind() == address.kind())
             }
         }
+    }
+
+    /// What would let go on what waits for an absent thing.
+    pub(super) fn advice(&self, address: &Address) -> Option<String> {
+        if let Some(advice) = self.advice.borrow().get(address) {
+            return advice.clone();
+        }
+        let (person, may) = (self.person(address).is_some(), self.own(Side::Head, address));
+        let advice = hold::advice(self.input, person, address, may);
+        self.advice.borrow_mut().insert(address.clone(), advice.clone());
+        advice
     }
 
     /// Whether the provider masters a thing itself.

@@ -7,11 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::model::{
-    Address, Attributes, Cause, Change, Coverage, Finding, Held, LapseCause, Op, Schemas, Value, Why,
+    Address, Attributes, Cause, Change, Coverage, Finding, Held, LapseCause, May, Op, Schemas, Value, Why,
+    nearest,
 };
 
-use super::MISSING_PERSON;
 use super::facts::Facts;
+use super::resources::Asked;
+use super::{Input, MISSING_PERSON};
 
 /// What became of the resources.
 #[derive(Debug, Default)]
@@ -23,12 +25,32 @@ pub(super) struct Settled {
     pub(super) dropping: HashSet<Address>,
 }
 
+/// Why a change must wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reason {
+    why: Why,
+    text: String,
+    remedy: Option<String>,
+}
+
+impl Reason {
+    fn new(why: Why, text: impl Into<String>) -> Self {
+        Self { why, text: text.into(), remedy: None }
+    }
+
+    /// The change, held.
+    pub(super) fn hold(self, change: Change) -> Held {
+        let Self { why, text, remedy } = self;
+        Held { why, text, remedy, change }
+    }
+}
+
 /// Splits changes of resources into those that go on and those that wait.
 pub(super) fn resources(facts: &Facts<'_>, proposed: Vec<Change>, held: &mut Vec<Held>) -> Settled {
     let mut going = Vec::new();
     for change in proposed {
         match incomplete_resource(facts, &change) {
-            Some(text) => held.push(Held { why: Why::Incomplete, text, remedy: None, change }),
+            Some(text) => held.push(Reason::new(Why::Incomplete, text).hold(change)),
             None => going.push(change),
         }
     }
@@ -50,8 +72,7 @@ pub(super) fn resources(facts: &Facts<'_>, proposed: Vec<Change>, held: &mut Vec
             match missing(&change) {
                 Some(address) => {
                     found = true;
-                    let (why, text) = not_there(facts, &address);
-                    held.push(Held { why, text, remedy: None, change });
+                    held.push(not_there(facts, &address).hold(change));
                 }
                 None => left.push(change),
             }
@@ -114,7 +135,7 @@ pub(super) fn edge(
     change: &Change,
     making: &HashSet<Address>,
     waiting: &mut Waiting,
-) -> Option<(Why, String)> {
+) -> Option<Reason> {
     match change.op {
         Op::Grant | Op::Update => giving(facts, change, making),
         Op::Revoke => taking(facts, change, waiting),
@@ -122,29 +143,32 @@ pub(super) fn edge(
     }
 }
 
-fn giving(facts: &Facts<'_>, change: &Change, making: &HashSet<Address>) -> Option<(Why, String)> {
+fn giving(facts: &Facts<'_>, change: &Change, making: &HashSet<Address>) -> Option<Reason> {
     let key = change.grant.as_ref()?;
     let ends = [&key.resource, &key.principal];
     if let Some(end) = ends.iter().find(|end| !facts.exists(end) && !making.contains(**end)) {
         return Some(not_there(facts, end));
     }
     if let Some(text) = changed_hands(facts, change) {
-        return Some((Why::Identity, text));
+        return Some(Reason::new(Why::Identity, text));
     }
     // An edge of what does not exist yet cannot have been read, nor be there.
     let is_new = ends.iter().any(|end| making.contains(*end));
     let read = facts.input.live.coverage_of_grant(key);
     match read {
-        None if !is_new => Some((Why::Incomplete, format!("the grants on `{}` were not read", key.resource))),
-        // Giving what may be there already changes nothing; changing attributes that were not read might.
-        Some(Coverage::Partial(why)) if change.op == Op::Update => {
-            Some((Why::Incomplete, format!("the grants on `{}` were not read whole: {why}", key.resource)))
+        None if !is_new => {
+            Some(Reason::new(Why::Incomplete, format!("the grants on `{}` were not read", key.resource)))
         }
+        // Giving what may be there already changes nothing; changing attributes that were not read might.
+        Some(Coverage::Partial(why)) if change.op == Op::Update => Some(Reason::new(
+            Why::Incomplete,
+            format!("the grants on `{}` were not read whole: {why}", key.resource),
+        )),
         _ => None,
     }
 }
 
-fn taking(facts: &Facts<'_>, change: &Change, waiting: &mut Waiting) -> Option<(Why, String)> {
+fn taking(facts: &Facts<'_>, change: &Change, waiting: &mut Waiting) -> Option<Reason> {
     let key = change.grant.as_ref()?;
     let subject = change.subject.as_ref();
     let seen = change.before.is_some();
@@ -162,34 +186,42 @@ fn taking(facts: &Facts<'_>, change: &Change, waiting: &mut Waiting) -> Option<(
             head.kept.get(key).into_iter().chain(&change.reason.role).chain(base_roles(facts, change));
         for role in roles {
             if let Some(finding) = head.frozen.get(role) {
-                return Some((Why::Frozen, finding.message.clone()));
+                return Some(Reason::new(Why::Frozen, finding.message.clone()));
             }
         }
         if let Some(role) = head.kept.get(key) {
-            return Some((Why::Frozen, format!("what `role:{role}` gives could not be worked out")));
+            return Some(Reason::new(
+                Why::Frozen,
+                format!("what `role:{role}` gives could not be worked out"),
+            ));
         }
     }
     if let Some(person) = subject.filter(|person| !facts.is_known(person)) {
         *waiting.0.entry(person.clone()).or_default() += 1;
-        return Some((
+        return Some(Reason::new(
             Why::Incomplete,
             format!("`{person}` is missing from the directory, and not known to have left"),
         ));
     }
     if let Some(gap) = &facts.inventory_gap {
-        return Some((Why::Incomplete, gap.clone()));
+        return Some(Reason::new(Why::Incomplete, gap.clone()));
     }
     match facts.input.live.coverage_of_grant(key) {
-        None => return Some((Why::Incomplete, format!("the grants on `{}` were not read", key.resource))),
+        None => {
+            return Some(Reason::new(
+                Why::Incomplete,
+                format!("the grants on `{}` were not read", key.resource),
+            ));
+        }
         Some(Coverage::Partial(why)) => {
-            return Some((
+            return Some(Reason::new(
                 Why::Incomplete,
                 format!("the grants on `{}` were not read whole: {why}", key.resource),
             ));
         }
         Some(Coverage::Complete) => {}
     }
-    changed_hands(facts, change).map(|text| (Why::Identity, text))
+    changed_hands(facts, change).map(|text| Reason::new(Why::Identity, text))
 }
 
 /// All roles that base says give an edge.
@@ -210,12 +242,41 @@ fn changed_hands(facts: &Facts<'_>, change: &Change) -> Option<String> {
     Some(format!("`{}` was `{subject}` and is now `{now}`", key.principal))
 }
 
-fn not_there(facts: &Facts<'_>, address: &Address) -> (Why, String) {
-    if facts.would_be_seen(address) {
-        (Why::Absent, format!("`{address}` does not exist and is not being created"))
-    } else {
-        (Why::Incomplete, format!("whether `{address}` exists was not read"))
+fn not_there(facts: &Facts<'_>, address: &Address) -> Reason {
+    if !facts.would_be_seen(address) {
+        return Reason::new(Why::Incomplete, format!("whether `{address}` exists was not read"));
     }
+    let text = format!("`{address}` does not exist and is not being created");
+    Reason { remedy: facts.advice(address), ..Reason::new(Why::Absent, text) }
+}
+
+/// What would let go on what waits for something absent; nothing where it is declared, since its own change says that.
+pub(super) fn advice(input: &Input<'_>, person: bool, address: &Address, may: May) -> Option<String> {
+    let asked = Asked::of(input.head, address);
+    if asked.is_some_and(|asked| asked.declared) {
+        return None;
+    }
+    if person {
+        // Another one's account that is merely spelled alike is not to be suggested.
+        return Some("make the account there, or say in `identities:` which one it is".to_owned());
+    }
+    let name = address.name();
+    let alike = |other: &&Address| other.place() == address.place() && other.kind() == address.kind();
+    let names = input.live.resources.keys().filter(alike).map(|other| (other.name(), other));
+    // Names of one place tend to begin alike (`app.`), which makes no typo of one another.
+    let names = names.filter(|(other, _)| {
+        strsim::damerau_levenshtein(&name, other) * 3 <= name.chars().count().max(other.chars().count())
+    });
+    let names: BTreeMap<_, _> = names.collect();
+    if let Some(near) = nearest(&name, names.keys().map(AsRef::as_ref)) {
+        return Some(format!("did you mean `{}`?", names[near]));
+    }
+    // What an access entry names is made if that is allowed; what a field refers to is not.
+    Some(if asked.is_some() && may < May::All {
+        "declare it, make it there by hand, or give it `may: all` in `own:` of `rolecall.yaml`".to_owned()
+    } else {
+        "declare it, or make it there by hand".to_owned()
+    })
 }
 
 /// What the attributes of a resource refer to.

@@ -9,7 +9,7 @@
 use jiff::Timestamp;
 
 use crate::model::settings::Heal;
-use crate::model::{Code, Demand, Desired, Draft, Held, Inventory, Ownership, Pattern, Schemas, Snapshot};
+use crate::model::{Code, Demand, Desired, Draft, Inventory, Ownership, Pattern, Schemas, Snapshot};
 
 mod demand;
 mod edges;
@@ -82,7 +82,7 @@ pub fn draft(input: &Input<'_>) -> Draft {
     let mut waiting = hold::Waiting::default();
     for change in edges {
         match hold::edge(&facts, &change, &settled.making, &mut waiting) {
-            Some((why, text)) => out.held.push(Held { why, text, remedy: None, change }),
+            Some(reason) => out.held.push(reason.hold(change)),
             None => changes.push(change),
         }
     }

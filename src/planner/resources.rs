@@ -120,17 +120,15 @@ impl<'a> One<'a, '_> {
     fn wanted(&self, head: &Asked<'a>, changes: &mut Vec<Change>, out: &mut Draft) {
         let may = self.facts.own(Side::Head, self.address);
         if head.declared && may == May::Look {
-            out.findings.push(self.not_owned(head, "nothing of it", "declare it in `own:`"));
+            let what = format!("`{}` is declared", self.address);
+            out.findings.push(self.not_owned(head, &what, "leave it out of YAML"));
             return;
         }
         match self.live {
             None if may == May::All => self.create(head, changes, out),
             None if head.declared => {
-                out.findings.push(self.not_owned(
-                    head,
-                    "it does not exist, and making it",
-                    "make it by hand",
-                ));
+                let what = format!("`{}` is declared and does not exist", self.address);
+                out.findings.push(self.not_owned(head, &what, "make it by hand"));
             }
             // Its grants are held as absent.
             None => {}
@@ -175,11 +173,8 @@ impl<'a> One<'a, '_> {
         if let Some(first) = differences.first() {
             let names = names_of(&differences);
             if may < May::All {
-                out.findings.push(self.not_owned(
-                    head,
-                    &format!("changing {names}"),
-                    "leave that out of YAML",
-                ));
+                let what = format!("{names} of `{}` would change", self.address);
+                out.findings.push(self.not_owned(head, &what, "leave that out of YAML"));
                 return;
             }
             if let Some(why) = &live.mastered {
@@ -373,19 +368,12 @@ impl<'a> One<'a, '_> {
         changes.push(change);
     }
 
-    fn not_owned(&self, head: &Asked<'a>, what: &str, else_do: &str) -> Finding {
-        let may = match self.facts.own(Side::Head, self.address) {
-            May::Look => "look",
-            May::Add => "add",
-            May::Members => "members",
-            May::All => "all",
-        };
-        let message =
-            format!("`{}` is declared, but {what} is beyond `own:`, which says `{may}`", self.address);
-        Finding::error(NOT_OWNED, message)
+    fn not_owned(&self, head: &Asked<'a>, what: &str, or_else: &str) -> Finding {
+        let may = self.facts.may_only(self.address);
+        Finding::error(NOT_OWNED, format!("{what}, but `own:` only lets rolecall {may}"))
             .at(&head.origin.span)
             .about(self.address)
-            .help(format!("{else_do}, or give it `may: all` in `own:` of `rolecall.yaml`"))
+            .help(format!("{}, or {or_else}", self.facts.own_entry(self.address, "all")))
     }
 }
 

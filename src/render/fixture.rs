@@ -195,8 +195,8 @@ fn held() -> Vec<Held> {
     let mut held: Vec<Held> = (0..12).map(|n| cap(&format!("clerk{n:02}"))).collect();
     held.push(Held {
         why: Why::Absent,
-        text: "`okta:user/newhire@acme.com` does not exist yet".to_owned(),
-        remedy: None,
+        text: "`okta:user/newhire@acme.com` does not exist and is not being created".to_owned(),
+        remedy: Some("make the account, or say in `identities:` what it is called".to_owned()),
         change: edge(
             Op::Grant,
             "newhire",
@@ -206,6 +206,22 @@ fn held() -> Vec<Held> {
         ),
     });
     held
+}
+
+fn waived() -> Waived {
+    let span = |line| Span { file: "rules/gitlab.yaml".into(), line, column: 7, length: 9 };
+    let text = |text: &str, line| Spanned { value: text.to_owned(), span: span(line) };
+    let waiver = Waiver {
+        name: text("gitlab-move", 2),
+        code: text("RC404", 3),
+        on: vec![text("okta:group/app.gitlab.developer", 4)],
+        allow: Some(12),
+        owner: "klibby".to_owned(),
+        reason: "the team moves, <b>ITSUP-4300</b>".to_owned(),
+        until: "2026-11-30T08:00:00Z".parse().unwrap(),
+    };
+    let lets = "RC404: 11 of the 40 members of `okta:group/app.gitlab.developer` would go, and the larger of 10 and 25 % allows 10";
+    Waived::of(&waiver, vec![lets.to_owned()])
 }
 
 fn drift() -> Vec<Drift> {
@@ -228,7 +244,8 @@ fn drift() -> Vec<Drift> {
 /// The plan.
 pub(super) fn plan() -> Plan {
     let changes = changes();
-    let (effects, effect) = Plan::effects_of(&changes);
+    let waived = vec![waived()];
+    let (effects, effect) = Plan::effects_of(&changes, &waived);
     let provider = |scopes, calls| ProviderBasis {
         snapshot: Digest::of_bytes(b"x"),
         partial: BTreeMap::new(),
@@ -251,6 +268,7 @@ pub(super) fn plan() -> Plan {
         },
         summary: Summary::of(&changes),
         changes,
+        waived,
         held: held(),
         drift: drift(),
         unmanaged: Tally {

@@ -12,7 +12,9 @@ use jiff::tz::TimeZone;
 use super::values::{Shown, show};
 use super::words::{Line, Piece, count, end, list, literal, plural, prose, relation, who, why, words};
 use crate::model::plan::Standing;
-use crate::model::{Attributes, Cause, Change, Drift, GrantKey, Held, Name, Op, Origin, Risk, Value, Why};
+use crate::model::{
+    Attributes, Cause, Change, Drift, GrantKey, Held, Name, Op, Origin, Risk, Span, Value, Waived, Why,
+};
 
 /// Changes under one heading.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +27,29 @@ pub(super) struct Section {
     pub(super) lead: Option<Line>,
     /// What happens.
     pub(super) items: Vec<Item>,
-    /// What to paste, line by line.
+    /// What to do about it, or what to paste, line by line.
     pub(super) remedy: Vec<String>,
+}
+
+impl Section {
+    /// What stands above the remedy: a document is to be pasted, anything else is to be read.
+    pub(super) fn remedy_lead(&self) -> &'static str {
+        if self.remedy_is_document() {
+            "to let it go on, add this to the merge request:"
+        } else {
+            "what to do:"
+        }
+    }
+
+    /// Whether the remedy is a document that is to be pasted as it is.
+    pub(super) fn remedy_is_document(&self) -> bool {
+        self.remedy.first().is_some_and(|line| is_document(line))
+    }
+}
+
+/// Whether a remedy is a YAML document, and not a sentence.
+pub(super) fn is_document(remedy: &str) -> bool {
+    remedy.starts_with("kind:")
 }
 
 /// How much something matters.
@@ -124,8 +147,43 @@ pub(super) fn held(held: &[Held], zone: &TimeZone) -> Vec<Section> {
     sections
 }
 
+/// The waivers that let changes go: who approves the plan approves them.
+pub(super) fn waived(waived: &[Waived], zone: &TimeZone) -> Option<Section> {
+    if waived.is_empty() {
+        return None;
+    }
+    let item = |waived: &Waived| {
+        let Waived { name, code, on, allow, owner, reason, until, span, lets, effect: _ } = waived;
+        let mut title = vec![literal(name), words(format!(" waives {code} on "))];
+        for (index, on) in on.iter().enumerate() {
+            title.extend((index > 0).then(|| words(", ")));
+            title.push(literal(on));
+        }
+        title.extend(allow.map(|allow| words(format!(", up to {allow}"))));
+        let mut facts: Vec<_> = lets.iter().map(|text| ("lets go", prose(text))).collect();
+        facts.push(("owner", vec![words(owner)]));
+        facts.push(("why", prose(reason)));
+        facts.push(("until", vec![words(end(*until, zone))]));
+        facts.push(("where", place(span)));
+        // A waiver does nothing by itself; it is shown as what wants a look.
+        Item { op: Op::Update, sign: '!', title, names: Vec::new(), fields: Vec::new(), facts }
+    };
+    Some(Section {
+        tone: Tone::Warn,
+        title: format!("Waived ({})", count(waived.len(), "waiver", "waivers")),
+        lead: Some(prose(
+            "without these, the removals that they let go would be held; they are approved with the plan",
+        )),
+        items: waived.iter().map(item).collect(),
+        remedy: Vec::new(),
+    })
+}
+
 /// The lines of a remedy without those documents of it that stand in an earlier one: pasted together they are one file.
 fn documents<'a>(remedy: &'a str, told: &mut BTreeSet<&'a str>) -> Vec<String> {
+    if !is_document(remedy) {
+        return remedy.lines().map(str::to_owned).collect();
+    }
     let new: Vec<&str> =
         remedy.split("---\n").map(str::trim_end).filter(|document| told.insert(*document)).collect();
     new.join("\n---\n").lines().map(str::to_owned).collect()
@@ -149,7 +207,7 @@ pub(super) fn drift(drift: &[Drift]) -> Option<Section> {
         let fields = if change.op == Op::Update { fields(change) } else { Vec::new() };
         let fields =
             fields.into_iter().map(|(name, shown)| (format!("{name} (live → files)"), shown)).collect();
-        let mut facts = vec![("declared", place(&change.reason))];
+        let mut facts = vec![("declared", place(&change.reason.span))];
         facts.push(("keep it", prose("write it into the YAML, where it is reviewed like a request")));
         facts.push((
             "revert",
@@ -380,7 +438,7 @@ fn facts(change: &Change, zone: &TimeZone) -> Vec<(&'static str, Line)> {
 fn asked(origin: &Origin) -> Line {
     let mut line = prose(&origin.text);
     line.push(words(" ("));
-    line.extend(place(origin));
+    line.extend(place(&origin.span));
     line.push(words(")"));
     line
 }
@@ -392,8 +450,7 @@ fn shell(word: &str) -> String {
 }
 
 /// File and line; the column helps nobody who reads a plan.
-fn place(origin: &Origin) -> Line {
-    let line = origin.span.line;
-    let text = if line == 0 { origin.span.file.to_string() } else { format!("{}:{line}", origin.span.file) };
+fn place(Span { file, line, .. }: &Span) -> Line {
+    let text = if *line == 0 { file.to_string() } else { format!("{file}:{line}") };
     vec![Piece::Place(text)]
 }

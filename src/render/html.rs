@@ -12,7 +12,7 @@ use super::findings::{sorted, total, word};
 use super::groups::{Item, Section, Tone};
 use super::outline::Outline;
 use super::values::{DiffLine, LineSign, Shown};
-use super::words::{Line, Piece, prose};
+use super::words::{Line, Piece, capitalized, prose};
 use crate::model::{Finding, Op, Plan};
 
 const CSS: &str = include_str!("plan.css");
@@ -81,12 +81,14 @@ fn section(page: &mut String, section: &Section) {
         item(page, part);
     }
     if !remedy.is_empty() {
-        let text: Vec<String> = remedy.iter().map(|line| escape(line)).collect();
-        let _ = writeln!(
-            page,
-            "<p>To let it go on, add this to the merge request:</p>\n<pre>{}</pre>",
-            text.join("\n")
-        );
+        let _ = writeln!(page, "<p>{}</p>", capitalized(section.remedy_lead()));
+        let _ = if section.remedy_is_document() {
+            let text: Vec<String> = remedy.iter().map(|line| escape(line)).collect();
+            writeln!(page, "<pre>{}</pre>", text.join("\n"))
+        } else {
+            let text: Vec<String> = remedy.iter().map(|text| line(&prose(text))).collect();
+            writeln!(page, "<p class=\"lead\">{}</p>", text.join("<br>"))
+        };
     }
     page.push_str("</section>\n");
 }

@@ -10,7 +10,7 @@ use super::findings;
 use super::groups::{self, Item, Section, Tone};
 use super::outline::Outline;
 use super::values::{DiffLine, LineSign, Shown};
-use super::words::{Line, Piece, count};
+use super::words::{Line, Piece, capitalized, count, prose};
 use crate::model::{Finding, Plan};
 
 /// The most bytes of a note. GitLab takes a million characters; people do not.
@@ -131,10 +131,12 @@ fn section(note: &mut Note, section: &Section) {
         note.text.push_str("\n</details>\n");
     }
     if !remedy.is_empty() {
-        note.item(&format!(
-            "\nTo let it go on, add this to the merge request:\n\n{}",
+        let text = if section.remedy_is_document() {
             fence("yaml", remedy, "")
-        ));
+        } else {
+            remedy.iter().map(|text| format!("{}\n", line(&prose(text)))).collect()
+        };
+        note.item(&format!("\n{}\n\n{text}", capitalized(section.remedy_lead())));
     }
 }
 

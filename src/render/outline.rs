@@ -25,7 +25,7 @@ pub(super) struct Outline {
     pub(super) remarks: Vec<Line>,
     /// Whether the findings hold errors and so come before everything else.
     pub(super) errors_first: bool,
-    /// Changes, held, drift.
+    /// Waivers, changes, held, drift.
     pub(super) sections: Vec<Section>,
     /// What is left alone, what it rests on: label and text.
     pub(super) basis: Vec<(&'static str, Line)>,
@@ -38,7 +38,8 @@ pub(super) struct Outline {
 impl Outline {
     /// Says a plan.
     pub(super) fn of(plan: &Plan, zone: &TimeZone) -> Self {
-        let mut sections = groups::changes(&plan.changes, zone);
+        let mut sections: Vec<Section> = groups::waived(&plan.waived, zone).into_iter().collect();
+        sections.extend(groups::changes(&plan.changes, zone));
         sections.extend(groups::held(&plan.held, zone));
         sections.extend(groups::drift(&plan.drift));
         Self {
@@ -67,7 +68,7 @@ fn tone(plan: &Plan) -> Tone {
     let risky = plan.changes.iter().any(|change| change.risk == Risk::High && change.op.writes());
     if plan.verdict == Ruling::Denied || errors(plan) > 0 || risky {
         Tone::Alarm
-    } else if plan.held.is_empty() && plan.drift.is_empty() && plan.complete {
+    } else if plan.held.is_empty() && plan.drift.is_empty() && plan.waived.is_empty() && plan.complete {
         Tone::Calm
     } else {
         Tone::Warn
@@ -157,6 +158,11 @@ fn remarks(plan: &Plan) -> Vec<Line> {
         let rest = if writes(plan) > 0 { "; the rest can go on without it" } else { "" };
         remarks.push(prose(&format!("the gate denies {}{rest}", count(denied, "change", "changes"))));
     }
+    if !plan.waived.is_empty() {
+        let (one, many) = ("waiver lets removals", "waivers let removals");
+        let waivers = count(plan.waived.len(), one, many);
+        remarks.push(prose(&format!("{waivers} go beyond a cap, and would be approved with the plan")));
+    }
     if !plan.complete {
         remarks.push(prose("not everything could be read: nothing is removed where that was so"));
         let partial: Vec<_> = plan.base.providers.values().flat_map(|provider| &provider.partial).collect();
@@ -242,8 +248,11 @@ fn next(plan: &Plan) -> Vec<Line> {
         next.push(prose(&format!("this is how it would be at {at}; such a plan cannot be applied")));
         return next;
     }
-    if plan.held.iter().any(|held| held.remedy.is_some()) {
+    let mut remedies = plan.held.iter().filter_map(|held| held.remedy.as_deref());
+    if remedies.clone().any(groups::is_document) {
         next.push(prose("to let go what is held, add what stands under it to the same merge request"));
+    } else if remedies.next().is_some() {
+        next.push(prose("what to do about what is held stands under it"));
     }
     if plan.changes.is_empty() {
         if !plan.drift.is_empty() {

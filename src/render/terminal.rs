@@ -231,11 +231,15 @@ fn section(page: &mut Page, section: &Section) {
     }
     if !remedy.is_empty() {
         page.blank();
-        page.text(2, 2, &prose("to let it go on, add this to the merge request:"));
+        page.text(2, 2, &prose(section.remedy_lead()));
         page.blank();
         for line in remedy {
-            // As it is, so that it can be pasted: never wrapped.
-            page.verbatim(4, &[(line.clone(), Ink::Plain)]);
+            if section.remedy_is_document() {
+                // As it is, so that it can be pasted: never wrapped.
+                page.verbatim(4, &[(line.clone(), Ink::Plain)]);
+            } else {
+                page.text(4, 4, &prose(line));
+            }
         }
     }
 }

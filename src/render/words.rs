@@ -45,6 +45,12 @@ pub(super) fn literal(text: impl Into<String>) -> Piece {
     Piece::Literal(text.into())
 }
 
+/// A text of ours as a sentence begins.
+pub(super) fn capitalized(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
+}
+
 /// `1 person`, `34 people`, with thousands apart.
 pub(super) fn count(number: impl TryInto<u64>, one: &str, many: &str) -> String {
     let number: u64 = number.try_into().unwrap_or(u64::MAX);

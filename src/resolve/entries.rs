@@ -134,16 +134,23 @@ impl<'a> Crowd<'a> {
 
     fn handle(&self, handle: &Spanned<String>, key: &str, dead: &mut Vec<Dead>) -> Option<u32> {
         let number = self.number(&handle.value);
-        if number.is_none() && self.complete {
-            let finding = Finding::error(NO_SUCH_PERSON, format!("nobody has the handle `{}`", handle.value))
-                .at(&handle.span);
-            let finding = match nearest(&handle.value, self.by_handle.keys().copied()) {
-                Some(near) => finding.help(format!("did you mean `{near}`?")),
-                None => finding.help("name a person of the directory, or add a `User` manifest"),
-            };
+        if let Some(help) = self.nobody(&handle.value) {
+            let message = format!("nobody has the handle `{}`", handle.value);
+            let finding = Finding::error(NO_SUCH_PERSON, message).at(&handle.span).help(help);
             dead.push(Dead { key: key.to_owned(), value: handle.value.clone(), finding });
         }
         number
+    }
+
+    /// What to do about a handle that nobody has; nothing where somebody has it, or might have.
+    pub(super) fn nobody(&self, handle: &str) -> Option<String> {
+        if !self.complete || self.number(handle).is_some() {
+            return None;
+        }
+        Some(match nearest(handle, self.by_handle.keys().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "name a person of the directory, or add a `User` manifest".to_owned(),
+        })
     }
 
     fn value(&self, name: &Spanned<String>, value: &Spanned<String>, dead: &mut Vec<Dead>) -> Option<&Set> {

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::FROZEN;
 use super::entries::{Crowd, Dead, Set, in_words, intersection};
 use super::people::normalized;
+use super::{FROZEN, NO_SUCH_PERSON};
 use crate::manifest::{Condition, GrantFile, Role, RoleEntry, Tree};
 use crate::model::{Finding, LapseCause, Name, Origin, Status};
 
@@ -70,6 +70,7 @@ pub(super) fn memberships(
     }
     for role in &tree.roles {
         work.role(&role.name.value);
+        work.owners(role);
     }
     work.out
 }
@@ -259,6 +260,25 @@ impl<'a> Work<'a, '_> {
         for number in set {
             if members.current.remove(&number).is_some() {
                 members.lapsed.insert(number, (LapseCause::Excepted, origin.clone()));
+            }
+        }
+    }
+
+    /// Says which owners of a role are nobody. It is a warning: who left must not stop the plans of all others.
+    fn owners(&mut self, role: &Role) {
+        // `@group/path` is the forge's to know.
+        for owner in role.owners.iter().filter(|owner| !owner.value.starts_with('@')) {
+            if let Some(help) = self.crowd.nobody(&owner.value) {
+                let message = format!(
+                    "role `{}` is owned by `{}`, but nobody has that handle",
+                    role.name.value, owner.value
+                );
+                self.findings.push(
+                    Finding::warning(NO_SUCH_PERSON, message)
+                        .at(&owner.span)
+                        .about(format!("role:{}", role.name.value))
+                        .help(help),
+                );
             }
         }
     }

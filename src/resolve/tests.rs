@@ -270,3 +270,28 @@ proptest! {
         prop_assert_eq!(resolved(&file_order, &people_order), straight);
     }
 }
+
+#[test]
+fn an_owner_whom_nobody_knows_is_a_warning_with_the_one_that_was_meant() {
+    let owned = |owners: &str| {
+        let text = format!("{{ kind: Role, name: x, owners: {owners}, members: [{{ handle: dmurphy }}] }}");
+        desired(&[&text])
+    };
+    let desired = owned("[klibby, kliby, \"@acme/eng-leads\", jdoe]");
+    let told: Vec<_> = desired.findings.iter().map(|f| (f.to_string(), f.help.clone().unwrap())).collect();
+    assert_eq!(
+        told,
+        [(
+            "warning[RC204]: role `x` is owned by `kliby`, but nobody has that handle (roles/0.yaml:1:41)"
+                .to_owned(),
+            "did you mean `klibby`?".to_owned()
+        )]
+    );
+    assert_eq!(members(&desired, "x"), ["dmurphy"]);
+
+    // Of a directory that was not read whole, nobody can say who is missing.
+    let tree = tree(&["{ kind: Role, name: x, owners: [kliby], members: [{ department: finance }] }"]);
+    let (mut inventory, _) = inventory(&tree, &PEOPLE);
+    inventory.incomplete.push("403".to_owned());
+    assert!(resolve(&tree, None, &inventory, &providers::registry(), now()).findings.is_empty());
+}

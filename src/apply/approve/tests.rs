@@ -5,7 +5,7 @@ use std::slice;
 
 use super::*;
 use crate::apply::fixture::*;
-use crate::model::{Held, LiveGrant, Ruling, Why};
+use crate::model::{Held, LiveGrant, Ruling, Span, Waived, Waiver, Why};
 
 fn live(resources: &[(&str, &[(&str, &str)])], edges: &[(&str, &str)]) -> Snapshot {
     let mut live = Snapshot::default();
@@ -133,6 +133,46 @@ fn an_approved_effect_that_is_held_now_is_neither_missing_nor_written() {
     let change = grant("x", "a");
     fresh.held.push(Held { why: Why::Incomplete, text: String::new(), remedy: None, change });
     assert!(reconcile(&approved, &fresh, &live(&[], &[]), start(), false, false).is_ok());
+}
+
+fn with_waiver(mut plan: Plan, allow: u32) -> Plan {
+    let text =
+        |text: &str| crate::model::Spanned { value: text.to_owned(), span: Span::file("rules/x.yaml") };
+    let waiver = Waiver {
+        name: text("x"),
+        code: text("RC404"),
+        on: vec![text("okta:group/a")],
+        allow: Some(allow),
+        owner: "klibby".into(),
+        reason: "a move".into(),
+        until: start(),
+    };
+    plan.waived.push(Waived::of(&waiver, vec!["much".into()]));
+    (plan.effects, plan.effect) = Plan::effects_of(&plan.changes, &plan.waived);
+    plan
+}
+
+#[test]
+fn invariant_9_a_waiver_is_approved_like_an_effect() {
+    let changes = [revoke("x", "a")];
+    let (bare, twelve, more) =
+        (plan(&changes), with_waiver(plan(&changes), 12), with_waiver(plan(&changes), 13));
+    let live = live(&[], &[]);
+    let told =
+        |approved: &Plan, fresh: &Plan| codes(reconcile(approved, fresh, &live, start(), false, false));
+    assert!(told(&twelve, &twelve).is_empty());
+    assert!(told(&twelve, &bare).is_empty(), "a waiver that is not needed any more is no loss");
+    assert_eq!(told(&bare, &twelve), [NOT_APPROVED.code]);
+    assert_eq!(told(&twelve, &more), [NOT_APPROVED.code]);
+    assert_ne!(twelve.effect, bare.effect, "who approved the plan without it did not approve the waiver");
+
+    // Standing changes need no approval, but the waiver that they use does.
+    let standing = Change { cause: Cause::Standing, ..revoke("x", "a") };
+    let standing = Plan { simulated: false, ..with_waiver(plan(&[standing]), 12) };
+    assert!(approval(&standing, true, None).is_err());
+    let cleared = reconcile(&standing, &standing, &live, start(), false, false).unwrap();
+    assert!(cleared.permit(verdict(&standing), Approval::Standing).is_err());
+    assert!(cleared.permit(verdict(&standing), Approval::Operator(standing.effect.clone())).is_ok());
 }
 
 #[test]

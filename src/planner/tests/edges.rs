@@ -135,7 +135,12 @@ fn asking_for_what_own_does_not_allow_is_one_error_a_thing() {
     assert_eq!(words(&draft), "RC350");
     assert_eq!(
         draft.findings[0].message,
-        "2 grants are asked for that `own:` does not allow on `okta:group/other`"
+        "2 grants are asked for on `okta:group/other`, but `own:` only lets rolecall look at it"
+    );
+    assert_eq!(
+        draft.findings[0].help.as_deref().unwrap(),
+        "put `{ groups: \"other\", may: members }` first in `own:` of `okta` in `rolecall.yaml`, or do not name it; \
+         `may: add` would do where nothing is ever to be revoked"
     );
     assert_eq!(draft.findings[0].span.as_ref().unwrap().line, 3);
 }
@@ -315,6 +320,81 @@ fn invariant_13_a_frozen_role_holds_its_removals_but_not_what_expired() {
     };
     world.head.lapsed.insert(member("ann@rbac_x"), lapse);
     assert_eq!(world.says(), "revoke okta:user/ann member okta:group/rbac_x (expiry)");
+}
+
+#[test]
+fn what_is_declared_and_not_owned_is_one_error_with_all_that_is_granted_on_it() {
+    let mut world = World::new();
+    world.head.declares(&group("other"), Attributes::new());
+    world.head.claims_members(&group("other"));
+    world.head.wants(&member("ann@other"));
+    let draft = world.draft();
+    assert_eq!(words(&draft), "RC350");
+    assert_eq!(
+        draft.findings[0].message,
+        "`okta:group/other` is declared, but `own:` only lets rolecall look at it"
+    );
+    assert_eq!(
+        draft.findings[0].help.as_deref().unwrap(),
+        "put `{ groups: \"other\", may: all }` first in `own:` of `okta` in `rolecall.yaml`, or leave it out of YAML"
+    );
+
+    // What the principal decides is the principal's error, not that of what is attached to it.
+    let (reader, policy) = (aws("role", "reader"), aws("policy", "deny"));
+    let mut world = World::new();
+    world.own = own("aws policies *: all");
+    for address in [&reader, &policy] {
+        world.live.resources.insert(address.clone(), Resource::default());
+    }
+    world.head.declares(&reader, Attributes::new());
+    world.head.claims.insert(Collection::of_principal(&reader, "attached"), origin("document"));
+    world.head.wants(&attached(&reader, &policy));
+    let draft = world.draft();
+    let about: Vec<_> = draft.findings.iter().filter_map(|finding| finding.subject.as_deref()).collect();
+    assert_eq!(about, ["aws/222222222222:role/reader"], "{:?}", draft.findings);
+}
+
+/// What is told of the one held grant to what a role names.
+fn told(name: &str, prepare: fn(&mut World)) -> (String, String) {
+    let mut world = World::new();
+    for name in ["app.crm.user", "app.crm.administrator", "app.gitlab.user"] {
+        world.live.resources.insert(group(name), Resource::default());
+    }
+    prepare(&mut world);
+    world.head.named.insert(group(name), origin("access"));
+    world.head.wants(&member(&format!("ann@{name}")));
+    world.head.wants(&member(&format!("bob@{name}")));
+    let draft = world.draft();
+    assert!(draft.held.len() == 2 && draft.held[0].remedy == draft.held[1].remedy, "{}", words(&draft));
+    (draft.held[0].text.clone(), draft.held[0].remedy.clone().unwrap_or_default())
+}
+
+#[test]
+fn a_typo_in_what_a_role_gives_is_held_with_the_name_that_was_meant() {
+    let (text, remedy) = told("app.crm.usr", |_| {});
+    assert_eq!(text, "`okta:group/app.crm.usr` does not exist and is not being created");
+    assert_eq!(remedy, "did you mean `okta:group/app.crm.user`?");
+    // A user is no group, however near its name is.
+    let (_, remedy) = told("app.telemetry_export", |world| {
+        world.live.resources.insert(user("app.telemetry_exports"), Resource::default());
+    });
+    assert_eq!(
+        remedy,
+        "declare it, make it there by hand, or give it `may: all` in `own:` of `rolecall.yaml`"
+    );
+}
+
+#[test]
+fn nobody_elses_account_is_suggested_for_a_person_who_has_none() {
+    let mut world = World::new();
+    world.head.people.insert(user("bobb"), Address::person("bobb"));
+    world.head.wants(&member("bobb@rbac_x"));
+    let held = &world.draft().held[0];
+    assert_eq!(held.why, crate::model::Why::Absent);
+    assert_eq!(
+        held.remedy.as_deref(),
+        Some("make the account there, or say in `identities:` which one it is")
+    );
 }
 
 #[test]
