@@ -9,9 +9,9 @@ use serde_json::Value;
 use crate::repo::{Ran, Repo};
 
 mod approved;
-mod failing;
 mod held;
 mod input;
+mod outside;
 mod people;
 mod running;
 

@@ -1,4 +1,4 @@
-//! Invariants that do not hold yet; each test goes to its place once the code is mended.
+//! What comes from outside gets in nowhere else: what a server repeats, a link, a memory that a change brings along.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
