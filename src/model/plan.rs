@@ -222,7 +222,7 @@ impl Change {
     #[must_use]
     pub fn is_on(&self, pattern: &Pattern) -> bool {
         let grant = self.grant.iter().flat_map(|grant| [&grant.principal, &grant.resource]);
-        std::iter::once(&self.address).chain(&self.subject).chain(grant).any(|a| pattern.matches(a.as_str()))
+        std::iter::once(&self.address).chain(&self.subject).chain(grant).any(|a| pattern.matches_address(a))
     }
 }
 
