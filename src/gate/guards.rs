@@ -6,11 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::bench::{Bench, MEMBER, Stop, edges_on, stripped};
-use super::{DRIFT_ACTS, EMPTY_GROUP, LAST_ADMIN, OWN_ACCESS, PROTECTED, PROTECTED_MOVED, Rules};
+use super::{
+    DRIFT_ACTS, EMPTY_GROUP, LAST_ADMIN, OWN_ACCESS, PROTECTED, PROTECTED_MOVED, PROTECTS_NOTHING, Rules,
+};
 use crate::model::plan::Standing;
 use crate::model::settings::Heal;
 use crate::model::{
-    Address, Cause, Change, Digest, Drift, Finding, LiveGrant, Op, Pattern, Risk, Spanned, Value, Why,
+    Address, Cause, Change, Coverage, Digest, Drift, Finding, LiveGrant, Op, Pattern, Person, Risk, Spanned,
+    Value, Why,
 };
 
 /// What becomes of those who have an edge on one thing.
@@ -36,7 +39,7 @@ impl<'a> Bench<'a> {
         for (index, change) in self.changes.iter().enumerate().filter(|(_, change)| change.op.writes()) {
             let person = self.person(change);
             let pattern = self.rules.settings.protected.iter().find(|pattern| {
-                change.is_on(pattern) || person.is_some_and(|person| pattern.matches(person.as_str()))
+                change.is_on(pattern) || person.is_some_and(|person| pattern.matches_address(person))
             });
             if let Some(pattern) = pattern {
                 let text = format!(
@@ -299,6 +302,39 @@ fn keeps(after: &Value, before: &Value) -> bool {
         (Value::List(after), Value::List(before)) => before.iter().all(|item| after.contains(item)),
         (after, before) => before.is_empty() || after == before,
     }
+}
+
+/// A warning for each entry of `protected:` that names one thing which nobody knows: a slip there protects nothing.
+pub(super) fn protects_nothing(rules: &Rules<'_>) -> Vec<Finding> {
+    let Rules { live, head, inventory, .. } = rules;
+    let is_known = |address: &Address| {
+        let person = || inventory.people.contains_key(address.name().as_ref());
+        let has = |person: &Person| person.record.as_ref() == Some(address);
+        live.resources.contains_key(address)
+            || matches!(live.coverage_of(address), Some(Coverage::Partial(_)))
+            || head.resources.contains_key(address)
+            || head.named.contains_key(address)
+            || head.people.contains_key(address)
+            || (address.instance() == "person" && person())
+            || head.people.values().any(|person| person == address)
+            || inventory.people.values().any(has)
+            || live.grants.iter().any(|edge| edge.key.resource == *address || edge.key.principal == *address)
+    };
+    let unknown = |pattern: &&Spanned<Pattern>| pattern.literal().is_some_and(|address| !is_known(&address));
+    let unknown = rules.settings.protected.iter().filter(unknown);
+    unknown
+        .map(|pattern| {
+            let message = format!(
+                "`{}` in `protected:` is nothing that is live, declared or known, so it protects nothing",
+                pattern.value
+            );
+            let help = match pattern.as_str().starts_with("role:") {
+                true => "name the role's group instead; a role itself is nothing that changes",
+                false => "write the address that a plan prints; case counts",
+            };
+            Finding::warning(PROTECTS_NOTHING, message).at(&pattern.span).help(help)
+        })
+        .collect()
 }
 
 /// An alert for each protected thing that has moved by itself.

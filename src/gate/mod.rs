@@ -45,6 +45,9 @@ pub const DRIFT_ACTS: Code = Code { code: "RC409", title: "a change that nobody 
 pub const UNUSED_WAIVER: Code = Code { code: "RC410", title: "a waiver that waives nothing" };
 /// Something protected was changed behind Git's back.
 pub const PROTECTED_MOVED: Code = Code { code: "RC411", title: "something protected has changed by itself" };
+/// An entry of `protected:` that names nothing.
+pub const PROTECTS_NOTHING: Code =
+    Code { code: "RC412", title: "an entry of `protected:` that names nothing" };
 
 /// Every code of the gate.
 pub const CODES: &[Code] = &[
@@ -59,6 +62,7 @@ pub const CODES: &[Code] = &[
     DRIFT_ACTS,
     UNUSED_WAIVER,
     PROTECTED_MOVED,
+    PROTECTS_NOTHING,
 ];
 
 /// What a draft is judged by.
@@ -117,6 +121,7 @@ pub fn judge(draft: Draft, rules: &Rules<'_>) -> Judged {
     while bench.last_admin() | bench.empty_groups() {}
     findings.extend(bench.waiver_findings());
     findings.extend(guards::protected_drift(rules, &drift));
+    findings.extend(guards::protects_nothing(rules));
     let rests = bench.rests();
     let (released, stops) = bench.close();
 

@@ -306,6 +306,45 @@ fn invariant_18_what_is_protected_is_not_changed_and_its_drift_is_an_alert() {
 }
 
 #[test]
+fn invariant_18_a_name_that_an_address_encodes_is_protected_as_people_write_it() {
+    for written in ["okta:group/app.Break Glass", "okta:group/app.Break%20Glass", "okta:group/app.Break *"] {
+        let mut world = World::new();
+        world.members("app.Break Glass", &names("m", 3));
+        world.settings.protected = vec![spanned(Pattern::new(written))];
+        let judged = world.plan([grant("new", "app.Break Glass")]).judge();
+        assert_eq!((reasons(&judged), judged.findings.len()), (vec![Why::Protected], 0), "{written}");
+    }
+}
+
+#[test]
+fn an_entry_of_protected_that_names_nothing_is_told() {
+    let mut world = World::new();
+    world.members("a", &names("m", 2));
+    world.people(&["klibby".to_owned()]);
+    let on = |text: &str| spanned(Pattern::new(text));
+    let known = ["okta:group/a", "okta:user/m000", "person:klibby", "okta:group/none.*"];
+    world.settings.protected = known.map(on).into();
+    assert!(world.judge().findings.is_empty());
+    let unknown = ["okta:group/A", "person:nobody", "role:infra"];
+    world.settings.protected = unknown.map(on).into();
+    let findings = world.judge().findings;
+    assert!(findings.iter().all(|finding| finding.code.as_ref() == PROTECTS_NOTHING.code));
+    assert_eq!(findings.len(), 3);
+}
+
+#[test]
+fn a_waiver_names_a_group_as_people_write_it() {
+    let mut world = World::new();
+    world.members("a b", &names("m", 100));
+    world.plan(names("m", 26).iter().map(|who| revoke(who, "a b")));
+    world.settings.limits.removals = Cap { floor: 0, percent: 25 };
+    world.waivers = world.judge().held[0].remedy.clone().unwrap().split("---\n").map(pasted).collect();
+    assert!(world.judge().held.is_empty());
+    world.waivers[0].on[0].value = "okta:group/a b".into();
+    assert!(world.judge().held.is_empty());
+}
+
+#[test]
 fn invariant_20_what_cannot_be_made_again_is_not_deleted() {
     let mut world = World::new();
     let gone = Change { standing: Some(Standing::Leaver), ..resource_change(Op::Delete, &user("x")) };
