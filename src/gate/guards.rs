@@ -34,13 +34,23 @@ impl Outlook<'_> {
 }
 
 impl<'a> Bench<'a> {
-    /// Holds what would change something protected, or delete what cannot be made again.
+    /// Holds what would change something protected, take an edge from or on it, or delete what cannot be made again.
     pub(super) fn protected(&mut self) {
         for (index, change) in self.changes.iter().enumerate().filter(|(_, change)| change.op.writes()) {
+            let people = &self.rules.head.people;
             let person = self.person(change);
-            let pattern = self.rules.settings.protected.iter().find(|pattern| {
-                change.is_on(pattern) || person.is_some_and(|person| pattern.matches_address(person))
-            });
+            // What is deleted takes edges with it, and those may be a protected person's.
+            let lost = self.losses(index).iter();
+            let ends: BTreeSet<&Address> = lost
+                .flat_map(|edge| {
+                    [&edge.principal, &edge.resource].into_iter().chain(people.get(&edge.principal))
+                })
+                .chain(person)
+                .collect();
+            let covers = |pattern: &&Spanned<Pattern>| {
+                change.is_on(pattern) || ends.iter().any(|end| pattern.matches_address(end))
+            };
+            let pattern = self.rules.settings.protected.iter().find(covers);
             if let Some(pattern) = pattern {
                 let text = format!(
                     "{}: `{}` in `protected:` ({}) covers it",

@@ -317,6 +317,25 @@ fn invariant_18_a_name_that_an_address_encodes_is_protected_as_people_write_it()
 }
 
 #[test]
+fn invariant_18_what_is_protected_loses_nothing_with_what_is_deleted() {
+    let mut world = World::new();
+    for name in ["a", "b", "c"] {
+        world.members(name, &names("m", 3));
+    }
+    world.edge(&user("klibby@acme.com"), "member", &group("a"));
+    world.edge(&user("bg"), "member", &group("b"));
+    world.edge(&group("c"), "attached", &Address::reserved("managed", "BreakGlass"));
+    world.head.people.insert(user("klibby@acme.com"), Address::person("klibby"));
+    let on = |text: &str| spanned(Pattern::new(text));
+    world.settings.protected = vec![on("person:klibby"), on("okta:user/bg"), on("managed:Break*")];
+    world.plan(["a", "b", "c"].map(|name| resource_change(Op::Delete, &group(name))));
+    let judged = world.judge();
+    assert_eq!((judged.held.len(), reasons(&judged)), (3, vec![Why::Protected]));
+    world.settings.protected.clear();
+    assert_eq!(world.judge().changes.len(), 3);
+}
+
+#[test]
 fn an_entry_of_protected_that_names_nothing_is_told() {
     let mut world = World::new();
     world.members("a", &names("m", 2));
