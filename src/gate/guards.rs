@@ -52,8 +52,11 @@ impl<'a> Bench<'a> {
             };
             let pattern = self.rules.settings.protected.iter().find(covers);
             if let Some(pattern) = pattern {
+                let itself =
+                    change.is_on(pattern) || person.is_some_and(|person| pattern.matches_address(person));
+                let what = if itself { "it" } else { "what would go with it" };
                 let text = format!(
-                    "{}: `{}` in `protected:` ({}) covers it",
+                    "{}: `{}` in `protected:` ({}) covers {what}",
                     PROTECTED.code, pattern.value, pattern.span
                 );
                 let remedy =
