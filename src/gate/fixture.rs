@@ -94,13 +94,16 @@ pub(super) fn schemas() -> Schemas {
         ProviderScope::default()
     }
     let inline = Flags { access: true, keyed: true, ..Flags::default() };
-    let mut people = Schema::new("user", "users").with(Attribute::new("inline").flags(inline));
+    let bounds = Flags { access: true, ..Flags::default() };
+    let mut people = Schema::new("user", "users")
+        .with(Attribute::new("inline").flags(inline))
+        .with(Attribute::new("boundary").flags(bounds).reference("policy"));
     people.irreplaceable = true;
     let provider = ProviderType {
         name: "okta",
         kinds: vec![
             Kind::observed(people),
-            Kind::observed(Schema::new("group", "groups")),
+            Kind::observed(Schema::new("group", "groups").with(Attribute::new("inline").flags(inline))),
             Kind::observed(Schema::new("role", "roles").with(Attribute::new("inline").flags(inline))),
             Kind::observed(
                 Schema::new("policy", "policies")

@@ -1,19 +1,16 @@
-//! Guards: what must not be touched, who must keep his access, and what must not run dry.
+//! Guards: what must not be touched, what must not run dry, and what does not run by itself.
 //!
 //! Invariant: a guard looks at what would be left once everything that still goes on is done, and where that rests on
 //! a grant of the same plan, the removals wait for that grant.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::bench::{Bench, MEMBER, Stop, edges_on, stripped};
-use super::{
-    DRIFT_ACTS, EMPTY_GROUP, LAST_ADMIN, OWN_ACCESS, PROTECTED, PROTECTED_MOVED, PROTECTS_NOTHING, Rules,
-};
+use super::bench::{Bench, MEMBER, Stop, edges_on};
+use super::{DRIFT_ACTS, EMPTY_GROUP, LAST_ADMIN, PROTECTED, PROTECTED_MOVED, PROTECTS_NOTHING, Rules};
 use crate::model::plan::Standing;
 use crate::model::settings::Heal;
 use crate::model::{
-    Address, Cause, Change, Coverage, Digest, Drift, Finding, LiveGrant, Op, Pattern, Person, Risk, Spanned,
-    Value, Why,
+    Address, Cause, Change, Coverage, Digest, Drift, Finding, Op, Pattern, Person, Risk, Spanned, Why,
 };
 
 /// What becomes of those who have an edge on one thing.
@@ -75,73 +72,6 @@ impl<'a> Bench<'a> {
                 self.hold(index, Stop { why: Why::Protected, text, remedy: Some(remedy) });
             }
         }
-    }
-
-    /// Holds what would take access from the principals that apply, their groups, or what is attached to those.
-    pub(super) fn own_access(&mut self) {
-        let live = self.rules.live;
-        let mut own: BTreeSet<&Address> = self.rules.callers.iter().collect();
-        if own.is_empty() {
-            return;
-        }
-        let is_member = |edge: &&LiveGrant| edge.key.relation.as_ref() == MEMBER;
-        loop {
-            let groups: Vec<&Address> = live
-                .grants
-                .iter()
-                .filter(is_member)
-                .filter(|edge| own.contains(&edge.key.principal) && !own.contains(&edge.key.resource))
-                .map(|edge| &edge.key.resource)
-                .collect();
-            if groups.is_empty() {
-                break;
-            }
-            own.extend(groups);
-        }
-        let attached: BTreeSet<&Address> = live
-            .grants
-            .iter()
-            .filter(|edge| own.contains(&edge.key.principal))
-            .map(|edge| &edge.key.resource)
-            .collect();
-        for (index, change) in self.going().collect::<Vec<_>>() {
-            let principal = change.grant.as_ref().map(|grant| &grant.principal);
-            let is_own = principal.map_or_else(
-                || own.contains(&change.address) || attached.contains(&change.address),
-                |principal| own.contains(principal),
-            );
-            let takes = match change.op {
-                Op::Delete | Op::Revoke => true,
-                Op::Update => self.narrows(change),
-                Op::Create | Op::Grant | Op::Adopt | Op::Forget => false,
-            };
-            if is_own && takes {
-                let text = format!(
-                    "{}: {} `{}` could take access from the principal that applies",
-                    OWN_ACCESS.code,
-                    change.op,
-                    change.target()
-                );
-                let remedy = "let another principal apply it".to_owned();
-                self.hold(index, Stop { why: Why::OwnAccess, text, remedy: Some(remedy) });
-            }
-        }
-    }
-
-    /// Whether an update may leave less access than there was: an edge's attributes, or a document or flagged attribute
-    /// that does not keep all it had.
-    fn narrows(&self, change: &Change) -> bool {
-        let schema = self.rules.schemas.of(&change.address);
-        let gives_access = |field: &str| {
-            let flags = schema.and_then(|schema| schema.attribute(field)).map(|attribute| attribute.flags);
-            change.grant.is_some() || flags.is_some_and(|flags| flags.access || flags.document)
-        };
-        stripped(self.rules, change) > 0
-            || change.fields.iter().filter(|field| gives_access(field)).any(|field| {
-                let before = change.before.as_ref().and_then(|side| side.get(field));
-                let after = change.after.as_ref().and_then(|side| side.get(field));
-                before.is_some_and(|before| !keeps(after.unwrap_or(&Value::Null), before))
-            })
     }
 
     /// Holds the removals that would leave too few administrators. Whether there were any.
@@ -303,17 +233,6 @@ impl<'a> Bench<'a> {
     /// What the gate has to say about the waivers.
     pub(super) fn waiver_findings(&self) -> Vec<Finding> {
         self.waivers.unused()
-    }
-}
-
-/// Whether a value still holds everything that another one held.
-fn keeps(after: &Value, before: &Value) -> bool {
-    match (after, before) {
-        (Value::Map(after), Value::Map(before)) => {
-            before.iter().all(|(key, before)| after.get(key).is_some_and(|after| keeps(after, before)))
-        }
-        (Value::List(after), Value::List(before)) => before.iter().all(|item| after.contains(item)),
-        (after, before) => before.is_empty() || after == before,
     }
 }
 

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 mod bench;
 mod caps;
 mod guards;
+mod own_access;
 mod waivers;
 
 #[cfg(test)]

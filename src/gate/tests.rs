@@ -250,6 +250,68 @@ fn invariant_16_groups_within_groups_carry_its_access_too() {
     assert_eq!(reasons(&world.judge()), [Why::OwnAccess]);
 }
 
+/// A document whose statements have these effects.
+fn document(effects: &[&str]) -> Value {
+    let statement = |effect: &&str| Value::map([("Action", "*"), ("Effect", *effect), ("Resource", "*")]);
+    Value::map([("Statement", Value::List(effects.iter().map(statement).collect()))])
+}
+
+fn update(address: &Address, field: &str, before: Value, after: Value) -> Change {
+    let side = |value| Some(Attributes::from([(field.into(), value)]));
+    Change {
+        before: side(before),
+        fields: BTreeSet::from([field.into()]),
+        effect: Digest::of(&(address, &after)),
+        after: side(after),
+        ..resource_change(Op::Update, address)
+    }
+}
+
+#[test]
+fn invariant_16_what_is_bounded_or_denied_is_taken_away_too() {
+    let mut world = World::new();
+    let policy = |name: &str| Address::new("okta", None, "policy", name);
+    let (bot, z, bound) = (user("bot"), group("z"), policy("bound"));
+    world.edge(&bot, "member", &z);
+    world.edge(&z, "attached", &policy("deploy"));
+    world.edge(&group("quiet"), "attached", &policy("denies"));
+    let attributes = |field: &str, value: Value| Attributes::from([(field.into(), value)]);
+    let mut is = |address: &Address, attributes| {
+        world.live.resources.entry(address.clone()).or_default().attributes = attributes;
+    };
+    is(&bot, attributes("boundary", bound.as_str().into()));
+    is(&policy("denies"), attributes("document", document(&["Deny"])));
+    is(&policy("gives"), attributes("document", document(&["Allow"])));
+    world.callers = vec![bot.clone()];
+    let (allow, both) = (document(&["Allow"]), document(&["Allow", "Deny"]));
+    let inline = |document: &Value| Value::map([("x", document.clone())]);
+    for taking in [
+        update(&bot, "boundary", Value::Null, "managed:ReadOnlyAccess".into()),
+        update(&bot, "boundary", bound.as_str().into(), "managed:ReadOnlyAccess".into()),
+        update(&bot, "inline", Value::Null, inline(&both)),
+        update(&z, "inline", inline(&allow), inline(&both)),
+        update(&policy("deploy"), "document", allow.clone(), both.clone()),
+        update(&bound, "document", both.clone(), document(&["Deny"])),
+        edge_change(Op::Grant, &bot, "attached", &policy("denies")),
+        edge_change(Op::Grant, &z, "attached", &Address::reserved("managed", "AWSDenyAll")),
+        edge_change(Op::Grant, &bot, "member", &group("quiet")),
+    ] {
+        world.draft.changes = vec![taking.clone()];
+        assert_eq!(reasons(&world.judge()), [Why::OwnAccess], "{} {}", taking.op, taking.target());
+    }
+    for harmless in [
+        update(&user("x"), "boundary", Value::Null, "managed:ReadOnlyAccess".into()),
+        update(&bot, "inline", Value::Null, inline(&allow)),
+        update(&policy("deploy"), "document", both.clone(), document(&["Allow", "Deny", "Allow"])),
+        update(&policy("other"), "document", allow, both),
+        edge_change(Op::Grant, &bot, "attached", &policy("gives")),
+        edge_change(Op::Grant, &user("x"), "attached", &policy("denies")),
+    ] {
+        world.draft.changes = vec![harmless.clone()];
+        assert!(world.judge().held.is_empty(), "{} {}", harmless.op, harmless.target());
+    }
+}
+
 #[test]
 fn a_removal_that_a_grant_waits_for_does_not_wait_for_the_grant() {
     let mut world = World::new();
@@ -320,7 +382,7 @@ fn invariant_18_a_name_that_an_address_encodes_is_protected_as_people_write_it()
 fn invariant_18_what_is_protected_loses_nothing_with_what_is_deleted() {
     let mut world = World::new();
     for name in ["a", "b", "c"] {
-        world.members(name, &names("m", 3));
+        world.members(name, &names("m", 1));
     }
     world.edge(&user("klibby@acme.com"), "member", &group("a"));
     world.edge(&user("bg"), "member", &group("b"));
