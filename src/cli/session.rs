@@ -301,6 +301,7 @@ impl Session {
                 head: &head,
                 inventory: &inventory,
                 schemas: &self.schemas,
+                approved: &std::collections::BTreeSet::new(),
                 now,
             },
         );
@@ -311,7 +312,7 @@ impl Session {
         findings.extend(self.head.findings.iter().cloned());
         findings.sort_by(|a, b| (&a.span, &a.code, &a.message).cmp(&(&b.span, &b.code, &b.message)));
         findings.dedup();
-        let (effects, effect) = Plan::effects_of(&judged.changes);
+        let (effects, effect) = Plan::effects_of(&judged.changes, &judged.held);
         let basis = self.basis(&live);
         let created = self.clock.now();
         let id = Digest::of(&(&effect, created, &basis)).short().to_owned();

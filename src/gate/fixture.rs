@@ -131,6 +131,7 @@ pub(super) struct World {
     pub(super) head: Desired,
     pub(super) inventory: Inventory,
     pub(super) schemas: Schemas,
+    pub(super) approved: BTreeSet<Digest>,
     pub(super) now: Timestamp,
     pub(super) draft: Draft,
 }
@@ -164,6 +165,7 @@ impl World {
             head: Desired::default(),
             inventory: Inventory::default(),
             schemas: schemas(),
+            approved: BTreeSet::new(),
             now: "2026-11-22T12:00:00Z".parse().unwrap(),
             draft: Draft::default(),
         }
@@ -219,6 +221,7 @@ impl World {
             head: &self.head,
             inventory: &self.inventory,
             schemas: &self.schemas,
+            approved: &self.approved,
             now: self.now,
         };
         judge(self.draft.clone(), &rules)

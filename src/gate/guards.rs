@@ -143,11 +143,12 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Queues standing changes that are riskier than what runs by itself.
+    /// Queues standing changes that are riskier than what runs by itself, unless they have been approved.
     pub(super) fn standing(&mut self) {
         let limits = &self.rules.settings.standing;
         for (index, change) in self.going().collect::<Vec<_>>() {
-            if change.cause != Cause::Standing || !change.op.writes() {
+            let approved = self.rules.approved.contains(&change.effect);
+            if change.cause != Cause::Standing || !change.op.writes() || approved {
                 continue;
             }
             let standing = if self.is_leaver(change) { Some(Standing::Leaver) } else { change.standing };

@@ -6,10 +6,11 @@
 //! It must not look at anything but its arguments: no clock, no files, no providers.
 
 use crate::model::{
-    Address, Change, Code, Desired, Draft, Drift, Finding, Held, Inventory, Ruling, Schemas, Settings,
-    Snapshot, Tally, Verdict, Waiver,
+    Address, Change, Code, Desired, Digest, Draft, Drift, Finding, Held, Inventory, Ruling, Schemas,
+    Settings, Snapshot, Tally, Verdict, Waiver,
 };
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 
 mod bench;
 mod caps;
@@ -83,6 +84,8 @@ pub struct Rules<'a> {
     pub inventory: &'a Inventory,
     /// What the kinds consist of.
     pub schemas: &'a Schemas,
+    /// Effects that have been approved: standing changes among them are not queued. None while a plan is made.
+    pub approved: &'a BTreeSet<Digest>,
     /// When.
     pub now: Timestamp,
 }

@@ -539,6 +539,27 @@ fn standing_changes_beyond_their_limits_are_queued_without_denying() {
 }
 
 #[test]
+fn what_is_queued_is_among_the_effects_to_approve_and_goes_on_once_it_is() {
+    let mut world = World::new();
+    world.members("a", &names("m", 9));
+    let mut joiner = grant("j", "a");
+    (joiner.cause, joiner.standing, joiner.risk) = (Cause::Standing, Some(Standing::Joiner), Risk::High);
+    let mut mover = revoke("m000", "a");
+    (mover.cause, mover.standing) = (Cause::Standing, Some(Standing::Mover));
+    let waits = after(grant("r", "b"), &joiner);
+    world.plan([joiner.clone(), mover, waits.clone()]);
+    let judged = world.judge();
+    let (effects, _) = crate::model::Plan::effects_of(&judged.changes, &judged.held);
+    assert_eq!(BTreeSet::from_iter(effects.clone()), BTreeSet::from([joiner.effect, waits.effect]));
+
+    world.approved = effects.into_iter().collect();
+    let released = world.judge();
+    assert_eq!((released.changes.len(), released.held.len()), (3, 0));
+    world.settings.protected = vec![spanned(Pattern::new("okta:group/a"))];
+    assert!(world.judge().changes.is_empty(), "an approval lifts nothing else");
+}
+
+#[test]
 fn invariant_30_drift_never_grants_and_revokes_only_where_heal_says_so() {
     let mut world = World::new();
     world.members("a", &names("m", 3));

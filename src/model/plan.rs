@@ -1,7 +1,8 @@
 //! The plan: an immutable list of changes, each with its cause, reason, risk and the live values it rests on
 //! (`rolecall.plan/v1`).
 //!
-//! Invariant: the effect digest depends on what the request changes do and on nothing else, not even their order.
+//! Invariant: the effect digest depends on what is to be approved (the request changes, and what is queued) and on nothing
+//! else, not even its order.
 //! It must not hold secrets, floats, or anything that apply would trust without planning again.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -335,9 +336,9 @@ pub struct Plan {
     pub format: String,
     /// A short id: digits of the digest of effect, creation and basis.
     pub id: String,
-    /// The digest of all request effects, which is what is approved.
+    /// The digest of `effects`, which is what is approved.
     pub effect: Digest,
-    /// The digests of the request changes, sorted.
+    /// The digests of the request changes and of what is queued, sorted.
     pub effects: Vec<Digest>,
     /// When it was made.
     pub created: Timestamp,
@@ -397,11 +398,13 @@ impl Selection {
 }
 
 impl Plan {
-    /// The digests of the request changes, sorted, and the digest of those.
+    /// The digests of what there is to approve, sorted, and the digest of those: the request changes, and what is queued
+    /// (a request change too that waits for a queued one). The other standing changes need no approval.
     #[must_use]
-    pub fn effects_of(changes: &[Change]) -> (Vec<Digest>, Digest) {
-        let mut effects: Vec<Digest> =
-            changes.iter().filter(|c| c.cause == Cause::Request).map(|c| c.effect.clone()).collect();
+    pub fn effects_of(changes: &[Change], held: &[Held]) -> (Vec<Digest>, Digest) {
+        let requests = changes.iter().filter(|change| change.cause == Cause::Request);
+        let queued = held.iter().filter(|held| held.why == Why::Queued).map(|held| &held.change);
+        let mut effects: Vec<Digest> = requests.chain(queued).map(|change| change.effect.clone()).collect();
         effects.sort();
         effects.dedup();
         let all = Digest::of(&effects);

@@ -228,7 +228,7 @@ fn drift() -> Vec<Drift> {
 /// The plan.
 pub(super) fn plan() -> Plan {
     let changes = changes();
-    let (effects, effect) = Plan::effects_of(&changes);
+    let (effects, effect) = Plan::effects_of(&changes, &[]);
     let provider = |scopes, calls| ProviderBasis {
         snapshot: Digest::of_bytes(b"x"),
         partial: BTreeMap::new(),

@@ -54,7 +54,7 @@ fn findings_point_at_the_word() {
 fn quiet() -> Plan {
     let mut plan = plan();
     (plan.changes, plan.held, plan.drift, plan.findings) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    (plan.effects, plan.effect) = Plan::effects_of(&[]);
+    (plan.effects, plan.effect) = Plan::effects_of(&[], &[]);
     plan.verdict = Ruling::Allowed;
     plan
 }
