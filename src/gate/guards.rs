@@ -10,8 +10,12 @@ use super::{DRIFT_ACTS, EMPTY_GROUP, LAST_ADMIN, PROTECTED, PROTECTED_MOVED, PRO
 use crate::model::plan::Standing;
 use crate::model::settings::Heal;
 use crate::model::{
-    Address, Cause, Change, Coverage, Digest, Drift, Finding, Op, Pattern, Person, Risk, Spanned, Why,
+    Address, Cause, Change, Coverage, Digest, Drift, Finding, Op, Pattern, Person, Risk, Spanned, Status,
+    Value, Why,
 };
+
+/// What a directory calls an account that nobody can use now.
+const SHUT: [&str; 4] = ["staged", "activating", "suspended", "deprovisioned"];
 
 /// What becomes of those who have an edge on one thing.
 struct Outlook<'a> {
@@ -79,7 +83,7 @@ impl<'a> Bench<'a> {
         let limits = &self.rules.settings.limits;
         let mut news = false;
         for group in &limits.admins_of {
-            let outlook = self.outlook(group);
+            let outlook = self.admins(group);
             let after = outlook.after();
             if after >= limits.admins_min as usize {
                 continue;
@@ -173,13 +177,12 @@ impl<'a> Bench<'a> {
     pub(super) fn rests(&self) -> BTreeMap<usize, BTreeSet<Digest>> {
         let limits = &self.rules.settings.limits;
         let admins = limits.admins_of.iter().map(|group| {
-            let takers = self.outlook(group).takers;
-            (&group.value, limits.admins_min as usize, takers)
+            let outlook = self.admins(group);
+            (limits.admins_min as usize, outlook.takers.clone(), outlook)
         });
-        let groups = self.emptied().into_iter().map(|(group, takers)| (group, 1, takers));
+        let groups = self.emptied().into_iter().map(|(group, takers)| (1, takers, self.outlook(group)));
         let mut rests: BTreeMap<usize, BTreeSet<Digest>> = BTreeMap::new();
-        for (group, least, takers) in admins.chain(groups) {
-            let outlook = self.outlook(group);
+        for (least, takers, outlook) in admins.chain(groups) {
             let short = least.saturating_sub(outlook.staying.len());
             for (grant, _) in outlook.coming.iter().take(short) {
                 let grant = &self.changes[*grant];
@@ -204,6 +207,26 @@ impl<'a> Bench<'a> {
             }
         }
         required
+    }
+
+    /// Who can act as an administrator. A removal from one who cannot counts as a taker all the same: whom nobody can
+    /// replace is not let go before others are there.
+    fn admins(&self, group: &Address) -> Outlook<'a> {
+        let mut outlook = self.outlook(group);
+        outlook.staying.retain(|principal| self.can_act(principal));
+        outlook.coming.retain(|(_, principal)| self.can_act(principal));
+        outlook
+    }
+
+    /// Whether a principal is someone's who is at work, or nobody's; and its account is not known to be shut.
+    fn can_act(&self, principal: &Address) -> bool {
+        let Rules { live, head, inventory, .. } = self.rules;
+        let at_work = head.people.get(principal).is_none_or(|address| {
+            let person = inventory.people.get(address.name().as_ref());
+            !head.gone.contains(address) && person.is_none_or(|person| person.status == Status::Active)
+        });
+        let account = live.resources.get(principal).and_then(|account| account.attributes.get("status"));
+        at_work && !account.and_then(Value::as_text).is_some_and(|status| SHUT.contains(&status))
     }
 
     fn outlook(&self, resource: &Address) -> Outlook<'a> {

@@ -342,6 +342,39 @@ fn invariant_17_too_few_administrators_is_held_even_for_leavers() {
 }
 
 #[test]
+fn invariant_17_administrators_who_cannot_act_do_not_count() {
+    let bends: [fn(&mut World); 4] = [
+        |world| world.head.gone.extend([Address::person("m002")]),
+        |world| world.inventory.people.get_mut("m002").unwrap().status = crate::model::Status::Staged,
+        |world| world.inventory.people.get_mut("m002").unwrap().status = crate::model::Status::Suspended,
+        |world| {
+            let account = world.live.resources.get_mut(&user("m002")).unwrap();
+            account.attributes.insert("status".into(), "deprovisioned".into());
+        },
+    ];
+    for (number, bend) in bends.iter().enumerate() {
+        let mut world = World::new();
+        world.people(&names("m", 4));
+        world.members("admin", &names("m", 3));
+        for name in names("m", 4) {
+            world.head.people.insert(user(&name), Address::person(&name));
+        }
+        world.settings.limits.admins_min = 2;
+        world.settings.limits.admins_of = vec![spanned(group("admin"))];
+        world.plan([revoke("m000", "admin")]);
+        assert!(world.judge().held.is_empty());
+        bend(&mut world);
+        assert_eq!(reasons(&world.judge()), [Why::LastAdmin], "{number}");
+        world.plan([grant("m003", "admin")]);
+        let judged = world.judge();
+        let [first, second] = judged.changes.as_slice() else { panic!("{:?}", going(&judged)) };
+        assert!(second.requires.contains(&first.effect), "{number}");
+        world.inventory.people.get_mut("m003").unwrap().status = crate::model::Status::Staged;
+        assert_eq!(reasons(&world.judge()), [Why::LastAdmin], "{number}");
+    }
+}
+
+#[test]
 fn invariant_18_what_is_protected_is_not_changed_and_its_drift_is_an_alert() {
     let mut world = World::new();
     world.members("admin.break_glass", &names("m", 3));
