@@ -108,7 +108,7 @@ pub(super) fn after(mut change: Change, other: &Change) -> Change {
 }
 
 pub(super) fn plan(changes: &[Change]) -> Plan {
-    let (effects, effect) = Plan::effects_of(changes, &[]);
+    let (effects, effect) = Plan::effects_of(changes, &[], &[]);
     Plan {
         format: PLAN_FORMAT.into(),
         id: "p1".into(),

@@ -81,6 +81,7 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
         return Err(Failure::from(finding.help("plan without `--at`")).exit(Exit::Stale));
     }
     session.options.selection = approved.selection.clone();
+    session.options.approved = approved.effects.iter().cloned().collect();
     let settings = session.judging();
     let approval = approve::approval(&approved, settings.approvals.operator, arguments.approve.as_deref())
         .map_err(|finding| Failure::from(finding).exit(Exit::Stale))?;

@@ -41,6 +41,7 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     let session = Session::open(Options {
         repo: repo_or_here(arguments.repo.as_ref()),
         base: arguments.base.clone(),
+        approved: Default::default(),
         selection: Selection {
             only: patterns(&arguments.only),
             revert: patterns(&arguments.revert),

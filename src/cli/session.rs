@@ -3,7 +3,7 @@
 //! Invariant: plan and apply make plans with the same function from the same parts, so what is approved is what is
 //! compared. It must not decide: it reads, hands values to the pure modules, and hands on what they say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -52,6 +52,8 @@ pub(super) struct Options {
     pub(super) base: Option<String>,
     /// What the plan picks.
     pub(super) selection: Selection,
+    /// Effects that were approved, where an apply plans again.
+    pub(super) approved: BTreeSet<Digest>,
 }
 
 /// One run over one access repo.
@@ -239,7 +241,7 @@ impl Session {
         let (own_head, own_base) = (own(&self.head), self.base.as_ref().map(own));
         let scopes =
             planner::scopes(&head, base.as_ref(), self.demand(), &own_head, own_base.as_ref(), &self.schemas);
-        let nothing = std::collections::BTreeSet::new();
+        let nothing = BTreeSet::new();
         let seen = join_all(self.providers.iter().map(|(instance, provider)| {
             let edges_of = scopes.get(instance).unwrap_or(&nothing);
             async move { provider.observe(edges_of).await }
@@ -324,6 +326,7 @@ impl Session {
                 head: &head,
                 inventory: &inventory,
                 schemas: &self.schemas,
+                approved: &self.options.approved,
                 now,
             },
         );
@@ -334,7 +337,7 @@ impl Session {
         findings.extend(self.head.findings.iter().cloned());
         findings.sort_by(|a, b| (&a.span, &a.code, &a.message).cmp(&(&b.span, &b.code, &b.message)));
         findings.dedup();
-        let (effects, effect) = Plan::effects_of(&judged.changes, &judged.waived);
+        let (effects, effect) = Plan::effects_of(&judged.changes, &judged.held, &judged.waived);
         let basis = self.basis(&live);
         let created = self.clock.now();
         let id = Plan::id_of(&effect, created, &basis);
@@ -398,7 +401,7 @@ impl Session {
             return;
         }
         let picked = |change: &crate::model::Change| only.iter().any(|pattern| change.is_on(pattern));
-        let mut left_out: std::collections::BTreeSet<Digest> = judged
+        let mut left_out: BTreeSet<Digest> = judged
             .changes
             .iter()
             .filter(|change| !picked(change))

@@ -108,7 +108,8 @@ impl<'a> Bench<'a> {
             let members = edges_on(self.rules.live, group).iter();
             let total = members.filter(|edge| edge.key.relation.as_ref() == MEMBER).count() as u64;
             let allowed = Allowed::share(limits.removals, total);
-            let names = [group.as_str(), group.instance()];
+            let plain = group.plain();
+            let names = [group.as_str(), &plain, group.instance()];
             let what = format!("{} of the {total} members of `{group}` would go", count.total());
             let (count, changes) = (count.total(), count.changes);
             breaches.extend(self.breach(GROUP_CAP, group.as_str(), &names, &what, count, &allowed, changes));

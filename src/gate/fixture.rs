@@ -94,13 +94,16 @@ pub(super) fn schemas() -> Schemas {
         ProviderScope::default()
     }
     let inline = Flags { access: true, keyed: true, ..Flags::default() };
-    let mut people = Schema::new("user", "users").with(Attribute::new("inline").flags(inline));
+    let bounds = Flags { access: true, ..Flags::default() };
+    let mut people = Schema::new("user", "users")
+        .with(Attribute::new("inline").flags(inline))
+        .with(Attribute::new("boundary").flags(bounds).reference("policy"));
     people.irreplaceable = true;
     let provider = ProviderType {
         name: "okta",
         kinds: vec![
             Kind::observed(people),
-            Kind::observed(Schema::new("group", "groups")),
+            Kind::observed(Schema::new("group", "groups").with(Attribute::new("inline").flags(inline))),
             Kind::observed(Schema::new("role", "roles").with(Attribute::new("inline").flags(inline))),
             Kind::observed(
                 Schema::new("policy", "policies")
@@ -128,6 +131,7 @@ pub(super) struct World {
     pub(super) head: Desired,
     pub(super) inventory: Inventory,
     pub(super) schemas: Schemas,
+    pub(super) approved: BTreeSet<Digest>,
     pub(super) now: Timestamp,
     pub(super) draft: Draft,
 }
@@ -161,6 +165,7 @@ impl World {
             head: Desired::default(),
             inventory: Inventory::default(),
             schemas: schemas(),
+            approved: BTreeSet::new(),
             now: "2026-11-22T12:00:00Z".parse().unwrap(),
             draft: Draft::default(),
         }
@@ -216,6 +221,7 @@ impl World {
             head: &self.head,
             inventory: &self.inventory,
             schemas: &self.schemas,
+            approved: &self.approved,
             now: self.now,
         };
         judge(self.draft.clone(), &rules)

@@ -1,17 +1,21 @@
-//! Guards: what must not be touched, who must keep his access, and what must not run dry.
+//! Guards: what must not be touched, what must not run dry, and what does not run by itself.
 //!
 //! Invariant: a guard looks at what would be left once everything that still goes on is done, and where that rests on
 //! a grant of the same plan, the removals wait for that grant.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::bench::{Bench, MEMBER, Stop, edges_on, stripped};
-use super::{DRIFT_ACTS, EMPTY_GROUP, LAST_ADMIN, OWN_ACCESS, PROTECTED, PROTECTED_MOVED, Rules};
+use super::bench::{Bench, MEMBER, Stop, edges_on};
+use super::{DRIFT_ACTS, EMPTY_GROUP, LAST_ADMIN, PROTECTED, PROTECTED_MOVED, PROTECTS_NOTHING, Rules};
 use crate::model::plan::Standing;
 use crate::model::settings::Heal;
 use crate::model::{
-    Address, Cause, Change, Digest, Drift, Finding, LiveGrant, Op, Pattern, Risk, Spanned, Value, Why,
+    Address, Cause, Change, Coverage, Digest, Drift, Finding, Op, Pattern, Person, Risk, Spanned, Status,
+    Value, Why,
 };
+
+/// What a directory calls an account that nobody can use now.
+const SHUT: [&str; 4] = ["staged", "activating", "suspended", "deprovisioned"];
 
 /// What becomes of those who have an edge on one thing.
 struct Outlook<'a> {
@@ -31,16 +35,29 @@ impl Outlook<'_> {
 }
 
 impl<'a> Bench<'a> {
-    /// Holds what would change something protected, or delete what cannot be made again.
+    /// Holds what would change something protected, take an edge from or on it, or delete what cannot be made again.
     pub(super) fn protected(&mut self) {
         for (index, change) in self.changes.iter().enumerate().filter(|(_, change)| change.op.writes()) {
+            let people = &self.rules.head.people;
             let person = self.person(change);
-            let pattern = self.rules.settings.protected.iter().find(|pattern| {
-                change.is_on(pattern) || person.is_some_and(|person| pattern.matches(person.as_str()))
-            });
+            // What is deleted takes edges with it, and those may be a protected person's.
+            let lost = self.losses(index).iter();
+            let ends: BTreeSet<&Address> = lost
+                .flat_map(|edge| {
+                    [&edge.principal, &edge.resource].into_iter().chain(people.get(&edge.principal))
+                })
+                .chain(person)
+                .collect();
+            let covers = |pattern: &&Spanned<Pattern>| {
+                change.is_on(pattern) || ends.iter().any(|end| pattern.matches_address(end))
+            };
+            let pattern = self.rules.settings.protected.iter().find(covers);
             if let Some(pattern) = pattern {
+                let itself =
+                    change.is_on(pattern) || person.is_some_and(|person| pattern.matches_address(person));
+                let what = if itself { "it" } else { "what would go with it" };
                 let text = format!(
-                    "{}: `{}` in `protected:` ({}) covers it",
+                    "{}: `{}` in `protected:` ({}) covers {what}",
                     PROTECTED.code, pattern.value, pattern.span
                 );
                 let remedy =
@@ -61,79 +78,12 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Holds what would take access from the principals that apply, their groups, or what is attached to those.
-    pub(super) fn own_access(&mut self) {
-        let live = self.rules.live;
-        let mut own: BTreeSet<&Address> = self.rules.callers.iter().collect();
-        if own.is_empty() {
-            return;
-        }
-        let is_member = |edge: &&LiveGrant| edge.key.relation.as_ref() == MEMBER;
-        loop {
-            let groups: Vec<&Address> = live
-                .grants
-                .iter()
-                .filter(is_member)
-                .filter(|edge| own.contains(&edge.key.principal) && !own.contains(&edge.key.resource))
-                .map(|edge| &edge.key.resource)
-                .collect();
-            if groups.is_empty() {
-                break;
-            }
-            own.extend(groups);
-        }
-        let attached: BTreeSet<&Address> = live
-            .grants
-            .iter()
-            .filter(|edge| own.contains(&edge.key.principal))
-            .map(|edge| &edge.key.resource)
-            .collect();
-        for (index, change) in self.going().collect::<Vec<_>>() {
-            let principal = change.grant.as_ref().map(|grant| &grant.principal);
-            let is_own = principal.map_or_else(
-                || own.contains(&change.address) || attached.contains(&change.address),
-                |principal| own.contains(principal),
-            );
-            let takes = match change.op {
-                Op::Delete | Op::Revoke => true,
-                Op::Update => self.narrows(change),
-                Op::Create | Op::Grant | Op::Adopt | Op::Forget => false,
-            };
-            if is_own && takes {
-                let text = format!(
-                    "{}: {} `{}` could take access from the principal that applies",
-                    OWN_ACCESS.code,
-                    change.op,
-                    change.target()
-                );
-                let remedy = "let another principal apply it".to_owned();
-                self.hold(index, Stop { why: Why::OwnAccess, text, remedy: Some(remedy) });
-            }
-        }
-    }
-
-    /// Whether an update may leave less access than there was: an edge's attributes, or a document or flagged attribute
-    /// that does not keep all it had.
-    fn narrows(&self, change: &Change) -> bool {
-        let schema = self.rules.schemas.of(&change.address);
-        let gives_access = |field: &str| {
-            let flags = schema.and_then(|schema| schema.attribute(field)).map(|attribute| attribute.flags);
-            change.grant.is_some() || flags.is_some_and(|flags| flags.access || flags.document)
-        };
-        stripped(self.rules, change) > 0
-            || change.fields.iter().filter(|field| gives_access(field)).any(|field| {
-                let before = change.before.as_ref().and_then(|side| side.get(field));
-                let after = change.after.as_ref().and_then(|side| side.get(field));
-                before.is_some_and(|before| !keeps(after.unwrap_or(&Value::Null), before))
-            })
-    }
-
     /// Holds the removals that would leave too few administrators. Whether there were any.
     pub(super) fn last_admin(&mut self) -> bool {
         let limits = &self.rules.settings.limits;
         let mut news = false;
         for group in &limits.admins_of {
-            let outlook = self.outlook(group);
+            let outlook = self.admins(group);
             let after = outlook.after();
             if after >= limits.admins_min as usize {
                 continue;
@@ -197,11 +147,12 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Queues standing changes that are riskier than what runs by itself.
+    /// Queues standing changes that are riskier than what runs by itself, unless they have been approved.
     pub(super) fn standing(&mut self) {
         let limits = &self.rules.settings.standing;
         for (index, change) in self.going().collect::<Vec<_>>() {
-            if change.cause != Cause::Standing || !change.op.writes() {
+            let approved = self.rules.approved.contains(&change.effect);
+            if change.cause != Cause::Standing || !change.op.writes() || approved {
                 continue;
             }
             let standing = if self.is_leaver(change) { Some(Standing::Leaver) } else { change.standing };
@@ -226,13 +177,12 @@ impl<'a> Bench<'a> {
     pub(super) fn rests(&self) -> BTreeMap<usize, BTreeSet<Digest>> {
         let limits = &self.rules.settings.limits;
         let admins = limits.admins_of.iter().map(|group| {
-            let takers = self.outlook(group).takers;
-            (&group.value, limits.admins_min as usize, takers)
+            let outlook = self.admins(group);
+            (limits.admins_min as usize, outlook.takers.clone(), outlook)
         });
-        let groups = self.emptied().into_iter().map(|(group, takers)| (group, 1, takers));
+        let groups = self.emptied().into_iter().map(|(group, takers)| (1, takers, self.outlook(group)));
         let mut rests: BTreeMap<usize, BTreeSet<Digest>> = BTreeMap::new();
-        for (group, least, takers) in admins.chain(groups) {
-            let outlook = self.outlook(group);
+        for (least, takers, outlook) in admins.chain(groups) {
             let short = least.saturating_sub(outlook.staying.len());
             for (grant, _) in outlook.coming.iter().take(short) {
                 let grant = &self.changes[*grant];
@@ -257,6 +207,26 @@ impl<'a> Bench<'a> {
             }
         }
         required
+    }
+
+    /// Who can act as an administrator. A removal from one who cannot counts as a taker all the same: whom nobody can
+    /// replace is not let go before others are there.
+    fn admins(&self, group: &Address) -> Outlook<'a> {
+        let mut outlook = self.outlook(group);
+        outlook.staying.retain(|principal| self.can_act(principal));
+        outlook.coming.retain(|(_, principal)| self.can_act(principal));
+        outlook
+    }
+
+    /// Whether a principal is someone's who is at work, or nobody's; and its account is not known to be shut.
+    fn can_act(&self, principal: &Address) -> bool {
+        let Rules { live, head, inventory, .. } = self.rules;
+        let at_work = head.people.get(principal).is_none_or(|address| {
+            let person = inventory.people.get(address.name().as_ref());
+            !head.gone.contains(address) && person.is_none_or(|person| person.status == Status::Active)
+        });
+        let account = live.resources.get(principal).and_then(|account| account.attributes.get("status"));
+        at_work && !account.and_then(Value::as_text).is_some_and(|status| SHUT.contains(&status))
     }
 
     fn outlook(&self, resource: &Address) -> Outlook<'a> {
@@ -290,15 +260,37 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// Whether a value still holds everything that another one held.
-fn keeps(after: &Value, before: &Value) -> bool {
-    match (after, before) {
-        (Value::Map(after), Value::Map(before)) => {
-            before.iter().all(|(key, before)| after.get(key).is_some_and(|after| keeps(after, before)))
-        }
-        (Value::List(after), Value::List(before)) => before.iter().all(|item| after.contains(item)),
-        (after, before) => before.is_empty() || after == before,
-    }
+/// A warning for each entry of `protected:` that names one thing which nobody knows: a slip there protects nothing.
+pub(super) fn protects_nothing(rules: &Rules<'_>) -> Vec<Finding> {
+    let Rules { live, head, inventory, .. } = rules;
+    let is_known = |address: &Address| {
+        let person = || inventory.people.contains_key(address.name().as_ref());
+        let has = |person: &Person| person.record.as_ref() == Some(address);
+        live.resources.contains_key(address)
+            || matches!(live.coverage_of(address), Some(Coverage::Partial(_)))
+            || head.resources.contains_key(address)
+            || head.named.contains_key(address)
+            || head.people.contains_key(address)
+            || (address.instance() == "person" && person())
+            || head.people.values().any(|person| person == address)
+            || inventory.people.values().any(has)
+            || live.grants.iter().any(|edge| edge.key.resource == *address || edge.key.principal == *address)
+    };
+    let unknown = |pattern: &&Spanned<Pattern>| pattern.literal().is_some_and(|address| !is_known(&address));
+    let unknown = rules.settings.protected.iter().filter(unknown);
+    unknown
+        .map(|pattern| {
+            let message = format!(
+                "`{}` in `protected:` is nothing that is live, declared or known, so it protects nothing",
+                pattern.value
+            );
+            let help = match pattern.as_str().starts_with("role:") {
+                true => "name the role's group instead; a role itself is nothing that changes",
+                false => "write the address that a plan prints; case counts",
+            };
+            Finding::warning(PROTECTS_NOTHING, message).at(&pattern.span).help(help)
+        })
+        .collect()
 }
 
 /// An alert for each protected thing that has moved by itself.

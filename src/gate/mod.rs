@@ -6,14 +6,16 @@
 //! It must not look at anything but its arguments: no clock, no files, no providers.
 
 use crate::model::{
-    Address, Change, Code, Desired, Draft, Drift, Finding, Held, Inventory, Ruling, Schemas, Settings,
-    Snapshot, Tally, Verdict, Waived, Waiver,
+    Address, Change, Code, Desired, Digest, Draft, Drift, Finding, Held, Inventory, Ruling, Schemas,
+    Settings, Snapshot, Tally, Verdict, Waived, Waiver,
 };
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 
 mod bench;
 mod caps;
 mod guards;
+mod own_access;
 mod waivers;
 
 #[cfg(test)]
@@ -45,6 +47,9 @@ pub const DRIFT_ACTS: Code = Code { code: "RC409", title: "a change that nobody 
 pub const UNUSED_WAIVER: Code = Code { code: "RC410", title: "a waiver that waives nothing" };
 /// Something protected was changed behind Git's back.
 pub const PROTECTED_MOVED: Code = Code { code: "RC411", title: "something protected has changed by itself" };
+/// An entry of `protected:` that names nothing.
+pub const PROTECTS_NOTHING: Code =
+    Code { code: "RC412", title: "an entry of `protected:` that names nothing" };
 
 /// Every code of the gate.
 pub const CODES: &[Code] = &[
@@ -59,6 +64,7 @@ pub const CODES: &[Code] = &[
     DRIFT_ACTS,
     UNUSED_WAIVER,
     PROTECTED_MOVED,
+    PROTECTS_NOTHING,
 ];
 
 /// What a draft is judged by.
@@ -78,6 +84,8 @@ pub struct Rules<'a> {
     pub inventory: &'a Inventory,
     /// What the kinds consist of.
     pub schemas: &'a Schemas,
+    /// Effects that have been approved: standing changes among them are not queued. None while a plan is made.
+    pub approved: &'a BTreeSet<Digest>,
     /// When.
     pub now: Timestamp,
 }
@@ -120,6 +128,7 @@ pub fn judge(draft: Draft, rules: &Rules<'_>) -> Judged {
     findings.extend(bench.waiver_findings());
     findings.extend(guards::protected_drift(rules, &drift));
     let waived = bench.waived();
+    findings.extend(guards::protects_nothing(rules));
     let rests = bench.rests();
     let (released, stops) = bench.close();
 

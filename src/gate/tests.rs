@@ -310,6 +310,68 @@ fn invariant_16_groups_within_groups_carry_its_access_too() {
     assert_eq!(reasons(&world.judge()), [Why::OwnAccess]);
 }
 
+/// A document whose statements have these effects.
+fn document(effects: &[&str]) -> Value {
+    let statement = |effect: &&str| Value::map([("Action", "*"), ("Effect", *effect), ("Resource", "*")]);
+    Value::map([("Statement", Value::List(effects.iter().map(statement).collect()))])
+}
+
+fn update(address: &Address, field: &str, before: Value, after: Value) -> Change {
+    let side = |value| Some(Attributes::from([(field.into(), value)]));
+    Change {
+        before: side(before),
+        fields: BTreeSet::from([field.into()]),
+        effect: Digest::of(&(address, &after)),
+        after: side(after),
+        ..resource_change(Op::Update, address)
+    }
+}
+
+#[test]
+fn invariant_16_what_is_bounded_or_denied_is_taken_away_too() {
+    let mut world = World::new();
+    let policy = |name: &str| Address::new("okta", None, "policy", name);
+    let (bot, z, bound) = (user("bot"), group("z"), policy("bound"));
+    world.edge(&bot, "member", &z);
+    world.edge(&z, "attached", &policy("deploy"));
+    world.edge(&group("quiet"), "attached", &policy("denies"));
+    let attributes = |field: &str, value: Value| Attributes::from([(field.into(), value)]);
+    let mut is = |address: &Address, attributes| {
+        world.live.resources.entry(address.clone()).or_default().attributes = attributes;
+    };
+    is(&bot, attributes("boundary", bound.as_str().into()));
+    is(&policy("denies"), attributes("document", document(&["Deny"])));
+    is(&policy("gives"), attributes("document", document(&["Allow"])));
+    world.callers = vec![bot.clone()];
+    let (allow, both) = (document(&["Allow"]), document(&["Allow", "Deny"]));
+    let inline = |document: &Value| Value::map([("x", document.clone())]);
+    for taking in [
+        update(&bot, "boundary", Value::Null, "managed:ReadOnlyAccess".into()),
+        update(&bot, "boundary", bound.as_str().into(), "managed:ReadOnlyAccess".into()),
+        update(&bot, "inline", Value::Null, inline(&both)),
+        update(&z, "inline", inline(&allow), inline(&both)),
+        update(&policy("deploy"), "document", allow.clone(), both.clone()),
+        update(&bound, "document", both.clone(), document(&["Deny"])),
+        edge_change(Op::Grant, &bot, "attached", &policy("denies")),
+        edge_change(Op::Grant, &z, "attached", &Address::reserved("managed", "AWSDenyAll")),
+        edge_change(Op::Grant, &bot, "member", &group("quiet")),
+    ] {
+        world.draft.changes = vec![taking.clone()];
+        assert_eq!(reasons(&world.judge()), [Why::OwnAccess], "{} {}", taking.op, taking.target());
+    }
+    for harmless in [
+        update(&user("x"), "boundary", Value::Null, "managed:ReadOnlyAccess".into()),
+        update(&bot, "inline", Value::Null, inline(&allow)),
+        update(&policy("deploy"), "document", both.clone(), document(&["Allow", "Deny", "Allow"])),
+        update(&policy("other"), "document", allow, both),
+        edge_change(Op::Grant, &bot, "attached", &policy("gives")),
+        edge_change(Op::Grant, &user("x"), "attached", &policy("denies")),
+    ] {
+        world.draft.changes = vec![harmless.clone()];
+        assert!(world.judge().held.is_empty(), "{} {}", harmless.op, harmless.target());
+    }
+}
+
 #[test]
 fn a_removal_that_a_grant_waits_for_does_not_wait_for_the_grant() {
     let mut world = World::new();
@@ -340,6 +402,39 @@ fn invariant_17_too_few_administrators_is_held_even_for_leavers() {
 }
 
 #[test]
+fn invariant_17_administrators_who_cannot_act_do_not_count() {
+    let bends: [fn(&mut World); 4] = [
+        |world| world.head.gone.extend([Address::person("m002")]),
+        |world| world.inventory.people.get_mut("m002").unwrap().status = crate::model::Status::Staged,
+        |world| world.inventory.people.get_mut("m002").unwrap().status = crate::model::Status::Suspended,
+        |world| {
+            let account = world.live.resources.get_mut(&user("m002")).unwrap();
+            account.attributes.insert("status".into(), "deprovisioned".into());
+        },
+    ];
+    for (number, bend) in bends.iter().enumerate() {
+        let mut world = World::new();
+        world.people(&names("m", 4));
+        world.members("admin", &names("m", 3));
+        for name in names("m", 4) {
+            world.head.people.insert(user(&name), Address::person(&name));
+        }
+        world.settings.limits.admins_min = 2;
+        world.settings.limits.admins_of = vec![spanned(group("admin"))];
+        world.plan([revoke("m000", "admin")]);
+        assert!(world.judge().held.is_empty());
+        bend(&mut world);
+        assert_eq!(reasons(&world.judge()), [Why::LastAdmin], "{number}");
+        world.plan([grant("m003", "admin")]);
+        let judged = world.judge();
+        let [first, second] = judged.changes.as_slice() else { panic!("{:?}", going(&judged)) };
+        assert!(second.requires.contains(&first.effect), "{number}");
+        world.inventory.people.get_mut("m003").unwrap().status = crate::model::Status::Staged;
+        assert_eq!(reasons(&world.judge()), [Why::LastAdmin], "{number}");
+    }
+}
+
+#[test]
 fn invariant_18_what_is_protected_is_not_changed_and_its_drift_is_an_alert() {
     let mut world = World::new();
     world.members("admin.break_glass", &names("m", 3));
@@ -363,6 +458,64 @@ fn invariant_18_what_is_protected_is_not_changed_and_its_drift_is_an_alert() {
     );
     assert_eq!(judged.findings.len(), 1);
     assert_eq!(judged.findings[0].code.as_ref(), PROTECTED_MOVED.code);
+}
+
+#[test]
+fn invariant_18_a_name_that_an_address_encodes_is_protected_as_people_write_it() {
+    for written in ["okta:group/app.Break Glass", "okta:group/app.Break%20Glass", "okta:group/app.Break *"] {
+        let mut world = World::new();
+        world.members("app.Break Glass", &names("m", 3));
+        world.settings.protected = vec![spanned(Pattern::new(written))];
+        let judged = world.plan([grant("new", "app.Break Glass")]).judge();
+        assert_eq!((reasons(&judged), judged.findings.len()), (vec![Why::Protected], 0), "{written}");
+    }
+}
+
+#[test]
+fn invariant_18_what_is_protected_loses_nothing_with_what_is_deleted() {
+    let mut world = World::new();
+    for name in ["a", "b", "c"] {
+        world.members(name, &names("m", 1));
+    }
+    world.edge(&user("klibby@acme.com"), "member", &group("a"));
+    world.edge(&user("bg"), "member", &group("b"));
+    world.edge(&group("c"), "attached", &Address::reserved("managed", "BreakGlass"));
+    world.head.people.insert(user("klibby@acme.com"), Address::person("klibby"));
+    let on = |text: &str| spanned(Pattern::new(text));
+    world.settings.protected = vec![on("person:klibby"), on("okta:user/bg"), on("managed:Break*")];
+    world.plan(["a", "b", "c"].map(|name| resource_change(Op::Delete, &group(name))));
+    let judged = world.judge();
+    assert_eq!((judged.held.len(), reasons(&judged)), (3, vec![Why::Protected]));
+    world.settings.protected.clear();
+    assert_eq!(world.judge().changes.len(), 3);
+}
+
+#[test]
+fn an_entry_of_protected_that_names_nothing_is_told() {
+    let mut world = World::new();
+    world.members("a", &names("m", 2));
+    world.people(&["klibby".to_owned()]);
+    let on = |text: &str| spanned(Pattern::new(text));
+    let known = ["okta:group/a", "okta:user/m000", "person:klibby", "okta:group/none.*"];
+    world.settings.protected = known.map(on).into();
+    assert!(world.judge().findings.is_empty());
+    let unknown = ["okta:group/A", "person:nobody", "role:infra"];
+    world.settings.protected = unknown.map(on).into();
+    let findings = world.judge().findings;
+    assert!(findings.iter().all(|finding| finding.code.as_ref() == PROTECTS_NOTHING.code));
+    assert_eq!(findings.len(), 3);
+}
+
+#[test]
+fn a_waiver_names_a_group_as_people_write_it() {
+    let mut world = World::new();
+    world.members("a b", &names("m", 100));
+    world.plan(names("m", 26).iter().map(|who| revoke(who, "a b")));
+    world.settings.limits.removals = Cap { floor: 0, percent: 25 };
+    world.waivers = world.judge().held[0].remedy.clone().unwrap().split("---\n").map(pasted).collect();
+    assert!(world.judge().held.is_empty());
+    world.waivers[0].on[0].value = "okta:group/a b".into();
+    assert!(world.judge().held.is_empty());
 }
 
 #[test]
@@ -476,6 +629,27 @@ fn standing_changes_beyond_their_limits_are_queued_without_denying() {
     let judged = world.judge();
     assert_eq!((judged.changes.len(), judged.held.len(), reasons(&judged)), (3, 2, vec![Why::Queued]));
     assert_eq!(judged.verdict.ruling(), Ruling::Allowed);
+}
+
+#[test]
+fn what_is_queued_is_among_the_effects_to_approve_and_goes_on_once_it_is() {
+    let mut world = World::new();
+    world.members("a", &names("m", 9));
+    let mut joiner = grant("j", "a");
+    (joiner.cause, joiner.standing, joiner.risk) = (Cause::Standing, Some(Standing::Joiner), Risk::High);
+    let mut mover = revoke("m000", "a");
+    (mover.cause, mover.standing) = (Cause::Standing, Some(Standing::Mover));
+    let waits = after(grant("r", "b"), &joiner);
+    world.plan([joiner.clone(), mover, waits.clone()]);
+    let judged = world.judge();
+    let (effects, _) = crate::model::Plan::effects_of(&judged.changes, &judged.held, &[]);
+    assert_eq!(BTreeSet::from_iter(effects.clone()), BTreeSet::from([joiner.effect, waits.effect]));
+
+    world.approved = effects.into_iter().collect();
+    let released = world.judge();
+    assert_eq!((released.changes.len(), released.held.len()), (3, 0));
+    world.settings.protected = vec![spanned(Pattern::new("okta:group/a"))];
+    assert!(world.judge().changes.is_empty(), "an approval lifts nothing else");
 }
 
 #[test]

@@ -111,6 +111,12 @@ impl Address {
         percent_decode_str(name).decode_utf8_lossy()
     }
 
+    /// The whole text as people write it: nothing encoded.
+    #[must_use]
+    pub fn plain(&self) -> Cow<'_, str> {
+        percent_decode_str(&self.0).decode_utf8_lossy()
+    }
+
     /// Whether this names a person, a role or a vendor's own thing instead of one in a provider.
     #[must_use]
     pub fn is_reserved(&self) -> bool {

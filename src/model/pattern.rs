@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::address::Address;
+
 /// A glob over names or addresses.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -28,6 +30,19 @@ impl Pattern {
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
         matches(&self.0, text)
+    }
+
+    /// Whether it matches an address, be it written as rolecall prints it (`Break%20Glass`) or as people do (`Break Glass`).
+    #[must_use]
+    pub fn matches_address(&self, address: &Address) -> bool {
+        let plain = address.plain();
+        matches(&self.0, address.as_str()) || (plain != address.as_str() && matches(&self.0, &plain))
+    }
+
+    /// The one address that it can match, where it has no wildcard and is one.
+    #[must_use]
+    pub fn literal(&self) -> Option<Address> {
+        if self.0.contains(['*', '?']) { None } else { self.0.parse().ok() }
     }
 }
 
@@ -102,6 +117,23 @@ mod tests {
         ] {
             assert_eq!(matches(pattern, text), expected, "{pattern} on {text}");
         }
+    }
+
+    #[test]
+    fn an_address_is_matched_encoded_and_plain() {
+        let address = Address::new("okta", None, "group", "app.Brèak Glass 100%");
+        for (pattern, expected) in [
+            ("okta:group/app.Brèak Glass 100%", true),
+            ("okta:group/app.Br%C3%A8ak%20Glass%20100%25", true),
+            ("okta:group/*Glass*", true),
+            ("okta:group/*k Glass*", true),
+            ("okta:group/app.Break", false),
+            ("okta:group/app.Break_Glass_100_", false),
+        ] {
+            assert_eq!(Pattern::new(pattern).matches_address(&address), expected, "{pattern}");
+        }
+        assert_eq!(Pattern::new("okta:group/app.Brèak Glass 100%").literal(), Some(address));
+        assert_eq!(Pattern::new("okta:group/app.*").literal(), None);
     }
 
     #[test]

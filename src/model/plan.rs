@@ -1,8 +1,8 @@
 //! The plan: an immutable list of changes, each with its cause, reason, risk and the live values it rests on
 //! (`rolecall.plan/v1`).
 //!
-//! Invariant: the effect digest depends on what the request changes do and what the waivers they use allow, and on nothing
-//! else, not even their order.
+//! Invariant: the effect digest depends on what is to be approved (request changes, what is queued, the waivers that are
+//! used) and on nothing else, not even their order.
 //! It must not hold secrets, floats, or anything that apply would trust without planning again.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -230,7 +230,7 @@ impl Change {
     #[must_use]
     pub fn is_on(&self, pattern: &Pattern) -> bool {
         let grant = self.grant.iter().flat_map(|grant| [&grant.principal, &grant.resource]);
-        std::iter::once(&self.address).chain(&self.subject).chain(grant).any(|a| pattern.matches(a.as_str()))
+        std::iter::once(&self.address).chain(&self.subject).chain(grant).any(|a| pattern.matches_address(a))
     }
 }
 
@@ -404,7 +404,7 @@ pub struct Plan {
     pub id: String,
     /// The digest of `effects`, which is what is approved.
     pub effect: Digest,
-    /// The digests of the request changes and of the waivers that are used, sorted.
+    /// The digests of the request changes, of what is queued, and of the waivers that are used, sorted.
     pub effects: Vec<Digest>,
     /// When it was made.
     pub created: Timestamp,
@@ -479,18 +479,22 @@ impl Plan {
         let held = self.held.iter().map(|held| &held.change);
         let each = self.changes.iter().chain(held).all(|change| change.effect == change.own_effect())
             && self.waived.iter().all(|waived| waived.effect == waived.own_effect());
-        let (effects, effect) = Self::effects_of(&self.changes, &self.waived);
+        let (effects, effect) = Self::effects_of(&self.changes, &self.held, &self.waived);
         each && effects == self.effects
             && effect == self.effect
             && self.id == Self::id_of(&self.effect, self.created, &self.base)
     }
 
-    /// The digests of the request changes and of the waivers, sorted, and the digest of those.
+    /// The digests of what there is to approve, sorted, and the digest of those: the request changes, what is queued (a
+    /// request change too that waits for a queued one), and the waivers that are used. The other standing changes need no
+    /// approval.
     #[must_use]
-    pub fn effects_of(changes: &[Change], waived: &[Waived]) -> (Vec<Digest>, Digest) {
-        let requests = changes.iter().filter(|change| change.cause == Cause::Request).map(|c| &c.effect);
+    pub fn effects_of(changes: &[Change], held: &[Held], waived: &[Waived]) -> (Vec<Digest>, Digest) {
+        let requests = changes.iter().filter(|change| change.cause == Cause::Request);
+        let queued = held.iter().filter(|held| held.why == Why::Queued).map(|held| &held.change);
         let waivers = waived.iter().map(|waived| &waived.effect);
-        let mut effects: Vec<Digest> = requests.chain(waivers).cloned().collect();
+        let changes = requests.chain(queued).map(|change| &change.effect);
+        let mut effects: Vec<Digest> = changes.chain(waivers).cloned().collect();
         effects.sort();
         effects.dedup();
         let all = Digest::of(&effects);

@@ -3,12 +3,15 @@
 //! Invariant: the risk is a function of the change and of what it rests on, never of the other changes' order.
 //! It must not stop anything: what is protected or capped is the gate's.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::model::{Address, Change, Draft, Op, Risk, Sensitivity};
+use crate::model::{Address, Attributes, Change, Draft, Name, Op, Risk, Sensitivity, Value};
 
 use super::facts::Facts;
 use super::resources::Asked;
+
+type Reasons = Vec<(Risk, String)>;
+type Statement = BTreeMap<Name, Value>;
 
 /// The vendor's own policies that make an administrator, or nearly.
 const ADMINISTRATOR: &[(&str, &str)] = &[
@@ -28,8 +31,11 @@ pub(super) fn judge(facts: &Facts<'_>, changes: &mut [Change], out: &mut Draft) 
     for change in changes.iter().filter(|change| change.op == Op::Revoke) {
         *removals.entry(change.address.clone()).or_default() += 1;
     }
-    for change in changes.iter_mut().chain(held).chain(drift) {
-        let mut reasons = reasons(facts, change);
+    let mut judged: Vec<&mut Change> = changes.iter_mut().chain(held).chain(drift).collect();
+    let given = judged.iter().filter(|change| change.grant.is_some() && !change.op.is_removal());
+    let given = Given::of(facts, given.map(|change| change.address.clone()));
+    for change in &mut judged {
+        let mut reasons = reasons(facts, &given, change);
         if change.op == Op::Revoke {
             let count = removals.get(&change.address).copied().unwrap_or_default();
             if count > MANY {
@@ -42,14 +48,120 @@ pub(super) fn judge(facts: &Facts<'_>, changes: &mut [Change], out: &mut Draft) 
     }
 }
 
-fn reasons(facts: &Facts<'_>, change: &Change) -> Vec<(Risk, String)> {
+/// What comes with the things that are given: a member of a group gets what is attached to it.
+struct Given<'a> {
+    attached: HashMap<Address, BTreeSet<&'a Address>>,
+}
+
+impl<'a> Given<'a> {
+    fn of(facts: &Facts<'a>, things: impl Iterator<Item = Address>) -> Self {
+        let mut attached: HashMap<Address, BTreeSet<&Address>> =
+            things.map(|thing| (thing, BTreeSet::new())).collect();
+        let mut known = 0;
+        while attached.len() > known {
+            known = attached.len();
+            let wanted = facts.input.head.grants.iter().map(|grant| &grant.key);
+            let mut found = Vec::new();
+            for key in wanted.chain(facts.input.live.grants.iter().map(|grant| &grant.key)) {
+                if let Some(attached) = attached.get_mut(&key.principal)
+                    && attached.insert(&key.resource)
+                {
+                    found.push(&key.resource);
+                }
+            }
+            for thing in found {
+                attached.entry(thing.clone()).or_default();
+            }
+        }
+        Self { attached }
+    }
+
+    /// What makes a thing, or what comes with it, an administrator's.
+    fn reasons(&self, facts: &Facts<'_>, given: &Address, reasons: &mut Reasons) {
+        let mut open = vec![given];
+        let mut seen = BTreeSet::new();
+        while let Some(thing) = open.pop() {
+            if !seen.insert(thing) {
+                continue;
+            }
+            open.extend(self.attached.get(thing).into_iter().flatten());
+            let Some(what) = administers(facts, thing) else { continue };
+            reasons.push((
+                Risk::High,
+                match thing == given {
+                    true => format!("`{thing}` {what}"),
+                    false => format!("`{given}` gives `{thing}`, which {what}"),
+                },
+            ));
+        }
+    }
+}
+
+/// What a thing itself lets its principals do, where that is everything or nearly.
+fn administers(facts: &Facts<'_>, thing: &Address) -> Option<String> {
+    if thing.instance() == "managed" {
+        let name = thing.name();
+        let known = ADMINISTRATOR.iter().find(|(policy, _)| *policy == name);
+        return known.map(|(_, what)| (*what).to_owned());
+    }
+    let live = facts.input.live.resources.get(thing).map(|resource| &resource.attributes);
+    let wanted = Asked::of(facts.input.head, thing).map(|asked| asked.attributes);
+    let values = live.into_iter().chain(wanted).flat_map(Attributes::values);
+    values.flat_map(statements).find_map(allows_all)
+}
+
+/// The statements of documents, at whatever depth they stand.
+fn statements(value: &Value) -> Vec<&Statement> {
+    match value {
+        Value::Map(map) if map.contains_key("Effect") => vec![map],
+        Value::Map(map) => map.values().flat_map(statements).collect(),
+        Value::List(items) => items.iter().flat_map(statements).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn allows(statement: &Statement) -> bool {
+    statement.get("Effect").and_then(Value::as_text) == Some("Allow")
+}
+
+/// Whether a text, or one of a list, is one of these.
+fn has(value: Option<&Value>, texts: &[&str]) -> bool {
+    match value {
+        Some(Value::Text(text)) => texts.iter().any(|wanted| wanted.eq_ignore_ascii_case(text)),
+        Some(Value::List(items)) => items.iter().any(|item| has(Some(item), texts)),
+        _ => false,
+    }
+}
+
+/// What a statement allows, where that is to do everything, or to give oneself everything, everywhere.
+fn allows_all(statement: &Statement) -> Option<String> {
+    let actions = statement.get("Action");
+    let what = match () {
+        () if has(actions, &["*", "*:*"]) => "allows everything",
+        () if has(actions, &["iam:*"]) => "allows to give oneself everything",
+        () if statement.contains_key("NotAction") => "allows all that it does not name",
+        () => return None,
+    };
+    let everywhere = has(statement.get("Resource"), &["*"]) || statement.contains_key("NotResource");
+    (allows(statement) && everywhere).then(|| what.to_owned())
+}
+
+/// Whether a statement of a trust policy takes whoever comes.
+fn trusts_all(statement: &Statement) -> bool {
+    let principal = statement.get("Principal");
+    let of_aws = principal.and_then(Value::as_map).and_then(|kinds| kinds.get("AWS"));
+    let everyone = has(principal, &["*"]) || has(of_aws, &["*"]) || statement.contains_key("NotPrincipal");
+    allows(statement) && everyone && statement.get("Condition").is_none_or(Value::is_empty)
+}
+
+fn reasons(facts: &Facts<'_>, given: &Given<'_>, change: &Change) -> Reasons {
     match change.op {
         Op::Adopt | Op::Forget => Vec::new(),
         Op::Create | Op::Update => match &change.grant {
-            Some(_) => giving(facts, change),
+            Some(_) => giving(facts, given, change),
             None => resource(facts, change),
         },
-        Op::Grant => giving(facts, change),
+        Op::Grant => giving(facts, given, change),
         Op::Delete => {
             let mut reasons = vec![(Risk::High, format!("deletes a {}", change.address.kind()))];
             if !change.dependents.is_empty() {
@@ -71,7 +183,7 @@ fn reasons(facts: &Facts<'_>, change: &Change) -> Vec<(Risk, String)> {
     }
 }
 
-fn resource(facts: &Facts<'_>, change: &Change) -> Vec<(Risk, String)> {
+fn resource(facts: &Facts<'_>, change: &Change) -> Reasons {
     let mut reasons = Vec::new();
     let schema = facts.input.schemas.of(&change.address);
     for attribute in schema.into_iter().flat_map(|schema| &schema.attributes).filter(|a| a.flags.access) {
@@ -82,6 +194,15 @@ fn resource(facts: &Facts<'_>, change: &Change) -> Vec<(Risk, String)> {
         };
         if changes {
             reasons.push((Risk::Medium, format!("`{}` gives access", attribute.name)));
+            let before = change.before.as_ref().and_then(|before| before.get(&attribute.name));
+            let before = before.map(statements).unwrap_or_default();
+            let mut added = given.map(statements).unwrap_or_default();
+            added.retain(|statement| !before.contains(statement));
+            let worst = added.iter().copied().find_map(allows_all);
+            reasons.extend(worst.map(|what| (Risk::High, format!("`{}` {what}", attribute.name))));
+            if added.into_iter().any(trusts_all) {
+                reasons.push((Risk::High, format!("`{}` lets everyone in", attribute.name)));
+            }
         }
     }
     if let Some(asked) = Asked::of(facts.input.head, &change.address) {
@@ -90,21 +211,17 @@ fn resource(facts: &Facts<'_>, change: &Change) -> Vec<(Risk, String)> {
     reasons
 }
 
-fn giving(facts: &Facts<'_>, change: &Change) -> Vec<(Risk, String)> {
+fn giving(facts: &Facts<'_>, given: &Given<'_>, change: &Change) -> Reasons {
     let mut reasons = Vec::new();
     let Some(key) = &change.grant else { return reasons };
-    if key.resource.instance() == "managed" {
-        let name = key.resource.name();
-        let known = ADMINISTRATOR.iter().find(|(policy, _)| *policy == name);
-        reasons.extend(known.map(|(policy, what)| (Risk::High, format!("`managed:{policy}` {what}"))));
-    }
+    given.reasons(facts, &key.resource, &mut reasons);
     if let Some(wanted) = facts.input.head.grant(key) {
         sensitive(wanted.sensitivity, &mut reasons);
     }
     reasons
 }
 
-fn sensitive(sensitivity: Sensitivity, reasons: &mut Vec<(Risk, String)>) {
+fn sensitive(sensitivity: Sensitivity, reasons: &mut Reasons) {
     match sensitivity {
         Sensitivity::Low => {}
         Sensitivity::Medium => reasons.push((Risk::Medium, "the role's sensitivity is medium".to_owned())),

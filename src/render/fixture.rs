@@ -245,7 +245,7 @@ fn drift() -> Vec<Drift> {
 pub(super) fn plan() -> Plan {
     let changes = changes();
     let waived = vec![waived()];
-    let (effects, effect) = Plan::effects_of(&changes, &waived);
+    let (effects, effect) = Plan::effects_of(&changes, &held(), &waived);
     let provider = |scopes, calls| ProviderBasis {
         snapshot: Digest::of_bytes(b"x"),
         partial: BTreeMap::new(),

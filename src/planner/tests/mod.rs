@@ -320,7 +320,7 @@ pub(super) fn apply_to(live: &mut Snapshot, changes: &[Change]) {
 
 /// A plan of a draft, as an apply would have it.
 pub(super) fn plan(draft: Draft) -> Plan {
-    let (effects, effect) = Plan::effects_of(&draft.changes, &[]);
+    let (effects, effect) = Plan::effects_of(&draft.changes, &draft.held, &[]);
     Plan {
         format: PLAN_FORMAT.to_owned(),
         id: String::new(),

@@ -106,6 +106,81 @@ fn risk_is_told_in_words() {
     );
 }
 
+fn statement(entries: &[(&str, Value)]) -> Value {
+    let entries = entries.iter().map(|(key, value)| (*key, value.clone()));
+    Value::map([("Statement", Value::List(vec![Value::map(entries)]))])
+}
+
+#[test]
+fn a_document_that_allows_everything_or_trusts_everyone_is_a_high_risk() {
+    let everyone = Value::map([("AWS", Value::set(["*"]))]);
+    let all = ("Resource", Value::set(["*"]));
+    let allow = ("Effect", Value::from("Allow"));
+    let condition = ("Condition", Value::map([("Bool", Value::map([("x", "true")]))]));
+    for (expected, entries) in [
+        (Risk::High, vec![allow.clone(), all.clone(), ("Action", "*".into())]),
+        (Risk::High, vec![allow.clone(), all.clone(), ("Action", Value::set(["iam:*", "s3:get"]))]),
+        (Risk::High, vec![allow.clone(), all.clone(), ("NotAction", "s3:get".into())]),
+        (Risk::High, vec![allow.clone(), ("Principal", "*".into())]),
+        (Risk::High, vec![allow.clone(), ("Principal", everyone.clone())]),
+        (Risk::Medium, vec![allow.clone(), ("Principal", everyone), condition]),
+        (Risk::Medium, vec![allow.clone(), all.clone(), ("Action", "s3:*".into())]),
+        (Risk::Medium, vec![allow, ("Resource", "arn:x".into()), ("Action", "*".into())]),
+        (Risk::Medium, vec![("Effect", "Deny".into()), all, ("Action", "*".into())]),
+    ] {
+        let mut world = World::new();
+        let role = aws("role", "r");
+        world.head.declares(&role, fields([("trust", statement(&entries))]));
+        let draft = world.draft();
+        assert_eq!(draft.changes[0].risk, expected, "{entries:?}: {:?}", draft.changes[0].risk_reasons);
+
+        // What was there already is not what the change does.
+        let mut before = statement(&entries);
+        if let Value::Map(map) = &mut before {
+            map.insert("Version".into(), "x".into());
+        }
+        let attributes = fields([("trust", before)]);
+        world.base().declares(&role, attributes.clone());
+        world.live.resources.insert(role, Resource { attributes, ..Resource::default() });
+        assert_eq!(world.draft().changes[0].risk, Risk::Medium);
+    }
+}
+
+#[test]
+fn a_membership_is_as_risky_as_what_its_group_carries() {
+    let admin = Address::reserved("managed", "AdministratorAccess");
+    let (group, policy) = (aws("group", "admins"), aws("policy", "all"));
+    let document = statement(&[("Effect", "Allow".into()), ("Action", "*".into()), ("Resource", "*".into())]);
+    let joins = GrantKey::new(&aws("user", "ann"), "member", &group);
+    let with = |bend: &dyn Fn(&mut World)| {
+        let mut world = World::new();
+        for address in [&group, &aws("user", "ann")] {
+            world.live.resources.insert(address.clone(), Resource::default());
+        }
+        world.head.wants(&joins);
+        bend(&mut world);
+        let draft = world.draft();
+        let all = draft.changes.iter().chain(draft.held.iter().map(|held| &held.change));
+        let change = all.into_iter().find(|change| change.grant.as_ref() == Some(&joins)).unwrap();
+        (change.risk, change.risk_reasons.join(", "))
+    };
+    assert_eq!(with(&|_| {}).0, Risk::Low);
+    let high = (Risk::High, format!("`{group}` gives `{admin}`, which may do everything"));
+    assert_eq!(with(&|world| world.is(&attached(&group, &admin))), high);
+    assert_eq!(with(&|world| world.head.wants(&attached(&group, &admin))), high);
+    let by_policy = with(&|world| {
+        world.is(&attached(&group, &policy));
+        let attributes = fields([("document", document.clone())]);
+        world.live.resources.insert(policy.clone(), Resource { attributes, ..Resource::default() });
+    });
+    assert_eq!(by_policy, (Risk::High, format!("`{group}` gives `{policy}`, which allows everything")));
+    let by_itself = with(&|world| {
+        let attributes = fields([("inline", Value::map([("x", document.clone())]))]);
+        world.live.resources.insert(group.clone(), Resource { attributes, ..Resource::default() });
+    });
+    assert_eq!(by_itself, (Risk::High, format!("`{group}` allows everything")));
+}
+
 #[test]
 fn many_removals_from_one_thing_and_removals_from_machines_are_no_low_risk() {
     let mut world = World::new();
