@@ -160,3 +160,123 @@ fn denials(value: &Value) -> BTreeSet<&Value> {
         _ => BTreeSet::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use crate::gate::fixture::*;
+    use crate::model::{Address, Attributes, Change, Digest, Op, Value, Why};
+
+    #[test]
+    fn invariant_16_the_principal_that_applies_keeps_its_access() {
+        let mut world = World::new();
+        let (bot, policy) = (user("bot"), Address::new("okta", None, "policy", "deploy"));
+        world.members("a", &names("m", 3));
+        world.edge(&bot, "member", &group("a"));
+        world.edge(&group("a"), "attached", &policy);
+        world.callers = vec![bot.clone()];
+        let mut narrowed = resource_change(Op::Update, &policy);
+        let document = |statements: &[&str]| {
+            let list = Value::List(statements.iter().map(|text| Value::text(*text)).collect());
+            Some(Attributes::from([("document".into(), Value::map([("Statement", list)]))]))
+        };
+        (narrowed.before, narrowed.after) = (document(&["s3", "iam"]), document(&["s3"]));
+        narrowed.fields.insert("document".into());
+        let mut widened = narrowed.clone();
+        widened.after = document(&["s3", "iam", "ec2"]);
+        widened.effect = Digest::of(&"widened");
+        world.plan([
+            edge_change(Op::Revoke, &bot, "member", &group("a")),
+            edge_change(Op::Revoke, &group("a"), "attached", &policy),
+            resource_change(Op::Delete, &policy),
+            resource_change(Op::Delete, &group("a")),
+            narrowed,
+            widened,
+            revoke("m000", "a"),
+        ]);
+        let judged = world.judge();
+        assert_eq!(reasons(&judged), [Why::OwnAccess]);
+        assert_eq!(
+            going(&judged),
+            ["update okta:policy/deploy", "revoke okta:user/m000 member okta:group/a"]
+        );
+        world.callers.clear();
+        assert!(!reasons(&world.judge()).contains(&Why::OwnAccess));
+    }
+
+    #[test]
+    fn invariant_16_groups_within_groups_carry_its_access_too() {
+        let mut world = World::new();
+        let policy = Address::new("okta", None, "policy", "deploy");
+        world.edge(&user("bot"), "member", &group("z"));
+        world.edge(&group("z"), "member", &group("y"));
+        world.edge(&group("y"), "member", &group("x"));
+        world.edge(&group("x"), "attached", &policy);
+        world.callers = vec![user("bot")];
+        world.plan([edge_change(Op::Revoke, &group("x"), "attached", &policy)]);
+        assert_eq!(reasons(&world.judge()), [Why::OwnAccess]);
+    }
+
+    /// A document whose statements have these effects.
+    fn document(effects: &[&str]) -> Value {
+        let statement = |effect: &&str| Value::map([("Action", "*"), ("Effect", *effect), ("Resource", "*")]);
+        Value::map([("Statement", Value::List(effects.iter().map(statement).collect()))])
+    }
+
+    fn update(address: &Address, field: &str, before: Value, after: Value) -> Change {
+        let side = |value| Some(Attributes::from([(field.into(), value)]));
+        Change {
+            before: side(before),
+            fields: BTreeSet::from([field.into()]),
+            effect: Digest::of(&(address, &after)),
+            after: side(after),
+            ..resource_change(Op::Update, address)
+        }
+    }
+
+    #[test]
+    fn invariant_16_what_is_bounded_or_denied_is_taken_away_too() {
+        let mut world = World::new();
+        let policy = |name: &str| Address::new("okta", None, "policy", name);
+        let (bot, z, bound) = (user("bot"), group("z"), policy("bound"));
+        world.edge(&bot, "member", &z);
+        world.edge(&z, "attached", &policy("deploy"));
+        world.edge(&group("quiet"), "attached", &policy("denies"));
+        let attributes = |field: &str, value: Value| Attributes::from([(field.into(), value)]);
+        let mut is = |address: &Address, attributes| {
+            world.live.resources.entry(address.clone()).or_default().attributes = attributes;
+        };
+        is(&bot, attributes("boundary", bound.as_str().into()));
+        is(&policy("denies"), attributes("document", document(&["Deny"])));
+        is(&policy("gives"), attributes("document", document(&["Allow"])));
+        world.callers = vec![bot.clone()];
+        let (allow, both) = (document(&["Allow"]), document(&["Allow", "Deny"]));
+        let inline = |document: &Value| Value::map([("x", document.clone())]);
+        for taking in [
+            update(&bot, "boundary", Value::Null, "managed:ReadOnlyAccess".into()),
+            update(&bot, "boundary", bound.as_str().into(), "managed:ReadOnlyAccess".into()),
+            update(&bot, "inline", Value::Null, inline(&both)),
+            update(&z, "inline", inline(&allow), inline(&both)),
+            update(&policy("deploy"), "document", allow.clone(), both.clone()),
+            update(&bound, "document", both.clone(), document(&["Deny"])),
+            edge_change(Op::Grant, &bot, "attached", &policy("denies")),
+            edge_change(Op::Grant, &z, "attached", &Address::reserved("managed", "AWSDenyAll")),
+            edge_change(Op::Grant, &bot, "member", &group("quiet")),
+        ] {
+            world.draft.changes = vec![taking.clone()];
+            assert_eq!(reasons(&world.judge()), [Why::OwnAccess], "{} {}", taking.op, taking.target());
+        }
+        for harmless in [
+            update(&user("x"), "boundary", Value::Null, "managed:ReadOnlyAccess".into()),
+            update(&bot, "inline", Value::Null, inline(&allow)),
+            update(&policy("deploy"), "document", both.clone(), document(&["Allow", "Deny", "Allow"])),
+            update(&policy("other"), "document", allow, both),
+            edge_change(Op::Grant, &bot, "attached", &policy("gives")),
+            edge_change(Op::Grant, &user("x"), "attached", &policy("denies")),
+        ] {
+            world.draft.changes = vec![harmless.clone()];
+            assert!(world.judge().held.is_empty(), "{} {}", harmless.op, harmless.target());
+        }
+    }
+}
