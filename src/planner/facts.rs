@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::{
-    Address, Collection, Coverage, DemandState, Desired, GrantKey, May, Name, Origin, Status,
+    Address, Collection, Coverage, DemandState, DemandedGrant, Desired, GrantKey, May, Name, Origin, Status,
 };
 
 use super::Input;
@@ -78,6 +78,8 @@ pub(super) struct Facts<'a> {
     served: HashSet<&'a Address>,
     /// Resources of which memory saw edges.
     populated: HashSet<&'a Address>,
+    /// What memory wants of each edge; filled only where a role is frozen or doubtful, since nobody else asks.
+    demanded: HashMap<&'a GrantKey, &'a DemandedGrant>,
     /// Why nothing that rests on the inventory may be removed.
     pub(super) inventory_gap: Option<String>,
 }
@@ -89,6 +91,9 @@ impl<'a> Facts<'a> {
             let grants = input.demand.iter().flat_map(|demand| &demand.grants);
             grants.filter(|grant| grant.want.is_some() && grant.state == DemandState::True)
         };
+        let asks = !input.head.frozen.is_empty() || !input.head.doubtful.is_empty();
+        let all = input.demand.filter(|_| asks).into_iter().flat_map(|demand| &demand.grants);
+        let wants = all.filter(|grant| grant.want.is_some()).map(|grant| (&grant.key, grant));
         let served: HashSet<_> = demanded().filter_map(|grant| grant.subject.as_ref()).collect();
         let inventory_gap = match input.inventory.incomplete.as_slice() {
             [] if input.inventory.people.is_empty() && !served.is_empty() => {
@@ -104,6 +109,7 @@ impl<'a> Facts<'a> {
             own: RefCell::default(),
             known: sides().flat_map(|side| side.people.values().chain(&side.gone)).collect(),
             records: input.inventory.people.values().filter_map(|person| person.record.as_ref()).collect(),
+            demanded: wants.collect(),
             populated: demanded().map(|grant| &grant.key.resource).collect(),
             served,
             inventory_gap,
@@ -196,6 +202,11 @@ impl<'a> Facts<'a> {
     /// Whether memory saw an edge of a person.
     pub(super) fn was_served(&self, person: &Address) -> bool {
         self.served.contains(person)
+    }
+
+    /// What memory wants of an edge, as far as frozen and doubtful roles go.
+    pub(super) fn demanded(&self, key: &GrantKey) -> Option<&'a DemandedGrant> {
+        self.demanded.get(key).copied()
     }
 
     /// Whether memory saw edges on a thing.

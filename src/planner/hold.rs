@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::model::{
-    Address, Attributes, Cause, Change, Coverage, Finding, Held, LapseCause, Op, Schemas, Value, Why,
+    Address, Attributes, Cause, Change, Coverage, DemandState, Finding, GrantKey, Held, LapseCause, Op,
+    Schemas, Value, Why,
 };
 
 use super::MISSING_PERSON;
@@ -131,6 +132,11 @@ fn giving(facts: &Facts<'_>, change: &Change, making: &HashSet<Address>) -> Opti
     if let Some(text) = changed_hands(facts, change) {
         return Some((Why::Identity, text));
     }
+    if change.op == Op::Grant
+        && let Some(doubt) = doubtful(facts, key)
+    {
+        return Some(doubt);
+    }
     // An edge of what does not exist yet cannot have been read, nor be there.
     let is_new = ends.iter().any(|end| making.contains(*end));
     let read = facts.input.live.coverage_of_grant(key);
@@ -158,15 +164,11 @@ fn taking(facts: &Facts<'_>, change: &Change, waiting: &mut Waiting) -> Option<(
         Some(LapseCause::Expired | LapseCause::Excepted | LapseCause::Left | LapseCause::Suspended)
     );
     if !explicit {
-        let roles =
-            head.kept.get(key).into_iter().chain(&change.reason.role).chain(base_roles(facts, change));
+        let roles = change.reason.role.iter().chain(base_roles(facts, change));
         for role in roles {
             if let Some(finding) = head.frozen.get(role) {
                 return Some((Why::Frozen, finding.message.clone()));
             }
-        }
-        if let Some(role) = head.kept.get(key) {
-            return Some((Why::Frozen, format!("what `role:{role}` gives could not be worked out")));
         }
     }
     if let Some(person) = subject.filter(|person| !facts.is_known(person)) {
@@ -190,6 +192,19 @@ fn taking(facts: &Facts<'_>, change: &Change, waiting: &mut Waiting) -> Option<(
         Some(Coverage::Complete) => {}
     }
     changed_hands(facts, change).map(|text| (Why::Identity, text))
+}
+
+/// Why it is not known that an edge should be given: every role that gives it may have members whom its `except` was to
+/// keep out. What memory saw to be true was given before that.
+fn doubtful(facts: &Facts<'_>, key: &GrantKey) -> Option<(Why, String)> {
+    let doubts = &facts.input.head.doubtful;
+    if doubts.is_empty() || facts.demanded(key).is_some_and(|demand| demand.state == DemandState::True) {
+        return None;
+    }
+    let wanted = facts.input.head.grant(key).filter(|wanted| wanted.subject.is_some())?;
+    let mut all = wanted.origins.iter().map(|origin| doubts.get(origin.role.as_ref()?));
+    let first = all.next().flatten()?;
+    all.all(|doubt| doubt.is_some()).then(|| first.clone())
 }
 
 /// All roles that base says give an edge.

@@ -41,7 +41,11 @@ pub fn resolve(
         crowd,
         principals,
         grants: BTreeMap::new(),
-        out: Desired { frozen: memberships.frozen.clone(), ..Desired::default() },
+        out: Desired {
+            frozen: memberships.frozen.clone(),
+            doubtful: memberships.doubtful.clone(),
+            ..Desired::default()
+        },
         findings,
     };
     work.natives();

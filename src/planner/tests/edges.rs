@@ -227,7 +227,6 @@ fn invariant_22_a_termination_waits_for_nothing_that_is_incomplete() {
     world.inventory.incomplete.push("okta: throttled".to_owned());
     world.live.coverage.insert("okta:group/rbac_x".into(), Coverage::Partial("throttled".to_owned()));
     world.head.frozen.insert("x".into(), crate::model::Finding::error(super::super::CYCLE, "gone"));
-    world.head.kept.insert(member("ann@rbac_x"), "x".into());
     assert_eq!(world.says(), "revoke okta:user/ann member okta:group/rbac_x (leaver)");
     // What was not seen is told instead.
     world.live.grants.clear();
@@ -261,6 +260,7 @@ fn a_removal_that_could_not_be_seen_waits_instead_of_being_forgotten() {
     assert_eq!(world.says(), "held incomplete: revoke okta:user/ann member okta:group/rbac_x (mover)");
     // With the group itself known to be gone there is nothing to wait for.
     world.live.resources.remove(&group("rbac_x"));
+    world.live.coverage.remove("okta:group/rbac_x");
     assert_eq!(world.says(), "");
 }
 
@@ -315,6 +315,33 @@ fn invariant_13_a_frozen_role_holds_its_removals_but_not_what_expired() {
     };
     world.head.lapsed.insert(member("ann@rbac_x"), lapse);
     assert_eq!(world.says(), "revoke okta:user/ann member okta:group/rbac_x (expiry)");
+}
+
+#[test]
+fn nobody_new_gets_a_role_whose_except_could_not_be_worked_out() {
+    let doubt = (Why::Frozen, "its department `red_team` is gone".to_owned());
+    for (sides, expected) in [
+        ("H+ B+ L-", "held frozen: grant okta:user/ann member okta:group/rbac_x (joiner)"),
+        ("H+ B- L-", "held frozen: grant okta:user/ann member okta:group/rbac_x (request)"),
+        ("H+ B+ D+held L-", "held frozen: grant okta:user/ann member okta:group/rbac_x (request)"),
+        ("H+ B+ D+ L-", "removed by hand: grant okta:user/ann member okta:group/rbac_x (drift)"),
+        ("H+ B+ D+ L+", ""),
+    ] {
+        let mut world = edge(sides);
+        world.head.wants(&GrantKey::new(&group("rbac_x"), "member", &group("app.y")));
+        world.base().wants(&GrantKey::new(&group("rbac_x"), "member", &group("app.y")));
+        world.is(&GrantKey::new(&group("rbac_x"), "member", &group("app.y")));
+        for wanted in world.head.grants.iter_mut() {
+            let role = Origin { role: Some("x".into()), ..(*origin("role x")).clone() };
+            wanted.origins = vec![role.into()];
+        }
+        world.head.doubtful.insert("x".into(), doubt.clone());
+        assert_eq!(world.says(), expected, "{sides}");
+        // Another role that gives it is reason enough.
+        let other = Origin { role: Some("y".into()), ..(*origin("role y")).clone() };
+        world.head.grants.iter_mut().for_each(|wanted| wanted.origins.push(other.clone().into()));
+        assert!(!world.says().contains("held"), "{sides}");
+    }
 }
 
 #[test]
