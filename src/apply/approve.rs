@@ -197,6 +197,10 @@ fn remains_of(fresh: &Change, approved: &Change) -> bool {
     if fresh.effect == approved.effect {
         return true;
     }
+    // Until when something is given is part of what was approved.
+    if !fresh.op.is_removal() && fresh.until != approved.until {
+        return false;
+    }
     let at_approved = |fields: &BTreeSet<Name>| {
         fields.iter().all(|field| value(&fresh.after, field) == value(&approved.after, field))
     };

@@ -138,6 +138,9 @@ pub struct Desired {
     /// Roles that may have members whom their `except` was to keep out, because that could not be worked out: nobody
     /// new gets them. Why, as what it gives is held for, and in words.
     pub doubtful: BTreeMap<Name, (Why, String)>,
+    /// People (`person:x`) whose `User` base had and head does not, where the manifests are the directory: that is said
+    /// by a person, unlike an absence; with what to say of it.
+    pub removed: BTreeMap<Address, Arc<Origin>>,
     /// Resources whose group may become empty because leavers alone empty it, and the like, are the gate's to know;
     /// here: people who left or are suspended, by `person:x`.
     pub gone: BTreeSet<Address>,

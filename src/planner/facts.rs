@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use crate::model::{
     Address, Collection, Coverage, DemandState, DemandedGrant, Desired, GrantKey, May, Name, Origin, Status,
+    Value,
 };
 
 use super::Input;
@@ -202,6 +203,17 @@ impl<'a> Facts<'a> {
     /// Whether memory saw an edge of a person.
     pub(super) fn was_served(&self, person: &Address) -> bool {
         self.served.contains(person)
+    }
+
+    /// Whether memory saw a thing that base asks for, and now it is not there; unless the user asks to have it back.
+    pub(super) fn was_deleted(&self, address: &Address) -> bool {
+        let demand = self.input.demand.and_then(|demand| demand.resources.get(address));
+        let existence = demand.and_then(|fields| fields.get(super::resources::EXISTENCE));
+        let was_there =
+            existence.is_some_and(|field| field.want != Value::Null && field.state == DemandState::True);
+        let asked = self.input.base.is_some_and(|base| super::resources::Asked::of(base, address).is_some());
+        let revert = || self.input.revert.iter().any(|pattern| pattern.matches(address.as_str()));
+        was_there && asked && !self.input.live.resources.contains_key(address) && !revert()
     }
 
     /// What memory wants of an edge, as far as frozen and doubtful roles go.

@@ -28,9 +28,16 @@ pub(super) struct Settled {
 pub(super) fn resources(facts: &Facts<'_>, proposed: Vec<Change>, held: &mut Vec<Held>) -> Settled {
     let mut going = Vec::new();
     for change in proposed {
-        match incomplete_resource(facts, &change) {
-            Some(text) => held.push(Held { why: Why::Incomplete, text, remedy: None, change }),
-            None => going.push(change),
+        if let Some(text) = incomplete_resource(facts, &change) {
+            held.push(Held { why: Why::Incomplete, text, remedy: None, change });
+        } else if change.op == Op::Create && facts.was_deleted(&change.address) {
+            let address = &change.address;
+            let text =
+                format!("`{address}` was there and was deleted by somebody; made again it would be empty");
+            let remedy = Some(format!("`rolecall plan --revert {address}` makes it again, with its grants"));
+            held.push(Held { why: Why::Absent, text, remedy, change });
+        } else {
+            going.push(change);
         }
     }
     // What refers to something that does not exist and is not being made waits, and so does what refers to that.
@@ -96,15 +103,15 @@ fn incomplete_resource(facts: &Facts<'_>, change: &Change) -> Option<String> {
 #[derive(Debug, Default)]
 pub(super) struct Waiting(BTreeMap<Address, u64>);
 
+const MISSING: &str = "absent is not a leaver: mark him as deprovisioned in the directory, or give him a `User` with an `until:` that has passed";
+
 impl Waiting {
     pub(super) fn report(self, findings: &mut Vec<Finding>) {
         for (person, count) in self.0 {
             let message = format!(
                 "`{person}` is missing from the directory, and not known to have left: {count} removals wait"
             );
-            findings.push(Finding::warning(MISSING_PERSON, message).about(&person).help(
-                "absent is not a leaver: deactivate the account in the directory, or write a `Suspension`",
-            ));
+            findings.push(Finding::warning(MISSING_PERSON, message).about(&person).help(MISSING));
         }
     }
 }
@@ -162,16 +169,18 @@ fn taking(facts: &Facts<'_>, change: &Change, waiting: &mut Waiting) -> Option<(
     let explicit = matches!(
         lapse,
         Some(LapseCause::Expired | LapseCause::Excepted | LapseCause::Left | LapseCause::Suspended)
-    );
+    ) || subject.is_some_and(|person| head.removed.contains_key(person));
     if !explicit {
-        let roles = change.reason.role.iter().chain(base_roles(facts, change));
+        let demanded = facts.demanded(key).into_iter().flat_map(|demand| &demand.roles);
+        let roles = change.reason.role.iter().chain(base_roles(facts, change)).chain(demanded);
         for role in roles {
             if let Some(finding) = head.frozen.get(role) {
                 return Some((Why::Frozen, finding.message.clone()));
             }
         }
     }
-    if let Some(person) = subject.filter(|person| !facts.is_known(person)) {
+    let missing = |person: &&Address| !facts.is_known(person) && !head.removed.contains_key(*person);
+    if let Some(person) = subject.filter(missing) {
         *waiting.0.entry(person.clone()).or_default() += 1;
         return Some((
             Why::Incomplete,

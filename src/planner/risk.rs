@@ -44,6 +44,8 @@ pub(super) fn judge(facts: &Facts<'_>, changes: &mut [Change], out: &mut Draft) 
 
 fn reasons(facts: &Facts<'_>, change: &Change) -> Vec<(Risk, String)> {
     match change.op {
+        // An end that moves later gives, one that moves earlier takes away.
+        Op::Adopt if change.grant.is_some() && is_longer(facts, change) => giving(facts, change),
         Op::Adopt | Op::Forget => Vec::new(),
         Op::Create | Op::Update => match &change.grant {
             Some(_) => giving(facts, change),
@@ -68,6 +70,15 @@ fn reasons(facts: &Facts<'_>, change: &Change) -> Vec<(Risk, String)> {
             vec![(Risk::Medium, format!("takes access from `{principal}`, which is no person"))]
         }
         Op::Revoke => Vec::new(),
+    }
+}
+
+fn is_longer(facts: &Facts<'_>, change: &Change) -> bool {
+    let base = change.grant.as_ref().zip(facts.input.base).and_then(|(key, base)| base.grant(key));
+    let was = base.map(|base| base.until);
+    match (change.until, was) {
+        (None, _) | (_, None) => true,
+        (Some(until), Some(was)) => was.is_some_and(|was| until > was),
     }
 }
 

@@ -114,8 +114,9 @@ pub struct TransportError {
 
 /// Refuses a change that the permit does not cover, or that is not what its effect says.
 pub fn covered(permit: &Permit, change: &Change) -> Result<(), Error> {
-    let Change { op, address, grant, after, dependents, effect, .. } = change;
-    let genuine = *effect == Change::effect_of(*op, address, grant.as_ref(), after.as_ref(), dependents);
+    let Change { op, address, grant, after, dependents, until, effect, .. } = change;
+    let said = Change::effect_until(*op, address, grant.as_ref(), after.as_ref(), dependents, *until);
+    let genuine = *effect == said;
     if genuine && permit.covers(effect) {
         return Ok(());
     }

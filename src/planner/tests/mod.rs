@@ -196,6 +196,7 @@ impl World {
             standing: None,
             subject,
             reason: (*origin("memory")).clone(),
+            roles: BTreeSet::new(),
             until: None,
         });
         demand.grants.sort_by(|one, other| one.key.cmp(&other.key));
