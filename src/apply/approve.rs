@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::{EXPIRED, FINISHED, MISSING, MOVED, NO_APPROVAL, NOT_APPROVED};
 use crate::model::{
     Address, Approval, Attributes, Cause, Change, Coverage, Digest, Finding, GrantKey, Name, Op, Permit,
-    Plan, Snapshot, Value, Verdict,
+    Plan, Snapshot, Value, Verdict, Why,
 };
 
 /// Why nothing of a plan may be applied: every reason, for people. The run ends with exit code 4.
@@ -83,7 +83,9 @@ pub fn approval(
     if approved.simulated {
         return Ok(Approval::Simulated);
     }
-    if approved.effects.is_empty() {
+    // Without approval what is queued stays queued, and the other standing changes go on.
+    let requests = approved.changes.iter().any(needs_approval) || !approved.waived.is_empty();
+    if approved.effects.is_empty() || (typed.is_none() && !requests) {
         return Ok(Approval::Standing);
     }
     let refuse = |message: String, help: &str| Err(Box::new(Finding::error(NO_APPROVAL, message).help(help)));
@@ -136,8 +138,10 @@ pub fn reconcile<'a>(
         let message = format!("plan `{}` expired at {}", approved.id, approved.expires);
         reasons.push(Finding::error(EXPIRED, message).help("run `rolecall plan` for a new one"));
     }
-    let asked = by_target(&approved.changes);
-    let wanted = by_target(&fresh.changes);
+    // What waited for something queued was approved with it.
+    let queued = approved.held.iter().filter(|held| held.why == Why::Queued).map(|held| &held.change);
+    let asked = by_target(approved.changes.iter().chain(queued));
+    let wanted = by_target(fresh.changes.iter());
     for change in fresh.changes.iter().filter(|change| needs_approval(change)) {
         let candidates = asked.get(&target(change)).map_or(&[][..], Vec::as_slice);
         if !candidates.iter().any(|approved| remains_of(change, approved)) {
@@ -197,9 +201,9 @@ fn needs_approval(change: &Change) -> bool {
     change.cause == Cause::Request
 }
 
-fn by_target(changes: &[Change]) -> BTreeMap<Target<'_>, Vec<&Change>> {
+fn by_target<'a>(changes: impl Iterator<Item = &'a Change>) -> BTreeMap<Target<'a>, Vec<&'a Change>> {
     let mut targets: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for change in changes.iter().filter(|change| needs_approval(change)) {
+    for change in changes.filter(|change| needs_approval(change)) {
         targets.entry(target(change)).or_default().push(change);
     }
     targets
@@ -209,6 +213,10 @@ fn by_target(changes: &[Change]) -> BTreeMap<Target<'_>, Vec<&Change>> {
 fn remains_of(fresh: &Change, approved: &Change) -> bool {
     if fresh.effect == approved.effect {
         return true;
+    }
+    // Until when something is given is part of what was approved.
+    if !fresh.op.is_removal() && fresh.until != approved.until {
+        return false;
     }
     let at_approved = |fields: &BTreeSet<Name>| {
         fields.iter().all(|field| value(&fresh.after, field) == value(&approved.after, field))

@@ -17,7 +17,7 @@ use crate::apply::executor::{self, Run};
 use crate::apply::journal::{History, Journal, Lock};
 use crate::apply::memory::{BaseRecord, FORGED, Verified, read_plan};
 use crate::model::report::State;
-use crate::model::{Change, Code, DemandState, Digest, Finding, Plan, Report, Snapshot};
+use crate::model::{Approval, Change, Code, DemandState, Digest, Finding, Plan, Report, Snapshot};
 use crate::planner;
 use crate::provider::Provider;
 use crate::render::terminal::Style;
@@ -81,10 +81,13 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
         return Err(Failure::from(finding.help("plan without `--at`")).exit(Exit::Stale));
     }
     session.options.selection = approved.selection.clone();
-    session.options.approved = approved.effects.iter().cloned().collect();
     let settings = session.judging();
     let approval = approve::approval(&approved, settings.approvals.operator, arguments.approve.as_deref())
         .map_err(|finding| Failure::from(finding).exit(Exit::Stale))?;
+    // With no approval of its own, what is queued stays queued.
+    if approval != Approval::Standing {
+        session.options.approved = approved.effects.iter().cloned().collect();
+    }
     committed(&session)?;
     let now = session.clock.now();
     let lock = Lock::take(&session.memory.lock()?, "rolecall apply", now)?;

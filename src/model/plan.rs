@@ -23,6 +23,9 @@ use super::value::{Attributes, Digest, Value};
 /// The `format` of a plan.
 pub const PLAN_FORMAT: &str = "rolecall.plan/v1";
 
+/// The field that an adopt on a grant changes: when it ends, which no provider is told.
+pub const UNTIL: &str = "until";
+
 /// What a change does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -156,7 +159,7 @@ pub struct Change {
     pub before: Option<Attributes>,
     /// The managed attributes after; `None`: gone.
     pub after: Option<Attributes>,
-    /// The names of the attributes that change, of an update.
+    /// The names of the attributes that change, of an update. Of an adopt on a grant: [`UNTIL`], whose end changes.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub fields: BTreeSet<Name>,
     /// Why.
@@ -185,7 +188,7 @@ pub struct Change {
     pub dependents: Vec<String>,
     /// Digest of the live values that it rests on.
     pub precondition: Digest,
-    /// Digest of what it does: (op, address, grant key, after), and what goes with it.
+    /// Digest of what it does: (op, address, grant key, after), when that ends, and what goes with it.
     pub effect: Digest,
     /// Takes over a live edge that base did not claim.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -193,7 +196,7 @@ pub struct Change {
 }
 
 impl Change {
-    /// The digest of what a change does: no ids, no reasons, no time.
+    /// The digest of what a change without an end does: no ids, no reasons.
     #[must_use]
     pub fn effect_of(
         op: Op,
@@ -201,6 +204,19 @@ impl Change {
         grant: Option<&GrantKey>,
         after: Option<&Attributes>,
         dependents: &[String],
+    ) -> Digest {
+        Self::effect_until(op, address, grant, after, dependents, None)
+    }
+
+    /// The digest of what a change does, and until when: no ids, no reasons. A later end is another effect.
+    #[must_use]
+    pub fn effect_until(
+        op: Op,
+        address: &Address,
+        grant: Option<&GrantKey>,
+        after: Option<&Attributes>,
+        dependents: &[String],
+        until: Option<Timestamp>,
     ) -> Digest {
         #[derive(Serialize)]
         struct Effect<'a> {
@@ -210,14 +226,17 @@ impl Change {
             after: Option<&'a Attributes>,
             #[serde(skip_serializing_if = "<[String]>::is_empty")]
             dependents: &'a [String],
+            #[serde(skip_serializing_if = "Option::is_none")]
+            until: Option<Timestamp>,
         }
-        Digest::of(&Effect { op, address, grant, after, dependents })
+        Digest::of(&Effect { op, address, grant, after, dependents, until })
     }
 
     /// The digest of what this change does, worked out anew.
     #[must_use]
     pub fn own_effect(&self) -> Digest {
-        Self::effect_of(self.op, &self.address, self.grant.as_ref(), self.after.as_ref(), &self.dependents)
+        let Self { op, address, grant, after, dependents, until, .. } = self;
+        Self::effect_until(*op, address, grant.as_ref(), after.as_ref(), dependents, *until)
     }
 
     /// What the change is done to, in one line: `okta:user/x member okta:group/y`, or an address.
@@ -572,6 +591,9 @@ pub struct DemandedGrant {
     pub subject: Option<Address>,
     /// Who asked.
     pub reason: Origin,
+    /// All roles that gave it: each of them can be frozen.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub roles: BTreeSet<Name>,
     /// When it ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,

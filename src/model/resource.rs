@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::address::{Address, Name};
 use super::finding::Finding;
 use super::grant::{Collection, GrantKey};
+use super::plan::Why;
 use super::span::Span;
 use super::value::Attributes;
 
@@ -134,8 +135,12 @@ pub struct Desired {
     pub people: BTreeMap<Address, Address>,
     /// Roles whose removals are held because an entry cites a value or manager that is gone, and why.
     pub frozen: BTreeMap<Name, Finding>,
-    /// Edges of frozen or unreadable origin: held if they would be removed. Role by grant key.
-    pub kept: BTreeMap<GrantKey, Name>,
+    /// Roles that may have members whom their `except` was to keep out, because that could not be worked out: nobody
+    /// new gets them. Why, as what it gives is held for, and in words.
+    pub doubtful: BTreeMap<Name, (Why, String)>,
+    /// People (`person:x`) whose `User` base had and head does not, where the manifests are the directory: that is said
+    /// by a person, unlike an absence; with what to say of it.
+    pub removed: BTreeMap<Address, Arc<Origin>>,
     /// Resources whose group may become empty because leavers alone empty it, and the like, are the gate's to know;
     /// here: people who left or are suspended, by `person:x`.
     pub gone: BTreeSet<Address>,

@@ -139,6 +139,7 @@ impl<'a> Memory<'a> {
                 },
                 subject: wanted.subject.clone(),
                 reason: (**origin).clone(),
+                roles: wanted.origins.iter().filter_map(|origin| origin.role.clone()).collect(),
                 until: wanted.until,
             });
         }
@@ -160,6 +161,7 @@ impl<'a> Memory<'a> {
                     standing: change.standing,
                     subject: change.subject.clone(),
                     reason: change.reason.clone(),
+                    roles: self.grants.get(*key).map(|before| before.roles.clone()).unwrap_or_default(),
                     until: None,
                 });
             }
@@ -176,8 +178,14 @@ impl<'a> Memory<'a> {
         for (address, wanted) in &head.resources {
             let live = self.live.resources.get(address);
             let change = self.things.get(address).filter(|(change, _)| change.op != Op::Delete);
-            let created = change.filter(|(change, _)| change.op == Op::Create);
             let before = self.fields.get(address).copied();
+            let was_there = before
+                .and_then(|fields| fields.get(EXISTENCE))
+                .is_some_and(|field| field.want != Value::Null && field.state == DemandState::True);
+            // What somebody deleted stays drift, whatever was asked for meanwhile.
+            let created = change.filter(|(change, state)| {
+                change.op == Op::Create && !(was_there && *state == DemandState::Held)
+            });
             let entry = |name: &str, want: Value, is_true: bool, change: Option<&(&Change, DemandState)>| {
                 let before = before.and_then(|fields| fields.get(name)).filter(|field| field.want == want);
                 let (state, cause) =

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::plan::Standing;
+use crate::model::plan::{Standing, UNTIL};
 use crate::model::{
     Address, Attributes, Cause, Change, Coverage, DemandState, DemandedGrant, Draft, Finding, GrantKey,
     LapseCause, LiveGrant, May, Op, Origin, Snapshot, Span, WantedGrant,
@@ -118,9 +118,10 @@ impl<'a> Edges<'a, '_> {
             return;
         }
         if is_there {
-            return;
+            return self.end(at, head, live);
         }
-        let same_as_base = at.base.is_some_and(|base| base.attributes == head.attributes);
+        let same_as_base =
+            at.base.is_some_and(|base| base.attributes == head.attributes && base.until == head.until);
         let demanded = at.demand.map(|demand| Demanded {
             same: demand.want.as_ref() == Some(&head.attributes),
             state: demand.state,
@@ -146,10 +147,10 @@ impl<'a> Edges<'a, '_> {
             dependents: Vec::new(),
             cause,
             reason: head.origins.first().map_or_else(nowhere, |origin| (**origin).clone()),
+            until: head.until,
         };
         let mut change = proposal.into_change();
         change.also = head.origins.iter().skip(1).map(|origin| (**origin).clone()).collect();
-        change.until = head.until;
         change.subject = at.subject(self.facts).cloned();
         if cause == Cause::Standing {
             let moved = change.subject.as_ref().is_some_and(|person| self.facts.was_served(person));
@@ -158,6 +159,38 @@ impl<'a> Edges<'a, '_> {
         }
         let text = if op == Op::Grant { "removed by hand" } else { "changed by hand" };
         self.place(change, text, out);
+    }
+
+    /// An edge that is there and stays, for another time than base asked: that needs approval, and no call.
+    fn end(&mut self, at: &Key<'a>, head: &'a WantedGrant, live: Option<&'a LiveGrant>) {
+        let Some(base) = self.facts.input.base else { return };
+        let ended = || base.lapsed.get(at.key).is_some_and(|lapse| lapse.cause == LapseCause::Expired);
+        let was = match at.base {
+            Some(base) if base.until == head.until => return,
+            Some(base) => {
+                base.until.map_or("it had no end".to_owned(), |until| format!("it was to end {until}"))
+            }
+            None if ended() => "it has ended".to_owned(),
+            None => return,
+        };
+        let origin = head.origins.first().map_or_else(nowhere, |origin| (**origin).clone());
+        let now = head.until.map_or("it gets no end".to_owned(), |until| format!("it is to end {until}"));
+        let attributes = live.map(|live| live.attributes.clone());
+        let proposal = Proposal {
+            op: Op::Adopt,
+            address: &at.key.resource,
+            grant: Some(at.key),
+            before: attributes.clone(),
+            after: attributes,
+            fields: BTreeSet::from([UNTIL.into()]),
+            dependents: Vec::new(),
+            cause: Cause::Request,
+            reason: Origin { text: format!("{now}, and {was}: {}", origin.text), ..origin },
+            until: head.until,
+        };
+        let mut change = proposal.into_change();
+        change.subject = at.subject(self.facts).cloned();
+        self.changes.push(change);
     }
 
     fn unwanted(&mut self, at: &Key<'a>, live: &'a LiveGrant, out: &mut Draft) {
@@ -218,9 +251,9 @@ impl<'a> Edges<'a, '_> {
         gone: bool,
     ) -> Change {
         let (address, grant) = (&at.key.resource, Some(at.key));
-        let (fields, dependents) = (BTreeSet::new(), Vec::new());
+        let (fields, dependents, until) = (BTreeSet::new(), Vec::new(), None);
         let proposal =
-            Proposal { op, address, grant, before, after: None, fields, dependents, cause, reason };
+            Proposal { op, address, grant, before, after: None, fields, dependents, cause, reason, until };
         let mut change = proposal.into_change();
         change.subject = at.subject(self.facts).cloned();
         if cause == Cause::Standing {
@@ -236,7 +269,10 @@ impl<'a> Edges<'a, '_> {
         if has_base && at.base.is_some() {
             return change(Cause::Request);
         }
+        let removed =
+            at.subject(self.facts).is_some_and(|person| self.facts.input.head.removed.contains_key(person));
         match at.demand {
+            Some(demand) if demand.want.is_some() && removed => return change(Cause::Request),
             Some(demand) if demand.want.is_some() => return change(Cause::Standing),
             Some(demand) if demand.state != DemandState::True && demand.cause != Cause::Drift => {
                 return change(demand.cause);
@@ -279,6 +315,9 @@ impl<'a> Edges<'a, '_> {
     ) -> Origin {
         if let Some(lapse) = self.facts.input.head.lapsed.get(at.key) {
             return (*lapse.origin).clone();
+        }
+        if let Some(origin) = subject.and_then(|person| self.facts.input.head.removed.get(person)) {
+            return (**origin).clone();
         }
         let asked = at.base.and_then(|base| base.origins.first());
         let known = match (asked, at.demand) {

@@ -13,7 +13,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::{
-    Address, Collection, Coverage, DemandState, Desired, GrantKey, May, Name, Origin, Status,
+    Address, Collection, Coverage, DemandState, DemandedGrant, Desired, GrantKey, May, Name, Origin, Status,
+    Value,
 };
 
 use super::{Input, hold};
@@ -80,6 +81,8 @@ pub(super) struct Facts<'a> {
     served: HashSet<&'a Address>,
     /// Resources of which memory saw edges.
     populated: HashSet<&'a Address>,
+    /// What memory wants of each edge; filled only where a role is frozen or doubtful, since nobody else asks.
+    demanded: HashMap<&'a GrantKey, &'a DemandedGrant>,
     /// Why nothing that rests on the inventory may be removed.
     pub(super) inventory_gap: Option<String>,
 }
@@ -91,6 +94,9 @@ impl<'a> Facts<'a> {
             let grants = input.demand.iter().flat_map(|demand| &demand.grants);
             grants.filter(|grant| grant.want.is_some() && grant.state == DemandState::True)
         };
+        let asks = !input.head.frozen.is_empty() || !input.head.doubtful.is_empty();
+        let all = input.demand.filter(|_| asks).into_iter().flat_map(|demand| &demand.grants);
+        let wants = all.filter(|grant| grant.want.is_some()).map(|grant| (&grant.key, grant));
         let served: HashSet<_> = demanded().filter_map(|grant| grant.subject.as_ref()).collect();
         let inventory_gap = match input.inventory.incomplete.as_slice() {
             [] if input.inventory.people.is_empty() && !served.is_empty() => {
@@ -107,6 +113,7 @@ impl<'a> Facts<'a> {
             advice: RefCell::default(),
             known: sides().flat_map(|side| side.people.values().chain(&side.gone)).collect(),
             records: input.inventory.people.values().filter_map(|person| person.record.as_ref()).collect(),
+            demanded: wants.collect(),
             populated: demanded().map(|grant| &grant.key.resource).collect(),
             served,
             inventory_gap,
@@ -223,6 +230,22 @@ impl<'a> Facts<'a> {
     /// Whether memory saw an edge of a person.
     pub(super) fn was_served(&self, person: &Address) -> bool {
         self.served.contains(person)
+    }
+
+    /// Whether memory saw a thing that base asks for, and now it is not there; unless the user asks to have it back.
+    pub(super) fn was_deleted(&self, address: &Address) -> bool {
+        let demand = self.input.demand.and_then(|demand| demand.resources.get(address));
+        let existence = demand.and_then(|fields| fields.get(super::resources::EXISTENCE));
+        let was_there =
+            existence.is_some_and(|field| field.want != Value::Null && field.state == DemandState::True);
+        let asked = self.input.base.is_some_and(|base| super::resources::Asked::of(base, address).is_some());
+        let revert = || self.input.revert.iter().any(|pattern| pattern.matches(address.as_str()));
+        was_there && asked && !self.input.live.resources.contains_key(address) && !revert()
+    }
+
+    /// What memory wants of an edge, as far as frozen and doubtful roles go.
+    pub(super) fn demanded(&self, key: &GrantKey) -> Option<&'a DemandedGrant> {
+        self.demanded.get(key).copied()
     }
 
     /// Whether memory saw edges on a thing.

@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::model::{
-    Address, Attributes, Cause, Change, Coverage, Finding, Held, LapseCause, May, Op, Schemas, Value, Why,
-    nearest,
+    Address, Attributes, Cause, Change, Coverage, DemandState, Finding, GrantKey, Held, LapseCause, May, Op,
+    Schemas, Value, Why, nearest,
 };
 
 use super::facts::Facts;
@@ -49,9 +49,16 @@ impl Reason {
 pub(super) fn resources(facts: &Facts<'_>, proposed: Vec<Change>, held: &mut Vec<Held>) -> Settled {
     let mut going = Vec::new();
     for change in proposed {
-        match incomplete_resource(facts, &change) {
-            Some(text) => held.push(Reason::new(Why::Incomplete, text).hold(change)),
-            None => going.push(change),
+        if let Some(text) = incomplete_resource(facts, &change) {
+            held.push(Reason::new(Why::Incomplete, text).hold(change));
+        } else if change.op == Op::Create && facts.was_deleted(&change.address) {
+            let address = &change.address;
+            let text =
+                format!("`{address}` was there and was deleted by somebody; made again it would be empty");
+            let remedy = Some(format!("`rolecall plan --revert {address}` makes it again, with its grants"));
+            held.push(Reason { why: Why::Absent, text, remedy }.hold(change));
+        } else {
+            going.push(change);
         }
     }
     // What refers to something that does not exist and is not being made waits, and so does what refers to that.
@@ -116,15 +123,15 @@ fn incomplete_resource(facts: &Facts<'_>, change: &Change) -> Option<String> {
 #[derive(Debug, Default)]
 pub(super) struct Waiting(BTreeMap<Address, u64>);
 
+const MISSING: &str = "absent is not a leaver: mark him as deprovisioned in the directory, or give him a `User` with an `until:` that has passed";
+
 impl Waiting {
     pub(super) fn report(self, findings: &mut Vec<Finding>) {
         for (person, count) in self.0 {
             let message = format!(
                 "`{person}` is missing from the directory, and not known to have left: {count} removals wait"
             );
-            findings.push(Finding::warning(MISSING_PERSON, message).about(&person).help(
-                "absent is not a leaver: deactivate the account in the directory, or write a `Suspension`",
-            ));
+            findings.push(Finding::warning(MISSING_PERSON, message).about(&person).help(MISSING));
         }
     }
 }
@@ -151,6 +158,11 @@ fn giving(facts: &Facts<'_>, change: &Change, making: &HashSet<Address>) -> Opti
     }
     if let Some(text) = changed_hands(facts, change) {
         return Some(Reason::new(Why::Identity, text));
+    }
+    if change.op == Op::Grant
+        && let Some(doubt) = doubtful(facts, key)
+    {
+        return Some(doubt);
     }
     // An edge of what does not exist yet cannot have been read, nor be there.
     let is_new = ends.iter().any(|end| making.contains(*end));
@@ -180,23 +192,18 @@ fn taking(facts: &Facts<'_>, change: &Change, waiting: &mut Waiting) -> Option<R
     let explicit = matches!(
         lapse,
         Some(LapseCause::Expired | LapseCause::Excepted | LapseCause::Left | LapseCause::Suspended)
-    );
+    ) || subject.is_some_and(|person| head.removed.contains_key(person));
     if !explicit {
-        let roles =
-            head.kept.get(key).into_iter().chain(&change.reason.role).chain(base_roles(facts, change));
+        let demanded = facts.demanded(key).into_iter().flat_map(|demand| &demand.roles);
+        let roles = change.reason.role.iter().chain(base_roles(facts, change)).chain(demanded);
         for role in roles {
             if let Some(finding) = head.frozen.get(role) {
                 return Some(Reason::new(Why::Frozen, finding.message.clone()));
             }
         }
-        if let Some(role) = head.kept.get(key) {
-            return Some(Reason::new(
-                Why::Frozen,
-                format!("what `role:{role}` gives could not be worked out"),
-            ));
-        }
     }
-    if let Some(person) = subject.filter(|person| !facts.is_known(person)) {
+    let missing = |person: &&Address| !facts.is_known(person) && !head.removed.contains_key(*person);
+    if let Some(person) = subject.filter(missing) {
         *waiting.0.entry(person.clone()).or_default() += 1;
         return Some(Reason::new(
             Why::Incomplete,
@@ -222,6 +229,20 @@ fn taking(facts: &Facts<'_>, change: &Change, waiting: &mut Waiting) -> Option<R
         Some(Coverage::Complete) => {}
     }
     changed_hands(facts, change).map(|text| Reason::new(Why::Identity, text))
+}
+
+/// Why it is not known that an edge should be given: every role that gives it may have members whom its `except` was to
+/// keep out. What memory saw to be true was given before that.
+fn doubtful(facts: &Facts<'_>, key: &GrantKey) -> Option<Reason> {
+    let doubts = &facts.input.head.doubtful;
+    if doubts.is_empty() || facts.demanded(key).is_some_and(|demand| demand.state == DemandState::True) {
+        return None;
+    }
+    let wanted = facts.input.head.grant(key).filter(|wanted| wanted.subject.is_some())?;
+    let mut all = wanted.origins.iter().map(|origin| doubts.get(origin.role.as_ref()?));
+    let first = all.next().flatten()?;
+    let (why, text) = first;
+    all.all(|doubt| doubt.is_some()).then(|| Reason::new(*why, text.as_str()))
 }
 
 /// All roles that base says give an edge.

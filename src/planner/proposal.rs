@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use crate::model::settings::Heal;
 use crate::model::{
     Address, Attributes, Cause, Change, DemandState, Digest, Draft, Drift, GrantKey, Name, Op, Origin, Risk,
@@ -24,12 +26,13 @@ pub(super) struct Proposal<'a> {
     pub(super) dependents: Vec<String>,
     pub(super) cause: Cause,
     pub(super) reason: Origin,
+    pub(super) until: Option<Timestamp>,
 }
 
 impl Proposal<'_> {
     pub(super) fn into_change(self) -> Change {
-        let Self { op, address, grant, before, after, fields, dependents, cause, reason } = self;
-        let effect = Change::effect_of(op, address, grant, after.as_ref(), &dependents);
+        let Self { op, address, grant, before, after, fields, dependents, cause, reason, until } = self;
+        let effect = Change::effect_until(op, address, grant, after.as_ref(), &dependents, until);
         // An update rests on the fields that it changes, everything else on all that was seen.
         let rests_on: Option<Attributes> = before.as_ref().map(|before| {
             let counts = |name: &Name| op != Op::Update || fields.contains(name);
@@ -48,7 +51,7 @@ impl Proposal<'_> {
             standing: None,
             reason,
             also: Vec::new(),
-            until: None,
+            until,
             risk: Risk::Low,
             risk_reasons: Vec::new(),
             requires: BTreeSet::new(),

@@ -153,6 +153,10 @@ impl<'a> One<'a, '_> {
         }
         let after = self.sides(head, &NOTHING).created();
         let change = self.change(Op::Create, None, Some(after), BTreeSet::new(), cause, head);
+        if cause != Cause::Drift && self.facts.was_deleted(self.address) {
+            // That it is gone is drift; what head asks of it besides waits until it is there again.
+            drift(Change { cause: Cause::Drift, ..change.clone() }, "removed by hand", out);
+        }
         self.place(change, "removed by hand", changes, out);
     }
 
@@ -200,7 +204,7 @@ impl<'a> One<'a, '_> {
             return;
         }
         // Drift that the user asks to put back is a request; the rest is told apart, each as one update.
-        let reverted = self.facts.input.revert.iter().any(|pattern| pattern.matches(self.address.as_str()));
+        let reverted = self.facts.input.revert.iter().any(|pattern| pattern.matches_address(self.address));
         let (drifted, moved): (Vec<_>, Vec<_>) =
             differences.into_iter().partition(|d| d.cause == Cause::Drift && !reverted);
         if moved.is_empty() {
@@ -291,6 +295,7 @@ impl<'a> One<'a, '_> {
             dependents,
             cause: Cause::Request,
             reason: origin,
+            until: None,
         };
         changes.push(change.into_change());
     }
@@ -347,10 +352,10 @@ impl<'a> One<'a, '_> {
         head: &Asked<'a>,
     ) -> Change {
         let reason = (**head.origin).clone();
-        let dependents = Vec::new();
+        let (dependents, until) = (Vec::new(), None);
         let address = self.address;
         let mut change =
-            Proposal { op, address, grant: None, before, after, fields, dependents, cause, reason }
+            Proposal { op, address, grant: None, before, after, fields, dependents, cause, reason, until }
                 .into_change();
         if cause == Cause::Standing {
             change.standing = Some(if op == Op::Create { Standing::Joiner } else { Standing::Mover });

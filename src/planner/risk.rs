@@ -156,6 +156,8 @@ fn trusts_all(statement: &Statement) -> bool {
 
 fn reasons(facts: &Facts<'_>, given: &Given<'_>, change: &Change) -> Reasons {
     match change.op {
+        // An end that moves later gives, one that moves earlier takes away.
+        Op::Adopt if change.grant.is_some() && is_longer(facts, change) => giving(facts, given, change),
         Op::Adopt | Op::Forget => Vec::new(),
         Op::Create | Op::Update => match &change.grant {
             Some(_) => giving(facts, given, change),
@@ -180,6 +182,15 @@ fn reasons(facts: &Facts<'_>, given: &Given<'_>, change: &Change) -> Reasons {
             vec![(Risk::Medium, format!("takes access from `{principal}`, which is no person"))]
         }
         Op::Revoke => Vec::new(),
+    }
+}
+
+fn is_longer(facts: &Facts<'_>, change: &Change) -> bool {
+    let base = change.grant.as_ref().zip(facts.input.base).and_then(|(key, base)| base.grant(key));
+    let was = base.map(|base| base.until);
+    match (change.until, was) {
+        (None, _) | (_, None) => true,
+        (Some(until), Some(was)) => was.is_some_and(|was| until > was),
     }
 }
 

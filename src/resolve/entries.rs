@@ -1,14 +1,15 @@
 //! Entries: which people one entry of `members` or `except` is about.
 //!
 //! Invariant: people are numbers in the order of handles, sets of them sorted; who has left still matches, because the
-//! caller must be able to say why he has nothing. Values are compared in lower_snake_case; two that collide match nothing.
+//! caller must be able to say why he has nothing. Values are compared in lower_snake_case; two that collide match nothing
+//! in `members` and both in `except`: whoever may be meant gets nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::people::normalized;
 use super::{NO_SUCH_PERSON, NO_SUCH_VALUE, VALUE_CLASH};
 use crate::manifest::{Condition, RoleEntry};
-use crate::model::{Finding, Inventory, Name, Person, Spanned, nearest};
+use crate::model::{Finding, Inventory, Name, Person, Spanned, Why, nearest};
 
 /// People by number, sorted.
 pub(super) type Set = Vec<u32>;
@@ -24,6 +25,24 @@ pub(super) struct Crowd<'a> {
     /// Values that look alike although they differ, by attribute.
     clashes: BTreeMap<&'a str, BTreeSet<String>>,
     complete: bool,
+}
+
+/// What was met while an entry was worked out.
+#[derive(Debug, Default)]
+pub(super) struct Cited {
+    /// Whether it is one of `except`.
+    pub(super) except: bool,
+    /// What it cites that nobody has.
+    pub(super) dead: Vec<Dead>,
+    /// Why it may be about more people than were found: one who cannot be told from another, or what was not read.
+    pub(super) gap: Option<(Why, String)>,
+}
+
+impl Cited {
+    fn unread(&mut self) {
+        let text = "the directory was not read whole".to_owned();
+        self.gap.get_or_insert((Why::Incomplete, text));
+    }
 }
 
 /// What an entry cites that nobody has.
@@ -65,7 +84,7 @@ impl<'a> Crowd<'a> {
                 let same = spelled.trim().to_lowercase() == value.trim().to_lowercase();
                 if !same && crowd.clashes.entry(name).or_default().insert(key) {
                     let message = format!(
-                        "`{spelled}` and `{value}` are the same {name} to an entry, so it matches neither"
+                        "`{spelled}` and `{value}` are the same {name} to an entry, so `members` matches neither and `except` both"
                     );
                     findings
                         .push(Finding::warning(VALUE_CLASH, message).help("make them one in the directory"));
@@ -93,12 +112,12 @@ impl<'a> Crowd<'a> {
         &self,
         condition: &Condition,
         roles: &dyn Fn(&str) -> Set,
-        dead: &mut Vec<Dead>,
+        cited: &mut Cited,
     ) -> Set {
         match condition {
             Condition::Handle(handles) => {
                 let mut set: Set =
-                    handles.iter().filter_map(|handle| self.handle(handle, "handle", dead)).collect();
+                    handles.iter().filter_map(|handle| self.handle(handle, "handle", cited)).collect();
                 set.sort_unstable();
                 set.dedup();
                 set
@@ -107,12 +126,16 @@ impl<'a> Crowd<'a> {
                 union(types.iter().filter_map(|kind| self.by_kind.get(kind.value.as_str())))
             }
             Condition::Manager(managers) => union(managers.iter().filter_map(|manager| {
-                self.handle(manager, "manager", dead);
+                self.handle(manager, "manager", cited);
                 self.by_manager.get(manager.value.as_str())
             })),
             Condition::ReportsTo(managers) => {
+                // Someone in between may be among those who were not read.
+                if !self.complete {
+                    cited.unread();
+                }
                 let tops =
-                    managers.iter().filter(|manager| self.handle(manager, "reports_to", dead).is_some());
+                    managers.iter().filter(|manager| self.handle(manager, "reports_to", cited).is_some());
                 self.below(tops.map(|manager| manager.value.as_str()))
             }
             Condition::Role(names) => {
@@ -120,24 +143,27 @@ impl<'a> Crowd<'a> {
                 union(sets.iter())
             }
             Condition::Attribute { name, values } => {
-                union(values.iter().filter_map(|value| self.value(name, value, dead)))
+                union(values.iter().filter_map(|value| self.value(name, value, cited)))
             }
         }
     }
 
     /// Whom all conditions of an entry are about.
-    pub(super) fn all(&self, entry: &RoleEntry, roles: &dyn Fn(&str) -> Set, dead: &mut Vec<Dead>) -> Set {
-        let mut sets = entry.conditions.iter().map(|condition| self.matching(condition, roles, dead));
+    pub(super) fn all(&self, entry: &RoleEntry, roles: &dyn Fn(&str) -> Set, cited: &mut Cited) -> Set {
+        let mut sets = entry.conditions.iter().map(|condition| self.matching(condition, roles, cited));
         let Some(first) = sets.next() else { return Set::new() };
         sets.fold(first, |all, set| intersection(&all, &set))
     }
 
-    fn handle(&self, handle: &Spanned<String>, key: &str, dead: &mut Vec<Dead>) -> Option<u32> {
+    fn handle(&self, handle: &Spanned<String>, key: &str, cited: &mut Cited) -> Option<u32> {
         let number = self.number(&handle.value);
+        if number.is_none() && !self.complete {
+            cited.unread();
+        }
         if let Some(help) = self.nobody(&handle.value) {
             let message = format!("nobody has the handle `{}`", handle.value);
             let finding = Finding::error(NO_SUCH_PERSON, message).at(&handle.span).help(help);
-            dead.push(Dead { key: key.to_owned(), value: handle.value.clone(), finding });
+            cited.dead.push(Dead { key: key.to_owned(), value: handle.value.clone(), finding });
         }
         number
     }
@@ -153,13 +179,19 @@ impl<'a> Crowd<'a> {
         })
     }
 
-    fn value(&self, name: &Spanned<String>, value: &Spanned<String>, dead: &mut Vec<Dead>) -> Option<&Set> {
+    fn value(&self, name: &Spanned<String>, value: &Spanned<String>, cited: &mut Cited) -> Option<&Set> {
         let key = normalized(&value.value);
         let values = self.by_value.get(name.value.as_str());
-        if self.clashes.get(name.value.as_str()).is_some_and(|clashes| clashes.contains(&key)) {
+        let clashes = self.clashes.get(name.value.as_str()).is_some_and(|clashes| clashes.contains(&key));
+        if clashes && !cited.except {
+            let text = format!("two values of {} are `{key}`", name.value);
+            cited.gap.get_or_insert((Why::Frozen, text));
             return None;
         }
         let found = values.and_then(|values| values.get(&key));
+        if found.is_none() && !self.complete {
+            cited.unread();
+        }
         if found.is_none() && self.complete {
             let message = format!("{} `{}` is cited here, but nobody has it", name.value, value.value);
             let finding = Finding::error(NO_SUCH_VALUE, message).at(&value.span);
@@ -172,7 +204,7 @@ impl<'a> Crowd<'a> {
                 Some((near, count)) => finding.help(format!("did you mean `{near}` ({count} people)?")),
                 None => finding.help(format!("no value of `{}` in the directory is like it", name.value)),
             };
-            dead.push(Dead { key: name.value.clone(), value: key, finding });
+            cited.dead.push(Dead { key: name.value.clone(), value: key, finding });
         }
         found
     }

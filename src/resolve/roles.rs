@@ -9,11 +9,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::entries::{Crowd, Dead, Set, in_words, intersection};
+use super::entries::{Cited, Crowd, Set, in_words, intersection};
 use super::people::normalized;
 use super::{FROZEN, NO_SUCH_PERSON};
 use crate::manifest::{Condition, GrantFile, Role, RoleEntry, Tree};
-use crate::model::{Finding, LapseCause, Name, Origin, Status};
+use crate::model::{Finding, LapseCause, Name, Origin, Status, Why};
 
 /// Why and until when a person has a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,10 @@ pub(super) struct Memberships {
     pub(super) roles: BTreeMap<Name, Members>,
     /// Roles that keep their members, and why.
     pub(super) frozen: BTreeMap<Name, Finding>,
+    /// Roles that may have members whom their `except` was to keep out.
+    pub(super) doubtful: BTreeMap<Name, (Why, String)>,
+    /// Roles that may lack members. Whoever is to be kept out by having one of them may not be.
+    short: BTreeMap<Name, (Why, String)>,
 }
 
 /// Who has which role at `now`. `base` tells which citations are older than head.
@@ -129,25 +133,26 @@ impl<'a> Work<'a, '_> {
             self.role(cites);
         }
         let mut members = Members::default();
-        let mut dead = Vec::new();
+        let mut given = Cited::default();
         for entry in &role.members {
-            self.entry(role, entry, &mut members, &mut dead);
+            self.entry(role, entry, &mut members, &mut given);
         }
         for grant in self.grants.get(name).cloned().unwrap_or_default() {
-            self.grant(role, grant, &mut members, &mut dead);
+            self.grant(role, grant, &mut members, &mut given);
         }
+        let mut kept_out = Cited { except: true, ..Cited::default() };
         for entry in &role.except {
-            self.except(role, entry, &mut members, &mut dead);
+            self.except(role, entry, &mut members, &mut kept_out);
         }
-        self.judge(role, dead);
+        self.judge(role, given, kept_out);
         self.out.roles.insert(role.name.value.as_str().into(), members);
     }
 
-    fn entry(&mut self, role: &Role, entry: &RoleEntry, members: &mut Members, dead: &mut Vec<Dead>) {
+    fn entry(&mut self, role: &Role, entry: &RoleEntry, members: &mut Members, cited: &mut Cited) {
         let roles = |name: &str| {
             self.out.roles.get(name).map(|m| m.current.keys().copied().collect()).unwrap_or_default()
         };
-        let mut set = self.crowd.all(entry, &roles, dead);
+        let mut set = self.crowd.all(entry, &roles, cited);
         if needs_type(entry) {
             set = intersection(&set, &self.ruled);
         }
@@ -185,7 +190,7 @@ impl<'a> Work<'a, '_> {
         }
     }
 
-    fn grant(&mut self, role: &Role, grant: &GrantFile, members: &mut Members, dead: &mut Vec<Dead>) {
+    fn grant(&mut self, role: &Role, grant: &GrantFile, members: &mut Members, cited: &mut Cited) {
         let ticket = grant.ticket.as_ref().map(|ticket| format!(", {ticket}")).unwrap_or_default();
         let origin = Arc::new(Origin {
             text: format!(
@@ -205,7 +210,7 @@ impl<'a> Work<'a, '_> {
         });
         let until = grant.until.as_ref().map(|until| until.value);
         let lapse = lapse(grant.from.as_ref().map(|from| from.value), until, self.now);
-        for number in self.crowd.matching(&Condition::Handle(grant.to.clone()), &|_| Set::new(), dead) {
+        for number in self.crowd.matching(&Condition::Handle(grant.to.clone()), &|_| Set::new(), cited) {
             self.add(number, members, &origin, until, lapse);
         }
     }
@@ -237,13 +242,22 @@ impl<'a> Work<'a, '_> {
         membership.origins.push(origin.clone());
     }
 
-    fn except(&mut self, role: &Role, entry: &RoleEntry, members: &mut Members, dead: &mut Vec<Dead>) {
+    fn except(&mut self, role: &Role, entry: &RoleEntry, members: &mut Members, cited: &mut Cited) {
         let roles = |name: &str| {
             self.out.roles.get(name).map(|m| m.current.keys().copied().collect()).unwrap_or_default()
         };
-        let set = self.crowd.all(entry, &roles, dead);
+        let mut mine = Cited { except: true, ..Cited::default() };
+        let set = self.crowd.all(entry, &roles, &mut mine);
         let (from, until) = (entry.from.as_ref().map(|at| at.value), entry.until.as_ref().map(|at| at.value));
-        if lapse(from, until, self.now).is_some() {
+        let in_force = lapse(from, until, self.now).is_none();
+        if in_force && cited.gap.is_none() {
+            let dead = mine.dead.first();
+            let dead = dead.map(|dead| (Why::Frozen, format!("its {} `{}` is gone", dead.key, dead.value)));
+            let short = || cited_roles(entry).find_map(|name| self.out.short.get(name).cloned());
+            cited.gap = dead.or(mine.gap).or_else(short);
+        }
+        cited.dead.extend(mine.dead);
+        if !in_force {
             return;
         }
         let origin = Arc::new(Origin {
@@ -283,9 +297,33 @@ impl<'a> Work<'a, '_> {
         }
     }
 
-    fn judge(&mut self, role: &Role, dead: Vec<Dead>) {
+    /// What was cited and is gone freezes a role or is an error; what could not be worked out makes it short of members
+    /// or doubtful, and so the roles that cite it.
+    fn judge(&mut self, role: &Role, given: Cited, kept_out: Cited) {
         let name: Name = role.name.value.as_str().into();
-        for dead in dead {
+        let (members, except) =
+            (role.members.iter().flat_map(cited_roles), || role.except.iter().flat_map(cited_roles));
+        let members: Vec<&str> = members.collect();
+        let gone = given
+            .dead
+            .first()
+            .map(|dead| (Why::Frozen, format!("its {} `{}` is gone", dead.key, dead.value)));
+        let short = gone
+            .or(given.gap)
+            .or_else(|| members.iter().find_map(|cites| self.out.short.get(*cites).cloned()))
+            .or_else(|| except().find_map(|cites| self.out.doubtful.get(cites).cloned()));
+        self.out.short.extend(short.map(|short| (name.clone(), short)));
+        let doubt = kept_out.gap.map(|(why, text)| {
+            let text =
+                format!("whom `role:{name}` excepts could not be worked out: {text}; nobody new gets it");
+            (why, text)
+        });
+        let doubt = doubt.or_else(|| members.iter().find_map(|cites| self.out.doubtful.get(*cites).cloned()));
+        self.out.doubtful.extend(doubt.map(|doubt| (name.clone(), doubt)));
+
+        let dead = given.dead.into_iter().map(|dead| (dead, "nobody loses the role"));
+        let dead = dead.chain(kept_out.dead.into_iter().map(|dead| (dead, "nobody gets or loses the role")));
+        for (dead, so) in dead {
             let known = self.cited.contains(&(role.name.value.clone(), dead.key.clone(), dead.value.clone()));
             if !known {
                 self.findings.push(dead.finding);
@@ -294,7 +332,7 @@ impl<'a> Work<'a, '_> {
             let mut finding = Finding::warning(
                 FROZEN,
                 format!(
-                    "role `{name}` is frozen: its {} `{}` is gone, so nobody loses the role until this is mended",
+                    "role `{name}` is frozen: its {} `{}` is gone, so {so} until this is mended",
                     dead.key, dead.value
                 ),
             );

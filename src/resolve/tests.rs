@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::{people, resolve};
 use crate::manifest::{self, Tree};
 use crate::model::{
-    Address, Desired, DirectoryRecord, Finding, Inventory, LapseCause, Name, Sources, Status,
+    Address, Desired, DirectoryRecord, Finding, Inventory, LapseCause, Level, Name, Sources, Status, Why,
 };
 use crate::providers;
 
@@ -213,6 +213,102 @@ fn two_values_that_look_the_same_match_nothing() {
     let desired = resolve(&tree, None, &inventory, &providers::registry(), now());
     assert_eq!(codes(&desired), ["RC305"]);
     assert!(members(&desired, "x").is_empty());
+}
+
+const INFRA_BUT: &str =
+    "{ kind: Role, name: x, owners: [klibby], members: [{ department: infrastructure }], except: [";
+
+#[test]
+fn an_except_that_cites_what_is_gone_leaves_its_role_in_doubt() {
+    for except in
+        ["department: red_team", "handle: nobody", "manager: nobody", "reports_to: nobody, type: employee"]
+    {
+        let tree = tree(&[
+            &format!("{INFRA_BUT}{{ {except} }}] }}"),
+            &role("[{ role: x }]").replace("name: x", "name: outer"),
+        ]);
+        let (inventory, _) = inventory(&tree, &PEOPLE);
+        let resolved = |base| resolve(&tree, base, &inventory, &providers::registry(), now());
+        let old = resolved(Some(&tree));
+        assert_eq!(old.doubtful["x"].0, Why::Frozen, "{except}");
+        assert!(old.doubtful.contains_key("outer") && old.frozen.contains_key("x"));
+        assert!(resolved(None).findings.iter().any(|finding| finding.level == Level::Error));
+    }
+    let over = tree(&[&format!("{INFRA_BUT}{{ department: red_team, until: 2026-01-01 }}] }}")]);
+    let (inventory, _) = inventory(&over, &PEOPLE);
+    let desired = resolve(&over, Some(&over), &inventory, &providers::registry(), now());
+    assert!(desired.doubtful.is_empty(), "what has ended excepts nobody");
+}
+
+#[test]
+fn an_except_by_a_role_that_lacks_members_leaves_its_role_in_doubt() {
+    let red = "{ kind: Role, name: red, owners: [klibby], members: [{ department: red_team }] }";
+    let tree = tree(&[red, &format!("{INFRA_BUT}{{ role: red }}] }}")]);
+    let (inventory, _) = inventory(&tree, &PEOPLE);
+    let desired = resolve(&tree, Some(&tree), &inventory, &providers::registry(), now());
+    assert_eq!(desired.doubtful.keys().map(AsRef::as_ref).collect::<Vec<_>>(), ["x"]);
+}
+
+#[test]
+fn an_except_is_in_doubt_while_the_directory_was_not_read_whole() {
+    for (except, doubtful) in
+        [("department: red_team", true), ("reports_to: klibby", true), ("department: finance", false)]
+    {
+        let tree = tree(&[&format!("{INFRA_BUT}{{ {except} }}] }}")]);
+        let records: Vec<_> = PEOPLE.iter().map(|text| record(text)).collect();
+        let (inventory, _) = people(&tree, &records, Vec::new(), vec!["page 2: 500".into()], now());
+        let desired = resolve(&tree, None, &inventory, &providers::registry(), now());
+        assert_eq!(
+            desired.doubtful.get("x").map(|doubt| doubt.0),
+            doubtful.then_some(Why::Incomplete),
+            "{except}"
+        );
+    }
+}
+
+#[test]
+fn two_values_that_look_the_same_are_both_excepted() {
+    let tree = tree(&[
+        "{ kind: Role, name: x, owners: [klibby], members: [{ type: employee }], except: [{ department: r_d }] }",
+    ]);
+    let (inventory, _) =
+        inventory(&tree, &["klibby R&D Employee", "dmurphy R-D Employee", "tnguyen Finance Employee"]);
+    let desired = resolve(&tree, None, &inventory, &providers::registry(), now());
+    assert_eq!(members(&desired, "x"), ["tnguyen"]);
+}
+
+#[test]
+fn who_is_gone_is_an_error_in_a_group_only_where_base_did_not_name_him() {
+    let document = |name: &str| format!("{{ kind: okta/Group, name: {name}, members: [klibby, nobody] }}");
+    let (head, other) = (tree(&[&document("app.y")]), tree(&[&document("app.z")]));
+    let (inventory, _) = inventory(&head, &PEOPLE);
+    for (base, level) in [(None, Level::Error), (Some(&other), Level::Error), (Some(&head), Level::Warning)] {
+        let desired = resolve(&head, base, &inventory, &providers::registry(), now());
+        assert_eq!(codes(&desired), ["RC204"]);
+        assert_eq!(desired.findings[0].level, level);
+        assert_eq!(desired.grants.len(), 1);
+    }
+}
+
+#[test]
+fn whose_file_is_gone_is_removed_where_files_are_the_directory() {
+    let settings = SETTINGS.replace(
+        "directory: { from: okta, handle: login, attributes: { department: department, manager: manager } }",
+        "directory: manifests",
+    );
+    let load = |settings: &str, people: &str| {
+        let files = [("rolecall.yaml", settings), ("people/p.yaml", people)];
+        let (tree, findings) = manifest::load(&Sources::of(files), &providers::registry());
+        tree.unwrap_or_else(|| panic!("{findings:#?}"))
+    };
+    let user = |name: &str| format!("{{ kind: User, name: {name}, type: employee, email: {name}@acme.com }}");
+    let both = format!("{}\n---\n{}", user("ann"), user("bob"));
+    for (settings, expected) in [(settings.as_str(), vec!["person:bob"]), (SETTINGS, vec![])] {
+        let (head, base) = (load(settings, &user("ann")), load(settings, &both));
+        let (inventory, _) = people(&head, &[], Vec::new(), Vec::new(), now());
+        let desired = resolve(&head, Some(&base), &inventory, &providers::registry(), now());
+        assert_eq!(desired.removed.keys().map(Address::as_str).collect::<Vec<_>>(), expected);
+    }
 }
 
 #[test]

@@ -3,8 +3,8 @@
 //! Invariant: grants are sorted and unique; the same edge asked for twice keeps all origins and the later end; a
 //! resource's attribute is said in one place. It must not ask what is live.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -14,6 +14,7 @@ use super::people::{Principals, expand};
 use super::roles::{Members, later, memberships};
 use super::{DECLARED_TWICE, NO_SUCH_MANIFEST, NO_SUCH_PERSON, NO_SUCH_PROVIDER};
 use crate::manifest::{NativeDocument, Role, Tree};
+use crate::model::settings::Directory;
 use crate::model::{
     AccessLowering, Address, Attributes, Collection, Desired, Finding, GrantKey, Inventory, Lapse,
     LapseCause, Lowered, Lowering, Name, Origin, Registry, Sensitivity, Span, Status, Target, Through, Value,
@@ -41,10 +42,15 @@ pub fn resolve(
         crowd,
         principals,
         grants: BTreeMap::new(),
-        out: Desired { frozen: memberships.frozen.clone(), ..Desired::default() },
+        out: Desired {
+            frozen: memberships.frozen.clone(),
+            doubtful: memberships.doubtful.clone(),
+            ..Desired::default()
+        },
         findings,
     };
-    work.natives();
+    work.removed(base);
+    work.natives(base);
     for role in &tree.roles {
         let nobody = Members::default();
         work.role(role, memberships.roles.get(role.name.value.as_str()).unwrap_or(&nobody));
@@ -64,11 +70,36 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn natives(&mut self) {
+    /// Where manifests are the directory, whose file is gone is gone.
+    fn removed(&mut self, base: Option<&Tree>) {
+        if !matches!(self.tree.settings.directory, Directory::Manifests) {
+            return;
+        }
+        for user in base.into_iter().flat_map(|base| &base.users) {
+            let handle = user.name.value.as_str();
+            if !self.inventory.people.contains_key(handle) {
+                let origin = Origin {
+                    text: format!("the `User` of {handle} is gone; base had it"),
+                    span: user.name.span.clone(),
+                    chain: Vec::new(),
+                    role: None,
+                };
+                self.out.removed.insert(Address::person(handle), Arc::new(origin));
+            }
+        }
+    }
+
+    fn natives(&mut self, base: Option<&Tree>) {
         let mut lowered = Lowered::default();
         for document in &self.tree.natives {
-            self.native(document, &mut lowered);
+            native(self.tree, document, &mut lowered);
         }
+        let mut old = Lowered::default();
+        for document in base.into_iter().flat_map(|base| &base.natives) {
+            native(base.unwrap_or(self.tree), document, &mut old);
+        }
+        let cited: BTreeSet<(Address, String)> =
+            old.people.into_iter().map(|grant| (grant.resource, grant.handle.value)).collect();
         for resource in lowered.resources {
             self.declare(Wanted {
                 attributes: self.with_defaults(&resource.address, resource.attributes),
@@ -94,13 +125,20 @@ impl Work<'_> {
         for grant in lowered.people {
             let Some(number) = self.crowd.number(&grant.handle.value) else {
                 if self.inventory.incomplete.is_empty() {
-                    let message = format!("nobody has the handle `{}`", grant.handle.value);
-                    let near = nearest(&grant.handle.value, self.inventory.people.keys().map(AsRef::as_ref));
-                    let help = near.map_or("name a person of the directory".to_owned(), |n| {
-                        format!("did you mean `{n}`?")
-                    });
-                    self.findings
-                        .push(Finding::error(NO_SUCH_PERSON, message).at(&grant.handle.span).help(help));
+                    let handle = &grant.handle.value;
+                    let finding = if cited.contains(&(grant.resource, handle.clone())) {
+                        // What he still has waits, like that of everyone who is missing.
+                        let message = format!("`{handle}` is not in the directory any more");
+                        Finding::warning(NO_SUCH_PERSON, message)
+                            .help("remove him here once he is known to have left")
+                    } else {
+                        let near = nearest(handle, self.inventory.people.keys().map(AsRef::as_ref));
+                        let help = near.map_or("name a person of the directory".to_owned(), |near| {
+                            format!("did you mean `{near}`?")
+                        });
+                        Finding::error(NO_SUCH_PERSON, format!("nobody has the handle `{handle}`")).help(help)
+                    };
+                    self.findings.push(finding.at(&grant.handle.span));
                 }
                 continue;
             };
@@ -115,27 +153,6 @@ impl Work<'_> {
             self.give(number, &target, &[grant.origin], None, Sensitivity::Low, None);
         }
         self.findings.extend(lowered.findings);
-    }
-
-    fn native(&mut self, document: &NativeDocument, lowered: &mut Lowered) {
-        let Some(settings) = self.tree.settings.providers.get(&document.instance) else { return };
-        let scope = &settings.scope;
-        if !document.accounts.is_empty() {
-            let patterns: Vec<_> = document.accounts.iter().map(|pattern| pattern.value.clone()).collect();
-            let names = [scope.scope.as_deref(), scope.name.as_deref()];
-            if !names.iter().flatten().any(|name| any_matches(&patterns, name)) {
-                return;
-            }
-        }
-        let mut lowering = Lowering {
-            instance: &document.instance,
-            scope: scope.scope.as_deref(),
-            name: &document.name,
-            origin: document.origin.clone(),
-            sources: &self.tree.sources,
-            out: lowered,
-        };
-        document.body.lower(&mut lowering);
     }
 
     fn with_defaults(&self, address: &Address, mut attributes: Attributes) -> Attributes {
@@ -398,6 +415,28 @@ impl Work<'_> {
         self.out.findings = self.findings;
         self.out
     }
+}
+
+/// What a document of a tree says in the provider's words.
+fn native(tree: &Tree, document: &NativeDocument, lowered: &mut Lowered) {
+    let Some(settings) = tree.settings.providers.get(&document.instance) else { return };
+    let scope = &settings.scope;
+    if !document.accounts.is_empty() {
+        let patterns: Vec<_> = document.accounts.iter().map(|pattern| pattern.value.clone()).collect();
+        let names = [scope.scope.as_deref(), scope.name.as_deref()];
+        if !names.iter().flatten().any(|name| any_matches(&patterns, name)) {
+            return;
+        }
+    }
+    let mut lowering = Lowering {
+        instance: &document.instance,
+        scope: scope.scope.as_deref(),
+        name: &document.name,
+        origin: document.origin.clone(),
+        sources: &tree.sources,
+        out: lowered,
+    };
+    document.body.lower(&mut lowering);
 }
 
 /// Origins with one more link at the end of their chain, each made once.

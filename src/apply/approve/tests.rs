@@ -108,6 +108,25 @@ fn what_remains_of_an_approved_effect_is_approved() {
 }
 
 #[test]
+fn a_later_end_than_was_approved_was_not_approved() {
+    let until = |end: i64| {
+        let mut change = grant("x", "a");
+        change.until = Some(Timestamp::from_second(end).unwrap());
+        let Change { op, address, grant, after, dependents, until, .. } = &change;
+        change.effect =
+            Change::effect_until(*op, address, grant.as_ref(), after.as_ref(), dependents, *until);
+        change
+    };
+    let live = live(&[("a", &[])], &[]);
+    assert!(check(&[until(5)], &[until(5)], &live).is_empty());
+    assert_eq!(check(&[until(5)], &[until(6)], &live), [NOT_APPROVED.code]);
+    let (mut there, mut longer) = (until(5), until(6));
+    (there.op, longer.op) = (Op::Adopt, Op::Adopt);
+    longer.effect = Digest::of(&6);
+    assert_eq!(check(&[there], &[longer], &live), [NOT_APPROVED.code]);
+}
+
+#[test]
 fn an_approved_effect_may_be_missing_only_if_it_is_seen_to_be_true() {
     let world = live(&[("a", &[("description", "a")])], &[("x", "a")]);
     let done = [create("a"), grant("x", "a"), revoke("z", "a"), delete("gone")];

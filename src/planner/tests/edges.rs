@@ -232,7 +232,6 @@ fn invariant_22_a_termination_waits_for_nothing_that_is_incomplete() {
     world.inventory.incomplete.push("okta: throttled".to_owned());
     world.live.coverage.insert("okta:group/rbac_x".into(), Coverage::Partial("throttled".to_owned()));
     world.head.frozen.insert("x".into(), crate::model::Finding::error(super::super::CYCLE, "gone"));
-    world.head.kept.insert(member("ann@rbac_x"), "x".into());
     assert_eq!(world.says(), "revoke okta:user/ann member okta:group/rbac_x (leaver)");
     // What was not seen is told instead.
     world.live.grants.clear();
@@ -266,6 +265,7 @@ fn a_removal_that_could_not_be_seen_waits_instead_of_being_forgotten() {
     assert_eq!(world.says(), "held incomplete: revoke okta:user/ann member okta:group/rbac_x (mover)");
     // With the group itself known to be gone there is nothing to wait for.
     world.live.resources.remove(&group("rbac_x"));
+    world.live.coverage.remove("okta:group/rbac_x");
     assert_eq!(world.says(), "");
 }
 
@@ -398,6 +398,33 @@ fn nobody_elses_account_is_suggested_for_a_person_who_has_none() {
 }
 
 #[test]
+fn nobody_new_gets_a_role_whose_except_could_not_be_worked_out() {
+    let doubt = (Why::Frozen, "its department `red_team` is gone".to_owned());
+    for (sides, expected) in [
+        ("H+ B+ L-", "held frozen: grant okta:user/ann member okta:group/rbac_x (joiner)"),
+        ("H+ B- L-", "held frozen: grant okta:user/ann member okta:group/rbac_x (request)"),
+        ("H+ B+ D+held L-", "held frozen: grant okta:user/ann member okta:group/rbac_x (request)"),
+        ("H+ B+ D+ L-", "removed by hand: grant okta:user/ann member okta:group/rbac_x (drift)"),
+        ("H+ B+ D+ L+", ""),
+    ] {
+        let mut world = edge(sides);
+        world.head.wants(&GrantKey::new(&group("rbac_x"), "member", &group("app.y")));
+        world.base().wants(&GrantKey::new(&group("rbac_x"), "member", &group("app.y")));
+        world.is(&GrantKey::new(&group("rbac_x"), "member", &group("app.y")));
+        for wanted in world.head.grants.iter_mut() {
+            let role = Origin { role: Some("x".into()), ..(*origin("role x")).clone() };
+            wanted.origins = vec![role.into()];
+        }
+        world.head.doubtful.insert("x".into(), doubt.clone());
+        assert_eq!(world.says(), expected, "{sides}");
+        // Another role that gives it is reason enough.
+        let other = Origin { role: Some("y".into()), ..(*origin("role y")).clone() };
+        world.head.grants.iter_mut().for_each(|wanted| wanted.origins.push(other.clone().into()));
+        assert!(!world.says().contains("held"), "{sides}");
+    }
+}
+
+#[test]
 fn what_does_not_exist_is_absent_and_what_is_made_is_not() {
     let mut world = World::new();
     world.head.wants(&member("ann@rbac_new"));
@@ -486,4 +513,67 @@ fn what_a_group_rule_put_in_counts_as_there_whatever_its_attributes() {
     let mut world = edge("H+ B- Lrule");
     world.head.grants[0].attributes = fields([("role", "admin".into())]);
     assert_eq!(world.says(), "");
+}
+
+#[test]
+fn a_role_that_is_frozen_holds_what_another_role_gave_too() {
+    let mut world = edge("H- B- D+ L+");
+    let gone = crate::model::Finding::error(super::super::CYCLE, "department y is gone");
+    world.head.frozen.insert("b".into(), gone);
+    assert_eq!(world.says(), "revoke okta:user/ann member okta:group/rbac_x (mover)");
+    world.demand.as_mut().unwrap().grants[0].roles = BTreeSet::from(["a".into(), "b".into()]);
+    assert_eq!(world.says(), "held frozen: revoke okta:user/ann member okta:group/rbac_x (mover)");
+}
+
+#[test]
+fn another_end_of_what_is_there_is_another_effect_and_needs_approval() {
+    let (soon, late) = (jiff::Timestamp::UNIX_EPOCH, jiff::Timestamp::MAX);
+    let of = |base: Option<jiff::Timestamp>, head: Option<jiff::Timestamp>| {
+        let mut world = edge("H+ B+ D+ L+");
+        world.base().grants[0].until = base;
+        world.head.grants[0].until = head;
+        world.head.grants[0].sensitivity = Sensitivity::High;
+        world.draft().changes
+    };
+    assert_eq!(of(Some(soon), Some(soon)), []);
+    for (base, head, risk) in [
+        (Some(soon), Some(late), Risk::High),
+        (Some(soon), None, Risk::High),
+        (None, Some(soon), Risk::Low),
+        (Some(late), Some(soon), Risk::Low),
+    ] {
+        let changes = of(base, head);
+        let [change] = &changes[..] else { panic!("{changes:?}") };
+        assert!(!change.op.writes() && change.cause == Cause::Request, "{change:?}");
+        assert_eq!((change.risk, change.until), (risk, head));
+        assert_eq!(change.fields, BTreeSet::from(["until".into()]));
+    }
+    assert_ne!(of(Some(soon), Some(late))[0].effect, of(Some(soon), None)[0].effect);
+    // The grant itself says until when, too.
+    let mut world = edge("H+ B- L-");
+    let without = world.draft().changes[0].effect.clone();
+    world.head.grants[0].until = Some(late);
+    assert_ne!(world.draft().changes[0].effect, without);
+}
+
+#[test]
+fn what_has_ended_and_is_there_still_is_not_prolonged_without_approval() {
+    let mut world = edge("H+ B- D+ L+");
+    let (cause, subject) = (crate::model::LapseCause::Expired, None);
+    let lapse = crate::model::Lapse { cause, origin: origin("until"), subject };
+    world.base().lapsed.insert(member("ann@rbac_x"), lapse);
+    assert_eq!(world.says(), "adopt okta:user/ann member okta:group/rbac_x [until] (request)");
+}
+
+#[test]
+fn whose_file_is_gone_where_files_are_the_directory_loses_all_by_request() {
+    let mut world = edge("H- B- D+ L+");
+    world.inventory.people.remove("ann");
+    for side in world.sides() {
+        side.people.remove(&user("ann"));
+    }
+    world.head.removed.insert(Address::person("ann"), origin("the `User` of ann is gone"));
+    assert_eq!(world.says(), "revoke okta:user/ann member okta:group/rbac_x (request)");
+    world.live.coverage.insert("okta:group/rbac_x".into(), Coverage::Partial("403".to_owned()));
+    assert_eq!(world.says(), "held incomplete: revoke okta:user/ann member okta:group/rbac_x (request)");
 }

@@ -10,7 +10,7 @@ use crate::model::{
     Address, Attribute, Attributes, Basis, Cause, Change, Collection, Coverage, Demand, DemandState,
     DemandedField, DemandedGrant, Desired, Digest, Draft, Flags, GrantKey, Inventory, Kind, LiveGrant, May,
     Op, Origin, OwnRule, Ownership, Pattern, Person, Plan, ProviderScope, ProviderType, Resource, Risk,
-    Ruling, Schema, Schemas, Sensitivity, Snapshot, Span, Status, Summary, Value, Wanted, WantedGrant,
+    Ruling, Schema, Schemas, Sensitivity, Snapshot, Span, Status, Summary, Value, Wanted, WantedGrant, Why,
 };
 
 use super::{Input, draft, remember, scopes};
@@ -196,6 +196,7 @@ impl World {
             standing: None,
             subject,
             reason: (*origin("memory")).clone(),
+            roles: BTreeSet::new(),
             until: None,
         });
         demand.grants.sort_by(|one, other| one.key.cmp(&other.key));

@@ -160,7 +160,7 @@ fn drift_of_one_field_stays_apart_from_the_request_for_another() {
 
 #[test]
 fn a_field_that_cannot_be_changed_in_place_is_an_error_and_no_change() {
-    let mut world = described("a", "b", "b", "b");
+    let mut world = described("a", "b", "-", "b");
     let address = group("rbac_g");
     world.head.resources.get_mut(&address).unwrap().attributes.insert("sort".into(), "dynamic".into());
     assert_eq!(world.says(), "RC351");
@@ -304,4 +304,30 @@ fn what_the_provider_masters_cannot_be_changed() {
     let mut world = described("a", "b", "b", "b");
     world.live.resources.get_mut(&group("rbac_g")).unwrap().mastered = Some("built in".to_owned());
     assert_eq!(world.says(), "RC354");
+}
+
+#[test]
+fn editing_what_was_deleted_by_hand_does_not_make_it_again_empty() {
+    let mut world = World::new();
+    let here = group("rbac_x");
+    let text = |text: &str| Attributes::from([("description".into(), Value::text(text))]);
+    world.base().declares(&here, text("old"));
+    world.head.declares(&here, text("new"));
+    world.live.resources.remove(&here);
+    let field = DemandedField { want: Value::Bool(true), state: DemandState::True, cause: Cause::Request };
+    let fields = BTreeMap::from([("".into(), field)]);
+    world.demand.as_mut().unwrap().resources.insert(here.clone(), fields);
+    let said = "held absent: create okta:group/rbac_x (request)\n\
+                removed by hand: create okta:group/rbac_x (drift)";
+    assert_eq!(world.says(), said);
+    assert!(world.draft().held[0].remedy.as_ref().unwrap().contains("--revert okta:group/rbac_x"));
+    // Once base has that edit too, it is drift still.
+    let plan = plan(world.draft());
+    let demand =
+        remember(&world.head, world.demand.as_ref(), &plan, &world.live, &world.schemas, &BTreeMap::new());
+    world.demand = Some(demand);
+    world.base().declares(&here, text("new"));
+    assert_eq!(world.says(), "removed by hand: create okta:group/rbac_x (drift)");
+    world.revert.push(Pattern::new("okta:group/rbac_x"));
+    assert_eq!(world.says(), "create okta:group/rbac_x (request)");
 }
