@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod decode;
+pub mod demand;
 pub mod finding;
 pub mod grant;
 pub mod inventory;
@@ -23,6 +24,7 @@ pub mod value;
 
 pub use address::{Address, AddressError, Name};
 pub use decode::decode;
+pub use demand::{DEMAND_FORMAT, Demand, DemandState, DemandedField, DemandedGrant};
 pub use finding::{Code, Finding, Level, Sources, Waiver, has_errors, nearest};
 pub use grant::{Collection, GrantKey};
 pub use inventory::{Account, DirectoryRecord, Inventory, Person, Status};
@@ -35,8 +37,8 @@ pub use ownership::{May, OwnRule, Ownership};
 pub use pattern::{Pattern, any_matches};
 pub use permit::{Approval, Permit, Verdict};
 pub use plan::{
-    Basis, Cause, Change, Demand, DemandState, DemandedField, DemandedGrant, Draft, Drift, Held, Op, Plan,
-    ProviderBasis, Risk, Ruling, Selection, Summary, Tally, Waived, Why,
+    Basis, Cause, Change, Draft, Drift, Held, Op, Plan, ProviderBasis, Risk, Ruling, Selection, Summary,
+    Tally, Waived, Why,
 };
 pub use report::Report;
 pub use resource::{Desired, Lapse, LapseCause, Origin, Sensitivity, Wanted, WantedGrant};

@@ -18,7 +18,7 @@ use super::grant::GrantKey;
 use super::pattern::Pattern;
 use super::resource::Origin;
 use super::span::Span;
-use super::value::{Attributes, Digest, Value};
+use super::value::{Attributes, Digest};
 
 /// The `format` of a plan.
 pub const PLAN_FORMAT: &str = "rolecall.plan/v1";
@@ -540,76 +540,6 @@ words!(Why: Protected => "protected", OwnAccess => "self", LastAdmin => "last_ad
     Capped => "capped", Empty => "empty", Guardrail => "guardrail", Frozen => "frozen", Incomplete => "incomplete",
     Absent => "absent", Identity => "identity", Pending => "pending", Queued => "queued");
 words!(Ruling: Allowed => "allowed", Denied => "denied");
-
-/// What was demanded, as memory keeps it (`rolecall.demand/v1`): D of the design.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Demand {
-    /// The `format`.
-    pub format: String,
-    /// Edges.
-    pub grants: Vec<DemandedGrant>,
-    /// Fields of resources.
-    pub resources: BTreeMap<Address, BTreeMap<Name, DemandedField>>,
-}
-
-/// The `format` of a saved demand.
-pub const DEMAND_FORMAT: &str = "rolecall.demand/v1";
-
-/// Whether what was demanded came true.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DemandState {
-    /// It was seen to be true.
-    #[default]
-    True,
-    /// The gate held it.
-    Held,
-    /// The provider is still at it.
-    Pending,
-    /// It was tried or not reached, and not seen to be true.
-    Unfinished,
-}
-
-/// An edge that was demanded, or (`want: null`) demanded to be gone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DemandedGrant {
-    /// The edge.
-    #[serde(flatten)]
-    pub key: GrantKey,
-    /// Its attributes; `None`: it is to be gone.
-    pub want: Option<Attributes>,
-    /// Whether that came true.
-    #[serde(default)]
-    pub state: DemandState,
-    /// The cause it had, which it keeps until it is true.
-    pub cause: Cause,
-    /// Which rule moved it, of a standing one; kept likewise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub standing: Option<Standing>,
-    /// Whose principal it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subject: Option<Address>,
-    /// Who asked.
-    pub reason: Origin,
-    /// All roles that gave it: each of them can be frozen.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub roles: BTreeSet<Name>,
-    /// When it ends.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<Timestamp>,
-}
-
-/// A field that was demanded. The field named `""` stands for the resource's existence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DemandedField {
-    /// Its value; `Null` under `""` means that the resource is to be gone.
-    pub want: Value,
-    /// Whether that came true.
-    #[serde(default)]
-    pub state: DemandState,
-    /// The cause it had.
-    pub cause: Cause,
-}
 
 /// What the planner found, before the gate has judged it.
 #[must_use]

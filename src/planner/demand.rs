@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::plan::DEMAND_FORMAT;
+use crate::model::DEMAND_FORMAT;
 use crate::model::{
     Address, Attributes, Cause, Change, Coverage, Demand, DemandState, DemandedField, DemandedGrant, Desired,
     Digest, GrantKey, May, Name, Op, Ownership, Plan, Schemas, Snapshot, Value,
