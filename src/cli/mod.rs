@@ -194,8 +194,10 @@ pub fn codes() -> Vec<crate::model::Code> {
         crate::gate::CODES,
         crate::apply::CODES,
         crate::apply::memory::CODES,
+        crate::simulator::CODES,
     ];
-    let mut codes: Vec<_> = parts.concat().into_iter().chain(here).collect();
+    let mut codes: Vec<_> =
+        parts.concat().into_iter().chain(crate::providers::CODES.concat()).chain(here).collect();
     codes.sort();
     codes.dedup();
     codes

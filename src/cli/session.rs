@@ -27,8 +27,8 @@ use crate::providers::{self, Wiring};
 use crate::resolve;
 use crate::simulator::Simulator;
 
-/// The simulated world cannot be used.
-const WORLD: Code = Code { code: "RC703", title: "the simulated world cannot be read or written" };
+/// The simulated world is not below the access repo.
+const WORLD: Code = Code { code: "RC703", title: "`simulate` does not name a file of the access repo" };
 /// A provider refuses to talk to us.
 const NO_PROVIDER: Code = Code { code: "RC501", title: "a provider cannot be used" };
 /// The directory that people come from is not a provider.
@@ -452,9 +452,7 @@ impl Session {
     /// Ends the run: what the simulator did is folded into its world file.
     pub(super) fn close(self) -> Result<(), Failure> {
         match self.simulator {
-            Some(simulator) => {
-                simulator.close().map_err(|error| Finding::error(WORLD, error.to_string()).into())
-            }
+            Some(simulator) => simulator.close().map_err(|error| error.finding().into()),
             None => Ok(()),
         }
     }
@@ -473,7 +471,7 @@ pub(super) fn open_world(root: &Path, world: &str) -> Result<Simulator, Failure>
         let message = format!("`simulate` names `{world}`, which is not a plain relative path to a file");
         return Err(Finding::error(WORLD, message).help("name a file beside `rolecall.yaml`").into());
     }
-    Simulator::open(&path).map_err(|error| Finding::error(WORLD, error.to_string()).into())
+    Simulator::open(&path).map_err(|error| error.finding().into())
 }
 
 /// Without this, a change could bring its own past: a memory elsewhere, in which nothing was ever protected.

@@ -42,6 +42,6 @@ pub(super) async fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         served = simulator.serve(listener) => served.map_err(refuse)?,
         _ = tokio::signal::ctrl_c() => {}
     }
-    simulator.close().map_err(|error| Finding::error(NOT_SERVED, error.to_string()))?;
+    simulator.close().map_err(|error| error.finding())?;
     Ok(Exit::Success)
 }
