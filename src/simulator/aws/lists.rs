@@ -105,7 +105,7 @@ impl Iam<'_> {
         })
     }
 
-    fn plain_user(&self, xml: &mut Xml, user: &IamUser) {
+    pub(super) fn plain_user(&self, xml: &mut Xml, user: &IamUser) {
         xml.leaf("Path", &user.path);
         xml.leaf("UserName", &user.name);
         xml.leaf("UserId", &user.id);
@@ -127,13 +127,18 @@ impl Iam<'_> {
         xml.leaf("CreateDate", &stamp(group.created));
     }
 
-    fn plain_role(&self, xml: &mut Xml, role: &IamRole) {
+    /// What every answer says of a role; the sweep says no more than this of the role itself.
+    pub(super) fn role_head(&self, xml: &mut Xml, role: &IamRole) {
         xml.leaf("Path", &role.path);
         xml.leaf("RoleName", &role.name);
         xml.leaf("RoleId", &role.id);
         xml.leaf("Arn", &self.arn("role", &role.path, &role.name));
         xml.leaf("CreateDate", &stamp(role.created));
         xml.leaf("AssumeRolePolicyDocument", &encoded(&role.trust));
+    }
+
+    fn plain_role(&self, xml: &mut Xml, role: &IamRole) {
+        self.role_head(xml, role);
         if let Some(description) = &role.description {
             xml.leaf("Description", description);
         }

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::super::world::{IamGroup, IamPolicy, IamRole, IamUser};
 use super::Problem;
-use super::iam::{Answer, Iam, encoded, stamp};
+use super::iam::{Answer, Iam, encoded};
 use super::lists::tags;
 use super::policies::{managed_document, version, versions};
 use super::xml::Xml;
@@ -79,11 +79,7 @@ impl Iam<'_> {
     }
 
     fn user_detail(&self, xml: &mut Xml, user: &IamUser) {
-        xml.leaf("Path", &user.path);
-        xml.leaf("UserName", &user.name);
-        xml.leaf("UserId", &user.id);
-        xml.leaf("Arn", &self.arn("user", &user.path, &user.name));
-        xml.leaf("CreateDate", &stamp(user.created));
+        self.plain_user(xml, user);
         inline(xml, "UserPolicyList", &user.inline);
         xml.node("GroupList", |xml| user.groups.iter().for_each(|group| xml.leaf("member", group)));
         self.attached(xml, "AttachedManagedPolicies", &user.policies);
@@ -98,12 +94,7 @@ impl Iam<'_> {
     }
 
     fn role_detail(&self, xml: &mut Xml, role: &IamRole) {
-        xml.leaf("Path", &role.path);
-        xml.leaf("RoleName", &role.name);
-        xml.leaf("RoleId", &role.id);
-        xml.leaf("Arn", &self.arn("role", &role.path, &role.name));
-        xml.leaf("CreateDate", &stamp(role.created));
-        xml.leaf("AssumeRolePolicyDocument", &encoded(&role.trust));
+        self.role_head(xml, role);
         xml.node("InstanceProfileList", |_| ());
         inline(xml, "RolePolicyList", &role.inline);
         self.attached(xml, "AttachedManagedPolicies", &role.policies);
