@@ -92,10 +92,11 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     let now = session.clock.now();
     let lock = Lock::take(&session.memory.lock()?, "rolecall apply", now)?;
     session.still_verified()?;
+    let path = session.memory.journal(&approved.id)?;
     // Only a run that began to write left something half done.
-    let begun = History::read(&session.memory.journal(&approved.id)?)?
-        .is_some_and(|history| history.is_open() && !history.states().is_empty());
-    let mut journal = Journal::open(&session.memory.journal(&approved.id)?, &approved, now, &lock)?;
+    let begun =
+        History::read(&path)?.is_some_and(|history| history.is_open() && !history.states().is_empty());
+    let mut journal = Journal::open(&path, &approved, now, &lock)?;
     let fresh = session.plan().await?;
     let cleared = {
         let finished = journal.history().is_finished();

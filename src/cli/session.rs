@@ -250,9 +250,6 @@ impl Session {
         for part in seen.await {
             live.merge(part);
         }
-        for (instance, provider) in &self.providers {
-            live.calls.insert(instance.clone(), provider.calls());
-        }
         Ok(Observed { now, inventory, head, base, own_head, own_base, live, findings })
     }
 
@@ -388,7 +385,6 @@ impl Session {
                     live.coverage.insert(address.as_str().into(), Coverage::Partial(error.to_string()));
                 }
             }
-            live.calls.insert(address.instance().into(), provider.calls());
         }
         !deletions.is_empty()
     }

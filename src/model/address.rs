@@ -123,12 +123,6 @@ impl Address {
         RESERVED_INSTANCES.contains(&self.place())
     }
 
-    /// An address like this one with another kind and name, in the same instance and scope.
-    #[must_use]
-    pub fn sibling(&self, kind: &str, name: &str) -> Self {
-        Self::new(self.instance(), self.scope(), kind, name)
-    }
-
     fn split(&self) -> (&str, &str) {
         self.0.split_once(':').unwrap_or((&self.0, ""))
     }
