@@ -215,16 +215,30 @@ impl Journal {
 
     /// Writes a record and waits until it is on disk.
     pub fn append(&mut self, at: Timestamp, event: Event) -> Result<(), Box<Finding>> {
-        let prev = self.history.last.clone().unwrap_or_else(|| Digest::of_bytes(b""));
-        let record = Record { number: self.history.records.len() as u64, at, prev, event };
-        let mut line = serde_json::to_vec(&record).map_err(|error| trouble(&self.path, "written", &error))?;
-        let digest = Digest::of_bytes(&line);
-        line.push(b'\n');
-        let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
+        self.append_all(at, [event])
+    }
+
+    /// Writes records and waits, once for all of them, until they are on disk.
+    pub fn append_all(
+        &mut self,
+        at: Timestamp,
+        events: impl IntoIterator<Item = Event>,
+    ) -> Result<(), Box<Finding>> {
+        let (mut lines, mut records, mut last) = (Vec::new(), Vec::new(), self.history.last.clone());
+        for (number, event) in (self.history.records.len() as u64..).zip(events) {
+            let prev = last.unwrap_or_else(|| Digest::of_bytes(b""));
+            let record = Record { number, at, prev, event };
+            let line = serde_json::to_vec(&record).map_err(|error| trouble(&self.path, "written", &error))?;
+            last = Some(Digest::of_bytes(&line));
+            lines.extend(line);
+            lines.push(b'\n');
+            records.push(record);
+        }
+        let written = self.file.write_all(&lines).and_then(|()| self.file.sync_data());
         written.map_err(|error| trouble(&self.path, "written", &error))?;
-        self.history.last = Some(digest);
-        self.history.length += line.len() as u64;
-        self.history.records.push(record);
+        self.history.last = last;
+        self.history.length += lines.len() as u64;
+        self.history.records.append(&mut records);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ pub mod decode;
 pub mod demand;
 pub mod finding;
 pub mod grant;
+pub mod guard;
 pub mod inventory;
 pub mod kind;
 pub mod lowering;
@@ -27,6 +28,7 @@ pub use decode::decode;
 pub use demand::{DEMAND_FORMAT, Demand, DemandState, DemandedField, DemandedGrant};
 pub use finding::{Code, Finding, Level, Sources, Waiver, has_errors, nearest};
 pub use grant::{Collection, GrantKey};
+pub use guard::Guard;
 pub use inventory::{Account, DirectoryRecord, Inventory, Person, Status};
 pub use kind::{
     Attribute, Declared, Flags, Kind, Native, ProviderScope, ProviderType, Registry, Relation, Schema,

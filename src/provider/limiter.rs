@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use super::Clock;
+use super::clock::later;
 
 /// Randomness that a seed makes repeatable: splits up what would otherwise wake at the same instant.
 #[derive(Debug)]
@@ -217,12 +218,6 @@ impl State {
             self.closed_until = self.closed_until.max(wait.map(|wait| later(now, wait)));
         }
     }
-}
-
-/// A time that much later.
-pub(super) fn later(time: Timestamp, by: Duration) -> Timestamp {
-    let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
-    time.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 
 fn http_date(text: &str) -> Option<Timestamp> {

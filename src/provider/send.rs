@@ -17,7 +17,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use super::limiter::{ClosedUntil, Jitter, Limiter, later};
+use super::clock::later;
+use super::limiter::{ClosedUntil, Jitter, Limiter};
 use super::{Clock, Error, ErrorKind, Transport, TransportError};
 
 /// What differs between the vendors' HTTP APIs.

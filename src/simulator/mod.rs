@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http::{Request, Response, header};
 
 use crate::model::Code;
+use crate::provider::clock::breath;
 use crate::provider::{Clock, Transport, TransportError, VirtualClock};
 
 mod aws;
@@ -418,7 +419,7 @@ fn run(world: &mut World, sessions: &mut aws::Sessions, order: &Order, moment: &
 impl Transport for Simulator {
     async fn call(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         // Others get their turn between a request and its answer, as on a network.
-        tokio::task::yield_now().await;
+        breath().await;
         self.exchange(&request)
     }
 }
