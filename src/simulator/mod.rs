@@ -24,6 +24,7 @@ mod keyed;
 mod limits;
 mod okta;
 mod order;
+mod seed;
 mod serve;
 mod store;
 mod world;
@@ -33,6 +34,7 @@ mod yaml;
 mod tests;
 
 pub use faults::{Fault, Faults, Planned};
+pub use seed::{Seen, seed};
 pub use store::{BUSY, INVALID, UNREADABLE, WorldError};
 pub use world::{
     Aws, AwsAccount, AwsLimits, GroupType, IamGroup, IamPolicy, IamRole, IamUser, Okta, OktaGroup, OktaRule,
