@@ -7,13 +7,12 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::session::{Options, Planned, Session};
 use super::{Exit, Failure, Format, print, repo, repo_or_here, say, style};
 use crate::apply::approve;
-use crate::apply::executor::{self, Run};
+use crate::apply::executor::{self, Run, Silent, Stop};
 use crate::apply::journal::{History, Journal, Lock};
 use crate::apply::memory::{BaseRecord, FORGED, Verified, read_plan};
 use crate::model::report::State;
@@ -121,6 +120,7 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
         clock: session.clock.as_ref(),
         journal: &mut journal,
         stop: &on_signal(),
+        progress: &Silent,
     })
     .await;
     let after = settled(&session, &report).await?;
@@ -196,8 +196,8 @@ fn confirmed(plan: &Plan, session: &Session, style: &Style) -> Result<bool, Fail
 }
 
 /// A flag that the first signal to end sets: what is in flight is finished, the rest is not begun.
-fn on_signal() -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
+fn on_signal() -> Arc<Stop> {
+    let stop = Arc::new(Stop::default());
     let flag = stop.clone();
     tokio::spawn(async move {
         let terminated = async {
@@ -210,7 +210,7 @@ fn on_signal() -> Arc<AtomicBool> {
             _ = tokio::signal::ctrl_c() => {}
             _ = terminated => {}
         }
-        flag.store(true, Ordering::SeqCst);
+        flag.ask();
         say("finishing what is in flight; apply the same plan again to go on\n");
     });
     stop
