@@ -1,11 +1,12 @@
 //! Whatever fails, wherever it is killed: everything is told once, nothing runs too early, nothing is done twice.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::apply::approve::reconcile;
+use crate::apply::disk::Place;
 use crate::apply::fixture::*;
 use crate::apply::journal::{History, Lock};
 use crate::model::Plan;
@@ -17,7 +18,7 @@ struct Bench {
     changes: Vec<Change>,
     world: std::sync::Arc<World>,
     clock: VirtualClock,
-    stop: AtomicBool,
+    stop: Stop,
     observed: Timestamp,
 }
 
@@ -28,13 +29,13 @@ impl Bench {
             changes,
             world: World::new(Snapshot::default()),
             clock: VirtualClock::at(start()),
-            stop: AtomicBool::new(false),
+            stop: Stop::default(),
             observed: start(),
         }
     }
 
-    fn journal(&self) -> PathBuf {
-        self.folder.path().join("journal")
+    fn journal(&self) -> Place {
+        Place::at(self.folder.path().join("journal"))
     }
 
     /// Applies what is left to be done; `None` where the run was killed.
@@ -43,7 +44,7 @@ impl Bench {
     }
 
     fn apply_plan(&self, fresh: &Plan) -> Option<Report> {
-        let lock = Lock::take(&self.folder.path().join("lock"), "a test", start()).unwrap();
+        let lock = Lock::take(&Place::at(self.folder.path().join("lock")), "a test", start()).unwrap();
         let approved = plan(&self.changes);
         let live = self.world.seen();
         let history = History::read(&self.journal()).unwrap().unwrap_or_default();
@@ -61,6 +62,7 @@ impl Bench {
             clock: &self.clock,
             journal: &mut journal,
             stop: &self.stop,
+            progress: &Silent,
         };
         wait(async {
             tokio::select! {
@@ -230,7 +232,7 @@ fn an_old_observation_is_looked_at_again() {
 #[test]
 fn a_stop_leaves_the_rest_not_reached() {
     let bench = Bench::new(vec![grant("x", "a"), grant("y", "a")]);
-    bench.stop.store(true, Ordering::SeqCst);
+    bench.stop.ask();
     let report = bench.apply().unwrap();
     assert_eq!(report.count(State::NotReached), 2);
     assert_eq!(report.steps[0].message.as_deref(), Some("the run was stopped before it"));
@@ -250,7 +252,7 @@ fn run<T>(bench: &Bench, allowed: &[Change], breaks: bool, with: impl FnOnce(Run
     let live = bench.world.seen();
     let cleared = reconcile(&approved, &approved, &live, start(), false, false).unwrap();
     let permit = cleared.permit(verdict(&plan(allowed)), Approval::Simulated).unwrap();
-    let lock = Lock::take(&bench.folder.path().join("lock"), "a test", start()).unwrap();
+    let lock = Lock::take(&Place::at(bench.folder.path().join("lock")), "a test", start()).unwrap();
     let mut journal = Journal::open(&bench.journal(), &approved, start(), &lock).unwrap();
     if breaks {
         journal.break_down();
@@ -265,6 +267,7 @@ fn run<T>(bench: &Bench, allowed: &[Change], breaks: bool, with: impl FnOnce(Run
         clock: &bench.clock,
         journal: &mut journal,
         stop: &bench.stop,
+        progress: &Silent,
     })
 }
 
@@ -369,15 +372,15 @@ fn invariant_24_killed_between_any_two_records_and_run_again_nothing_happens_twi
             }
             bench.world.fault(call, Fault::Killed { applied });
             assert!(bench.apply().is_none());
-            let known = lines(&bench.journal());
-            tear(&bench.journal(), torn);
+            let known = lines(&bench.journal().file);
+            tear(&bench.journal().file, torn);
             let report = bench.apply().unwrap();
             assert!(
                 report.steps.iter().all(|step| matches!(step.state, State::Done | State::Already)),
                 "killed at {call}, applied {applied}: {:?}",
                 report.steps
             );
-            assert!(lines(&bench.journal()) > known);
+            assert!(lines(&bench.journal().file) > known);
             assert!(bench.world.left(&changes).is_empty(), "it has converged");
             let changed = bench.world.changed();
             assert_eq!(changed.len(), changes.len(), "{changed:?}");
