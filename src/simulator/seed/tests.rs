@@ -23,7 +23,8 @@ struct Shown {
 }
 
 fn node(entries: &[(&str, &str)]) -> Node {
-    let text = |value: &str| Node { value: NodeValue::Text(value.to_owned()), span: Span::file("rolecall.yaml") };
+    let text =
+        |value: &str| Node { value: NodeValue::Text(value.to_owned()), span: Span::file("rolecall.yaml") };
     let entry = |(key, value): &(&str, &str)| Entry {
         key: Spanned { value: (*key).to_owned(), span: Span::file("rolecall.yaml") },
         value: text(value),
