@@ -4,8 +4,11 @@
 //! only whether an order is carried out and what the client sees of it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::provider::limiter::Jitter;
 
 /// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +70,18 @@ fn once() -> u32 {
     1
 }
 
+/// How long each call takes: half of it before the request arrives, half until the answer does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Latency {
+    /// At least so many milliseconds of the world's time.
+    pub ms: u64,
+    /// Up to so many more, as the seed has it.
+    pub jitter_ms: u64,
+    /// What the jitter is drawn from.
+    pub seed: u64,
+}
+
 /// What will go wrong.
 #[derive(Debug, Default)]
 pub struct Faults {
@@ -78,6 +93,7 @@ struct Plans {
     planned: Vec<Planned>,
     seeded: Option<Seeded>,
     writes_left: Option<u64>,
+    latency: Option<(Latency, Jitter)>,
 }
 
 #[derive(Debug)]
@@ -113,6 +129,11 @@ impl Faults {
         self.lock().seeded = Some(Seeded { state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1, per_mille });
     }
 
+    /// From now on each call takes this long.
+    pub fn latency(&self, latency: Latency) {
+        self.lock().latency = Some((latency, Jitter::seeded(latency.seed)));
+    }
+
     /// After `n` more writes whoever calls is dead: nothing more is done, and every call fails, until [`Faults::clear`].
     pub fn fail_after_writes(&self, n: u64) {
         self.lock().writes_left = Some(n);
@@ -121,6 +142,13 @@ impl Faults {
     /// Nothing more goes wrong.
     pub fn clear(&self) {
         *self.lock() = Plans::default();
+    }
+
+    /// How long this call takes.
+    pub(super) fn duration(&self) -> Duration {
+        let plans = self.lock();
+        let Some((latency, jitter)) = &plans.latency else { return Duration::ZERO };
+        Duration::from_millis(latency.ms) + jitter.up_to(Duration::from_millis(latency.jitter_ms))
     }
 
     /// What happens to this call.

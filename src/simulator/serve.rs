@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::Simulator;
+use crate::provider::SystemClock;
 
 /// No request that a client makes is larger.
 const LARGEST_BODY: usize = 4 * 1024 * 1024;
@@ -66,7 +67,7 @@ impl Simulator {
             Limited::new(body, LARGEST_BODY).collect().await.map_err(|error| Broken(error.to_string()))?;
         let request = Request::from_parts(parts, body.to_bytes());
         // An error here closes the connection without an answer, which is what these faults are.
-        let response = self.exchange(&request).map_err(|error| Broken(error.message))?;
+        let response = self.pass(&request, &SystemClock).await.map_err(|error| Broken(error.message))?;
         Ok(response.map(Full::new))
     }
 }

@@ -3,10 +3,14 @@
 use std::fs;
 use std::path::PathBuf;
 
-use http::StatusCode;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::provider::Transport as _;
 
 const WORLD: &str = "
 now: 2026-11-22T17:00:00Z

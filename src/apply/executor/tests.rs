@@ -1,12 +1,13 @@
 //! Whatever fails, wherever it is killed: everything is told once, nothing runs too early, nothing is done twice.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::apply::approve::{is_true, reconcile};
+use crate::apply::disk::Place;
 use crate::apply::fixture::*;
 use crate::apply::journal::{History, Lock};
 use crate::model::{Digest, Plan};
@@ -34,8 +35,8 @@ impl Bench {
         }
     }
 
-    fn journal(&self) -> PathBuf {
-        self.folder.path().join("journal")
+    fn journal(&self) -> Place {
+        Place::at(self.folder.path().join("journal"))
     }
 
     /// Applies what is left to be done; `None` where the run was killed.
@@ -44,7 +45,7 @@ impl Bench {
     }
 
     fn apply_plan(&self, fresh: &Plan) -> Option<Report> {
-        let lock = Lock::take(&self.folder.path().join("lock"), "a test", start()).unwrap();
+        let lock = Lock::take(&Place::at(self.folder.path().join("lock")), "a test", start()).unwrap();
         let approved = plan(&self.changes);
         let live = self.world.seen();
         let history = History::read(&self.journal()).unwrap().unwrap_or_default();
@@ -244,7 +245,7 @@ fn run<T>(bench: &Bench, allowed: &[Change], breaks: bool, with: impl FnOnce(Run
     let live = bench.world.seen();
     let cleared = reconcile(&approved, &approved, &live, start(), false, false).unwrap();
     let permit = cleared.permit(verdict(&plan(allowed)), Approval::Simulated).unwrap();
-    let lock = Lock::take(&bench.folder.path().join("lock"), "a test", start()).unwrap();
+    let lock = Lock::take(&Place::at(bench.folder.path().join("lock")), "a test", start()).unwrap();
     let mut journal = Journal::open(&bench.journal(), &approved, start(), &lock).unwrap();
     if breaks {
         journal.break_down();
@@ -357,15 +358,15 @@ fn invariant_24_killed_between_any_two_records_and_run_again_nothing_happens_twi
             }
             bench.world.fault(call, Fault::Killed { applied });
             assert!(bench.apply().is_none());
-            let known = lines(&bench.journal());
-            tear(&bench.journal(), torn);
+            let known = lines(&bench.journal().file);
+            tear(&bench.journal().file, torn);
             let report = bench.apply().unwrap();
             assert!(
                 report.steps.iter().all(|step| matches!(step.state, State::Done | State::Already)),
                 "killed at {call}, applied {applied}: {:?}",
                 report.steps
             );
-            assert!(lines(&bench.journal()) > known);
+            assert!(lines(&bench.journal().file) > known);
             assert!(bench.world.left(&changes).is_empty(), "it has converged");
             let changed = bench.world.changed();
             assert_eq!(changed.len(), changes.len(), "{changed:?}");

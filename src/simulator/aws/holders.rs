@@ -184,8 +184,13 @@ impl Iam<'_> {
         Ok(None)
     }
 
-    pub(super) fn list_tags(&mut self, kind: Option<Kind>) -> Answer {
-        let tags = self.tags_mut(kind)?.clone();
+    pub(super) fn list_tags(&self, kind: Option<Kind>) -> Answer {
+        let tags = match kind {
+            None => &self.own_policy(self.params.need("PolicyArn")?)?.tags,
+            Some(Kind::User) => &self.find_user(&self.name_of(Kind::User)?)?.tags,
+            Some(Kind::Role) => &self.find_role(&self.name_of(Kind::Role)?)?.tags,
+            Some(Kind::Group) => return Err(cannot_be_found(Kind::Group, &self.name_of(Kind::Group)?)),
+        };
         let items = tags.iter().map(|(key, value)| (key.clone(), (key, value)));
         self.page(items, |xml, page| {
             xml.list("Tags", page, |xml, (key, value)| {

@@ -2,6 +2,8 @@
 //!
 //! Invariant: an order that is refused has changed nothing.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::super::keyed;
@@ -16,7 +18,8 @@ pub(super) type Answer = Result<Option<String>, Problem>;
 
 /// An order being carried out.
 pub(super) struct Iam<'a> {
-    pub(super) world: &'a mut World,
+    /// Copied only where it is written to while someone else still looks at it.
+    pub(super) world: &'a mut Arc<World>,
     /// The account's id; the account exists.
     pub(super) id: String,
     pub(super) caller: &'a str,
@@ -52,7 +55,7 @@ impl Kind {
 }
 
 /// Carries an order out.
-pub(in super::super) fn run(world: &mut World, order: &Order, moment: &Moment) -> Reply {
+pub(in super::super) fn run(world: &mut Arc<World>, order: &Order, moment: &Moment) -> Reply {
     let params = Params::of(order);
     let action = params.text("Action").unwrap_or_default().to_owned();
     let id = order.account().to_owned();
@@ -164,7 +167,7 @@ impl Iam<'_> {
 
     /// The account that is asked, to change.
     pub(super) fn account_mut(&mut self) -> &mut AwsAccount {
-        self.world.aws.accounts.entry(self.id.clone()).or_default()
+        Arc::make_mut(self.world).aws.accounts.entry(self.id.clone()).or_default()
     }
 
     /// The ARN of something of the account: `user`, `/path/`, `name`.

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::exchange::Action;
 use super::faults::Fault;
+use super::keyed;
 use super::order::{Moment, Order, Reply, Service};
 use super::world::World;
-use super::{Action, keyed};
 
 mod dependents;
 mod document;

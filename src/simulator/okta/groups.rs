@@ -20,7 +20,7 @@ impl Context<'_> {
         let filters = self.filters()?;
         let q = self.order.query("q").map(|q| q.to_lowercase());
         let start = after.as_deref().map_or(Unbounded, Excluded);
-        let items = self.okta.groups.range::<str, _>((start, Unbounded)).filter_map(|(id, group)| {
+        let items = self.okta().groups.range::<str, _>((start, Unbounded)).filter_map(|(id, group)| {
             if q.as_ref().is_some_and(|q| !group.name.to_lowercase().starts_with(q)) {
                 return None;
             }
@@ -52,7 +52,7 @@ impl Context<'_> {
             last_membership_updated: now,
             ..OktaGroup::default()
         };
-        self.okta.add_group(group);
+        self.okta_mut().add_group(group);
         self.read_group(&id)
     }
 
@@ -64,13 +64,13 @@ impl Context<'_> {
         editable(self.find(id)?)?;
         let (name, description) = self.profile(Some(id))?;
         let old = self.find(id)?.name.clone();
-        for rule in self.okta.rules.values_mut() {
+        for rule in self.okta_mut().rules.values_mut() {
             if rule.groups.remove(&old) {
                 rule.groups.insert(name.clone());
             }
         }
         let now = self.moment.now;
-        if let Some(group) = self.okta.groups.get_mut(id) {
+        if let Some(group) = self.okta_mut().groups.get_mut(id) {
             group.name = name;
             group.description = description;
             group.last_updated = Some(now);
@@ -80,8 +80,8 @@ impl Context<'_> {
 
     pub(super) fn delete_group(&mut self, id: &str) -> Answer {
         editable(self.find(id)?)?;
-        if let Some(group) = self.okta.groups.remove(id) {
-            for rule in self.okta.rules.values_mut() {
+        if let Some(group) = self.okta_mut().groups.remove(id) {
+            for rule in self.okta_mut().rules.values_mut() {
                 if rule.groups.remove(&group.name) {
                     rule.status = RuleStatus::Invalid;
                 }
@@ -93,8 +93,8 @@ impl Context<'_> {
     pub(super) fn list_members(&self, id: &str) -> Answer {
         let group = self.find(id)?;
         let (size, after) = self.window(1000, 10_000)?;
-        let members = members(self.okta, group, after.as_deref(), size + 1);
-        let users = members.into_iter().filter_map(|login| self.okta.users.get(login));
+        let members = members(self.okta(), group, after.as_deref(), size + 1);
+        let users = members.into_iter().filter_map(|login| self.okta().users.get(login));
         Ok(self.page(size, users.map(|user| (user.login.clone(), self.user(user)))))
     }
 
@@ -107,7 +107,7 @@ impl Context<'_> {
             return Err(Problem::new(403, "E0000038", summary));
         }
         let login = user.login.clone();
-        if !has_member(self.okta, group, user) {
+        if !has_member(self.okta(), group, user) {
             self.change_members(id, |members| {
                 members.insert(login);
             });
@@ -119,7 +119,7 @@ impl Context<'_> {
         let group = self.find(id)?;
         editable(group)?;
         let user = self.find_user(user)?;
-        let rule = rules_of(self.okta, group).find(|rule| rule.members.contains(&user.login));
+        let rule = rules_of(self.okta(), group).find(|rule| rule.members.contains(&user.login));
         if let Some(rule) = rule.filter(|_| user.status != UserStatus::Deprovisioned) {
             let cause =
                 format!("The user is a member of the group because of the group rule '{}'", rule.name);
@@ -136,7 +136,7 @@ impl Context<'_> {
 
     fn change_members(&mut self, id: &str, change: impl FnOnce(&mut BTreeSet<String>)) {
         let now = self.moment.now;
-        if let Some(group) = self.okta.groups.get_mut(id) {
+        if let Some(group) = self.okta_mut().groups.get_mut(id) {
             change(&mut group.members);
             group.last_membership_updated = Some(now);
         }
@@ -144,12 +144,12 @@ impl Context<'_> {
 
     pub(super) fn list_groups_of(&self, id: &str) -> Answer {
         let user = self.find_user(id)?;
-        let groups = self.okta.groups.values().filter(|group| has_member(self.okta, group, user));
+        let groups = self.okta().groups.values().filter(|group| has_member(self.okta(), group, user));
         Ok(Reply::json(200, &groups.map(|group| self.group(group)).collect()))
     }
 
     fn find(&self, id: &str) -> Result<&OktaGroup, Problem> {
-        self.okta.groups.get(id).ok_or_else(|| Problem::missing(id, "UserGroup"))
+        self.okta().groups.get(id).ok_or_else(|| Problem::missing(id, "UserGroup"))
     }
 
     /// Name and description that the body asks for; `own` is the group that has them.
@@ -173,7 +173,7 @@ impl Context<'_> {
         let taken = |group: &OktaGroup| {
             group.kind == GroupType::OktaGroup && group.name == name && Some(group.id.as_str()) != own
         };
-        if self.okta.groups.values().any(taken) {
+        if self.okta().groups.values().any(taken) {
             let cause = "name: An object with this field already exists in the current organization";
             return Err(Problem::invalid("name", cause));
         }

@@ -3,14 +3,17 @@
 //! Invariant: answers are valid against Okta's published description; lists come in pages behind opaque cursors.
 //! It must not do what Okta refuses: built-in and app groups are not edited, rules' members not removed by hand.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
+use super::exchange::Action;
 use super::faults::Fault;
+use super::keyed;
 use super::limits::Window;
 use super::order::{Moment, Order, Reply};
-use super::world::Okta;
-use super::{Action, keyed};
+use super::world::{Okta, World};
 
 mod filter;
 mod groups;
@@ -22,8 +25,8 @@ mod tests;
 
 /// An order being carried out.
 struct Context<'a> {
-    okta: &'a mut Okta,
-    page_size: usize,
+    /// Copied only where it is written to while someone else still looks at it.
+    world: &'a mut Arc<World>,
     order: &'a Order,
     moment: &'a Moment,
 }
@@ -40,8 +43,8 @@ struct Problem {
 type Answer = Result<Reply, Problem>;
 
 /// Carries an order out.
-pub(super) fn run(okta: &mut Okta, page_size: usize, order: &Order, moment: &Moment) -> Reply {
-    let context = Context { okta, page_size, order, moment };
+pub(super) fn run(world: &mut Arc<World>, order: &Order, moment: &Moment) -> Reply {
+    let context = Context { world, order, moment };
     context.dispatch().unwrap_or_else(|problem| problem.reply(moment))
 }
 
@@ -156,6 +159,14 @@ impl Problem {
 }
 
 impl Context<'_> {
+    fn okta(&self) -> &Okta {
+        &self.world.okta
+    }
+
+    fn okta_mut(&mut self) -> &mut Okta {
+        &mut Arc::make_mut(self.world).okta
+    }
+
     fn dispatch(mut self) -> Answer {
         let segments = segments(self.order);
         let words: Vec<&str> = segments.iter().map(String::as_str).collect();
@@ -212,7 +223,7 @@ impl Context<'_> {
             }
             None => None,
         };
-        Ok((limit.min(self.page_size), after))
+        Ok((limit.min(self.world.page_size), after))
     }
 
     /// A page of `items`, which are those after the cursor, with their keys.
@@ -247,7 +258,7 @@ impl Context<'_> {
         Reply::json(
             200,
             &json!({
-                "id": format!("00o{}", keyed::token(&["org", &self.okta.token_owner], 17)), "companyName": "Simulated",
+                "id": format!("00o{}", keyed::token(&["org", &self.okta().token_owner], 17)), "companyName": "Simulated",
                 "subdomain": "simulated", "status": "ACTIVE", "created": stamp, "lastUpdated": stamp,
                 "_links": {"organization": {"href": format!("{}/api/v1/org", self.moment.base)}}
             }),

@@ -16,7 +16,7 @@ impl Context<'_> {
     pub(super) fn list_rules(&self) -> Answer {
         let (size, after) = self.window(50, 200)?;
         let start = after.as_deref().map_or(Unbounded, Excluded);
-        let rules = self.okta.rules.range::<str, _>((start, Unbounded));
+        let rules = self.okta().rules.range::<str, _>((start, Unbounded));
         Ok(self.page(size, rules.map(|(id, rule)| (id.clone(), self.rule(rule)))))
     }
 
@@ -25,7 +25,7 @@ impl Context<'_> {
         let id = format!("0pr{}", keyed::token(&["rule", &name, &self.moment.n.to_string()], 17));
         let status = RuleStatus::Inactive;
         let rule = OktaRule { name, id: id.clone(), status, groups, members: BTreeSet::new(), expression };
-        self.okta.rules.insert(id.clone(), rule);
+        self.okta_mut().rules.insert(id.clone(), rule);
         self.read_rule(&id)
     }
 
@@ -38,7 +38,7 @@ impl Context<'_> {
             return Err(Problem::invalid("status", "Only inactive or invalid rules can be updated"));
         }
         let (name, expression, groups) = self.rule_body(Some(id))?;
-        if let Some(rule) = self.okta.rules.get_mut(id) {
+        if let Some(rule) = self.okta_mut().rules.get_mut(id) {
             if expression != rule.expression {
                 rule.members.clear();
             }
@@ -55,7 +55,7 @@ impl Context<'_> {
                 "Active rules must be deactivated before they are deleted",
             ));
         }
-        self.okta.rules.remove(id);
+        self.okta_mut().rules.remove(id);
         Ok(Reply { status: 202, ..Reply::nothing() })
     }
 
@@ -66,14 +66,14 @@ impl Context<'_> {
             "deactivate" => RuleStatus::Inactive,
             _ => return Err(Problem::new(404, "E0000008", "The requested path was not found")),
         };
-        if let Some(rule) = self.okta.rules.get_mut(id) {
+        if let Some(rule) = self.okta_mut().rules.get_mut(id) {
             rule.status = status;
         }
         Ok(Reply::nothing())
     }
 
     fn find_rule(&self, id: &str) -> Result<&OktaRule, Problem> {
-        self.okta.rules.get(id).ok_or_else(|| Problem::missing(id, "GroupRule"))
+        self.okta().rules.get(id).ok_or_else(|| Problem::missing(id, "GroupRule"))
     }
 
     fn rule_body(&self, own: Option<&str>) -> Result<(String, Option<String>, BTreeSet<String>), Problem> {
@@ -82,13 +82,13 @@ impl Context<'_> {
         if name.is_empty() || name.chars().count() > 50 {
             return Err(Problem::invalid("name", "name: must be between 1 and 50 characters"));
         }
-        if self.okta.rules.values().any(|rule| rule.name == name && Some(rule.id.as_str()) != own) {
+        if self.okta().rules.values().any(|rule| rule.name == name && Some(rule.id.as_str()) != own) {
             return Err(Problem::invalid("name", "name: An object with this field already exists"));
         }
         let ids = body["actions"]["assignUserToGroups"]["groupIds"].as_array().cloned().unwrap_or_default();
         let mut groups = BTreeSet::new();
         for id in ids.iter().filter_map(Json::as_str) {
-            let group = self.okta.groups.get(id).ok_or_else(|| Problem::missing(id, "UserGroup"))?;
+            let group = self.okta().groups.get(id).ok_or_else(|| Problem::missing(id, "UserGroup"))?;
             groups.insert(group.name.clone());
         }
         if groups.is_empty() {
@@ -101,7 +101,7 @@ impl Context<'_> {
     fn rule(&self, rule: &OktaRule) -> Json {
         let logins = || rule.members.iter().map(|login| format!("user.login==\"{login}\""));
         let expression = rule.expression.clone().unwrap_or_else(|| logins().collect::<Vec<_>>().join(" OR "));
-        let groups = self.okta.groups.values().filter(|group| rule.groups.contains(&group.name));
+        let groups = self.okta().groups.values().filter(|group| rule.groups.contains(&group.name));
         let ids: Vec<&String> = groups.map(|group| &group.id).collect();
         let status = match rule.status {
             RuleStatus::Active => "ACTIVE",

@@ -17,7 +17,7 @@ impl Context<'_> {
         let filters = self.filters()?;
         let q = self.order.query("q").map(|q| q.to_lowercase());
         let start = after.as_deref().map_or(Unbounded, Excluded);
-        let users = self.okta.users.range::<str, _>((start, Unbounded)).filter_map(|(login, user)| {
+        let users = self.okta().users.range::<str, _>((start, Unbounded)).filter_map(|(login, user)| {
             if filters.is_empty() && user.status == UserStatus::Deprovisioned {
                 return None;
             }
@@ -59,7 +59,7 @@ impl Context<'_> {
                 ));
             }
         }
-        if self.okta.users.keys().any(|taken| taken.eq_ignore_ascii_case(&login)) {
+        if self.okta().users.keys().any(|taken| taken.eq_ignore_ascii_case(&login)) {
             let cause = "login: An object with this field already exists in the current organization";
             return Err(Problem::invalid("login", cause));
         }
@@ -68,7 +68,7 @@ impl Context<'_> {
         let id = format!("00u{}", keyed::token(&["user", &login, &self.moment.n.to_string()], 17));
         let now = Some(self.moment.now);
         let profile = profile.into_iter().collect();
-        self.okta.add_user(OktaUser {
+        self.okta_mut().add_user(OktaUser {
             login,
             id: id.clone(),
             status,
@@ -86,7 +86,7 @@ impl Context<'_> {
             return Err(Problem::invalid("login", "login: the simulator does not rename users"));
         }
         let now = self.moment.now;
-        if let Some(user) = self.okta.users.get_mut(&login) {
+        if let Some(user) = self.okta_mut().users.get_mut(&login) {
             if !partial {
                 user.profile.clear();
             }
@@ -106,12 +106,12 @@ impl Context<'_> {
         let user = self.find_user(id)?;
         let (login, id) = (user.login.clone(), user.id.clone());
         if user.status == UserStatus::Deprovisioned {
-            self.okta.users.remove(&login);
-            self.okta.logins.remove(&id);
-            self.okta.groups.values_mut().for_each(|group| {
+            self.okta_mut().users.remove(&login);
+            self.okta_mut().logins.remove(&id);
+            self.okta_mut().groups.values_mut().for_each(|group| {
                 group.members.remove(&login);
             });
-            self.okta.rules.values_mut().for_each(|rule| {
+            self.okta_mut().rules.values_mut().for_each(|rule| {
                 rule.members.remove(&login);
             });
         } else {
@@ -150,15 +150,15 @@ impl Context<'_> {
 
     fn set_status(&mut self, login: &str, status: UserStatus) {
         let now = self.moment.now;
-        if let Some(user) = self.okta.users.get_mut(login) {
+        if let Some(user) = self.okta_mut().users.get_mut(login) {
             user.status = status;
             user.last_updated = Some(now);
         }
     }
 
     pub(super) fn find_user(&self, id: &str) -> Result<&OktaUser, Problem> {
-        let id = if id == "me" { self.okta.token_owner.as_str() } else { id };
-        self.okta.user(id).ok_or_else(|| Problem::missing(id, "User"))
+        let id = if id == "me" { self.okta().token_owner.as_str() } else { id };
+        self.okta().user(id).ok_or_else(|| Problem::missing(id, "User"))
     }
 
     /// A person as Okta shows him. What he does not have is left out: null is in Okta's current description, but not in

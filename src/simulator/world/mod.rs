@@ -8,7 +8,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::faults::Planned;
+use super::faults::{Latency, Planned};
 use super::store::WorldError;
 
 mod aws;
@@ -58,6 +58,9 @@ pub struct WorldFaults {
     /// The process dies once so many writes of this run took effect, before the last of them is answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kill_after_writes: Option<u64>,
+    /// How long each call takes.
+    #[serde(skip_serializing_if = "is_default")]
+    pub latency: Latency,
     /// What happens to calls.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<Planned>,
