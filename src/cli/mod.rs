@@ -17,6 +17,7 @@ mod check;
 mod drift;
 mod explain;
 mod plan;
+mod progress;
 pub mod repo;
 mod schema;
 mod session;
