@@ -296,45 +296,4 @@ fn parse<T: DeserializeOwned>(file: &Path, bytes: &[u8]) -> Result<T, Finding> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn verified(text: &str) -> Verified {
-        Verified {
-            sources: Sources::of([("rolecall.yaml", text), ("roles/a/b.yaml", "x")]),
-            base: BaseRecord::new(None, "p1", Timestamp::UNIX_EPOCH),
-            demand: None,
-            snapshot: Some(Snapshot::default()),
-        }
-    }
-
-    #[test]
-    fn what_was_verified_is_replaced_whole() {
-        let folder = tempfile::tempdir().unwrap();
-        let memory = Memory::at(folder.path().join("m"));
-        assert!(memory.verified().unwrap().is_none());
-        memory.advance(&verified("one")).unwrap();
-        memory.advance(&verified("two")).unwrap();
-        let read = memory.verified().unwrap().unwrap();
-        assert_eq!(read.sources, verified("two").sources);
-        assert!(read.demand.is_none());
-    }
-
-    #[test]
-    fn a_crash_between_the_renames_leaves_one_of_the_two() {
-        let folder = tempfile::tempdir().unwrap();
-        let memory = Memory::at(folder.path());
-        memory.advance(&verified("one")).unwrap();
-        std::fs::rename(folder.path().join("verified"), folder.path().join("verified.new")).unwrap();
-        assert_eq!(memory.verified().unwrap().unwrap().sources, verified("one").sources);
-    }
-
-    #[test]
-    fn a_broken_memory_is_not_an_empty_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let memory = Memory::at(folder.path());
-        memory.advance(&verified("one")).unwrap();
-        std::fs::write(folder.path().join("verified/base.json"), "{").unwrap();
-        assert_eq!(memory.verified().unwrap_err().code.as_ref(), "RC701");
-    }
-}
+mod tests;
