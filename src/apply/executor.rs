@@ -5,7 +5,6 @@
 //! It must not choose: what is written is the plan's, whether it may be is the permit's.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -16,6 +15,12 @@ use super::journal::{Event, Journal};
 use crate::model::report::{State, Step};
 use crate::model::{Address, Approval, Change, Coverage, Digest, Finding, Name, Permit, Report, Snapshot};
 use crate::provider::{Clock, Effect, Error, ErrorKind, Outcome, Provider, Writer};
+
+pub use progress::{Progress, Silent, Tally};
+pub use stop::Stop;
+
+mod progress;
+mod stop;
 
 /// How often a call is tried. The provider's own send loop waits for limits; these few tries are for what outlasts it.
 const ATTEMPTS: u32 = 4;
@@ -40,8 +45,10 @@ pub struct Run<'a> {
     pub clock: &'a dyn Clock,
     /// The approved plan's journal.
     pub journal: &'a mut Journal,
-    /// Set by a signal: what is in flight is finished, the rest is not begun.
-    pub stop: &'a AtomicBool,
+    /// Asked by a signal: what is in flight is finished, the rest is not begun.
+    pub stop: &'a Stop,
+    /// Who wants to hear how it goes.
+    pub progress: &'a dyn Progress,
 }
 
 /// Carries out a plan. The report says what became of each change, in the plan's order; `left` and `converged` are for
@@ -205,7 +212,7 @@ struct Worker<'a> {
 
 impl<'a> Worker<'a> {
     fn stopped(&self) -> Option<String> {
-        let stop = self.run.stop.load(Ordering::SeqCst).then(|| "the run was stopped before it".to_owned());
+        let stop = self.run.stop.is_asked().then(|| "the run was stopped before it".to_owned());
         self.broken.clone().or(stop)
     }
 

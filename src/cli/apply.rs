@@ -6,10 +6,10 @@
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::session::{Options, Session};
 use super::{Exit, Failure, Format, print, repo, repo_or_here, say, style};
+use crate::apply::executor::{Silent, Stop};
 use crate::apply::memory::{FORGED, read_plan};
 use crate::model::{Code, Finding, Plan, Sources};
 use crate::render::terminal::Style;
@@ -72,7 +72,7 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     let approval = approval(&session, &approved, arguments.approve.as_deref())?;
     committed(&session, &repo)?;
     let style = Style { zone: session.head.settings.timezone.clone(), ..style(false) };
-    let stop = Arc::new(AtomicBool::new(false));
+    let stop = Arc::new(Stop::default());
     let confirm = |plan: &Plan, sources: &Sources| {
         let yes = arguments.yes || confirmed(plan, sources, &style)?;
         // Until here there is nothing to finish, and a signal ends the process as it always does.
@@ -81,7 +81,7 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
         }
         Ok(yes)
     };
-    let order = Order { approved: &approved, approval, confirm: &confirm, stop: &stop };
+    let order = Order { approved: &approved, approval, confirm: &confirm, stop: &stop, progress: &Silent };
     let Some(report) = carry_out(&mut session, order).await? else {
         say("nothing was changed\n");
         return Ok(Exit::Success);
@@ -130,7 +130,7 @@ fn confirmed(plan: &Plan, sources: &Sources, style: &Style) -> Result<bool, Fail
 }
 
 /// From now on the first signal to end sets the flag: what is in flight is finished, the rest is not begun.
-fn on_signal(stop: Arc<AtomicBool>) {
+fn on_signal(stop: Arc<Stop>) {
     tokio::spawn(async move {
         let terminated = async {
             match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
@@ -142,7 +142,7 @@ fn on_signal(stop: Arc<AtomicBool>) {
             _ = tokio::signal::ctrl_c() => {}
             _ = terminated => {}
         }
-        stop.store(true, Ordering::SeqCst);
+        stop.ask();
         say("finishing what is in flight; apply the same plan again to go on\n");
     });
 }

@@ -18,7 +18,7 @@ struct Bench {
     changes: Vec<Change>,
     world: std::sync::Arc<World>,
     clock: VirtualClock,
-    stop: AtomicBool,
+    stop: Stop,
     observed: Timestamp,
 }
 
@@ -29,7 +29,7 @@ impl Bench {
             changes,
             world: World::new(Snapshot::default()),
             clock: VirtualClock::at(start()),
-            stop: AtomicBool::new(false),
+            stop: Stop::default(),
             observed: start(),
         }
     }
@@ -62,6 +62,7 @@ impl Bench {
             clock: &self.clock,
             journal: &mut journal,
             stop: &self.stop,
+            progress: &Silent,
         };
         wait(async {
             tokio::select! {
@@ -231,7 +232,7 @@ fn an_old_observation_is_looked_at_again() {
 #[test]
 fn a_stop_leaves_the_rest_not_reached() {
     let bench = Bench::new(vec![grant("x", "a"), grant("y", "a")]);
-    bench.stop.store(true, Ordering::SeqCst);
+    bench.stop.ask();
     let report = bench.apply().unwrap();
     assert_eq!(report.count(State::NotReached), 2);
     assert_eq!(report.steps[0].message.as_deref(), Some("the run was stopped before it"));
@@ -266,6 +267,7 @@ fn run<T>(bench: &Bench, allowed: &[Change], breaks: bool, with: impl FnOnce(Run
         clock: &bench.clock,
         journal: &mut journal,
         stop: &bench.stop,
+        progress: &Silent,
     })
 }
 

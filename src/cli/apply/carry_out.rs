@@ -4,12 +4,11 @@
 //! a fresh plan has no change left. It must not print, ask or read the access repo: whoever calls it does.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::OTHER_TIME;
 use crate::apply::approve;
-use crate::apply::executor::{self, Run};
+use crate::apply::executor::{self, Progress, Run, Stop};
 use crate::apply::journal::{History, Journal, Lock};
 use crate::apply::memory::{BaseRecord, Verified};
 use crate::cli::session::{Planned, Session};
@@ -32,7 +31,9 @@ pub(in crate::cli) struct Order<'a> {
     /// Asked once with the fresh plan, before anything is written.
     pub(in crate::cli) confirm: &'a dyn Fn(&Plan, &Sources) -> Result<bool, Failure>,
     /// Set by a signal: what is in flight is finished, the rest is not begun.
-    pub(in crate::cli) stop: &'a AtomicBool,
+    pub(in crate::cli) stop: &'a Stop,
+    /// Told what begins, ends and waits.
+    pub(in crate::cli) progress: &'a dyn Progress,
 }
 
 /// How a plan is approved that is to be carried out now; `typed` is the effect that the operator typed.
@@ -106,6 +107,7 @@ async fn execute(session: &Session, order: Order<'_>) -> Result<Option<Report>, 
         clock: session.clock.as_ref(),
         journal: &mut journal,
         stop: order.stop,
+        progress: order.progress,
     })
     .await;
     let after = settled(session, &report).await?;
