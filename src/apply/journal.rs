@@ -44,6 +44,15 @@ pub fn inspect(file: &Place) -> Result<Option<(History, Option<Box<Finding>>)>, 
     Ok(reading.map(|Reading { history, end: _, broken }| (history, broken)))
 }
 
+/// When a journal was last written; `None` where that cannot be told.
+#[must_use]
+pub fn last_written(file: &Place) -> Option<Timestamp> {
+    let bytes = file.disk.read(&file.file).ok()??;
+    let mut lines =
+        bytes.split_inclusive(|byte| *byte == b'\n').rev().filter_map(|line| line.strip_suffix(b"\n"));
+    serde_json::from_slice::<Record>(lines.next()?).ok().map(|record| record.at)
+}
+
 /// What was read of a journal.
 struct Reading {
     history: History,
