@@ -27,37 +27,21 @@ impl History {
     /// # Errors
     /// Where it cannot be read, or any line of it is not what was written.
     pub fn read(file: &Place) -> Result<Option<Self>, Box<Finding>> {
-        match inspect(file)? {
-            Some((_, Some(broken))) => Err(broken),
-            read => Ok(read.map(|(history, _)| history)),
+        match read(file)? {
+            Some(Reading { broken: Some(broken), .. }) => Err(broken),
+            reading => Ok(reading.map(|reading| reading.history)),
         }
     }
 }
 
-/// Reads a journal as far as it can be trusted: what it tells up to there, and which line is not what was written. `None`
-/// where there is none.
-///
-/// # Errors
-/// Where it cannot be read.
-pub fn inspect(file: &Place) -> Result<Option<(History, Option<Box<Finding>>)>, Box<Finding>> {
-    let reading = read(file)?;
-    Ok(reading.map(|Reading { history, end: _, broken }| (history, broken)))
-}
-
-/// When a journal was last written; `None` where that cannot be told.
-#[must_use]
-pub fn last_written(file: &Place) -> Option<Timestamp> {
-    let bytes = file.disk.read(&file.file).ok()??;
-    let mut lines =
-        bytes.split_inclusive(|byte| *byte == b'\n').rev().filter_map(|line| line.strip_suffix(b"\n"));
-    serde_json::from_slice::<Record>(lines.next()?).ok().map(|record| record.at)
-}
-
-/// What was read of a journal.
-struct Reading {
-    history: History,
+/// A journal as far as it can be trusted.
+#[derive(Debug)]
+pub struct Reading {
+    /// What it tells up to there.
+    pub history: History,
+    /// Which line is not what was written, where one is not.
+    pub broken: Option<Box<Finding>>,
     end: End,
-    broken: Option<Box<Finding>>,
 }
 
 /// Where the lines end that can be trusted: what the next one must follow.
@@ -67,11 +51,24 @@ struct End {
     digest: Digest,
 }
 
-fn read(file: &Place) -> Result<Option<Reading>, Box<Finding>> {
+/// Reads a journal as far as it can be trusted; `None` where there is none.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn read(file: &Place) -> Result<Option<Reading>, Box<Finding>> {
     match file.disk.read(&file.file) {
         Ok(bytes) => Ok(bytes.map(|bytes| Reading::of(&bytes, file))),
         Err(error) => Err(trouble(file, "read", &error)),
     }
+}
+
+/// When a journal was last written; `None` where that cannot be told.
+#[must_use]
+pub fn last_written(file: &Place) -> Option<Timestamp> {
+    let bytes = file.disk.read(&file.file).ok()??;
+    let mut lines =
+        bytes.split_inclusive(|byte| *byte == b'\n').rev().filter_map(|line| line.strip_suffix(b"\n"));
+    serde_json::from_slice::<Record>(lines.next()?).ok().map(|record| record.at)
 }
 
 impl Reading {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{Exit, Failure, Format, print, repo_or_here, say, style};
 use crate::apply::NO_JOURNAL;
 use crate::apply::disk::Place;
-use crate::apply::journal::{inspect, last_written};
+use crate::apply::journal::{Reading, last_written, read};
 use crate::apply::memory::{Memory, USUAL};
 use crate::model::history::History;
 use crate::model::{Approval, Finding};
@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure
     let (plan, root) = show.places();
     let (memory, style) = memory(&root);
     let place = find(&memory, plan)?;
-    let Some((mut history, broken)) = inspect(&place)? else {
+    let Some(Reading { mut history, broken, .. }) = read(&place)? else {
         return Err(Finding::error(NO_JOURNAL, format!("there is no journal at `{place}`")).into());
     };
     // The journal stands for itself: the plan only adds what was never begun.

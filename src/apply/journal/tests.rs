@@ -277,7 +277,7 @@ fn what_stands_before_a_broken_line_is_still_told() {
     changed[last] ^= 1;
     let disk = MemoryDisk::new();
     on(&disk).disk.append(&on(&disk).file, 0, &changed).unwrap();
-    let (history, broken) = inspect(&on(&disk)).unwrap().unwrap();
+    let Reading { history, broken, .. } = super::read(&on(&disk)).unwrap().unwrap();
     assert_eq!((history.records, history.states().len(), history.is_finished()), (6, 2, false));
     assert!(broken.unwrap().message.starts_with("line 7 of"));
     assert!(History::read(&on(&disk)).is_err() && open(&disk).is_err());
