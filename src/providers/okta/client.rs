@@ -3,6 +3,7 @@
 //! Invariant: the token goes into one header, marked as sensitive, and nowhere else.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,6 +21,9 @@ use crate::providers::Wiring;
 
 /// Where the token is looked for: our own name first, then that of Okta's tools.
 const TOKENS: [&str; 2] = ["OKTA_API_TOKEN", "OKTA_CLIENT_TOKEN"];
+
+/// How long what was written may be missing from what is read. Okta says seconds.
+pub(super) const LAG: Duration = Duration::from_secs(15);
 
 /// What stays as it is in a part of a path or query.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -87,6 +91,20 @@ impl Okta {
 /// What a simulated organization is called where settings give no URL.
 const SIMULATED: &str = "https://okta.simulated";
 
+/// Okta counts a few endpoints for themselves, each with all its methods, and all others together.
+pub(super) fn bucket(path: &str) -> &'static str {
+    let parts: Vec<&str> = path.trim_start_matches("/api/v1/").split('/').collect();
+    match parts.as_slice() {
+        ["groups"] => "/groups",
+        ["groups", "rules"] => "/",
+        ["groups", _] => "/groups/{id}",
+        ["users"] => "/users",
+        ["users", _] => "/users/{id}",
+        ["apps", ..] => "/apps",
+        _ => "/",
+    }
+}
+
 /// Text as part of a path or query.
 pub(super) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, PLAIN).to_string()
@@ -115,18 +133,8 @@ impl Dialect for OktaDialect {
         Ok(())
     }
 
-    /// Okta counts a few endpoints for themselves, each with all its methods, and all others together.
     fn bucket(&self, _: &Method, path: &str) -> String {
-        let parts: Vec<&str> = path.trim_start_matches("/api/v1/").split('/').collect();
-        match parts.as_slice() {
-            ["groups"] => "/groups".into(),
-            ["groups", "rules"] => "/".into(),
-            ["groups", _] => "/groups/{id}".into(),
-            ["users"] => "/users".into(),
-            ["users", _] => "/users/{id}".into(),
-            ["apps", ..] => "/apps".into(),
-            _ => "/".into(),
-        }
+        bucket(path).to_owned()
     }
 
     fn explain(&self, _: StatusCode, body: &[u8]) -> Explanation {
