@@ -15,6 +15,7 @@ use crate::apply::MOVED;
 use crate::apply::approve::Cleared;
 use crate::apply::journal::{Event, History};
 use crate::model::guard::Guard;
+use crate::model::history::Entry;
 use crate::model::report::State;
 use crate::model::{Change, Digest, Permit, Snapshot};
 use crate::provider::{Effect, Error, ErrorKind, Outcome, Provider, Writer};
@@ -117,8 +118,7 @@ impl<'a> Work<'a> {
             let hand = Hand { provider: *provider, writer: provider.writer(permit, live) };
             (provider.instance().as_ref(), hand)
         });
-        let opened = |event: &Event| matches!(event, Event::Opened { .. } | Event::Resumed { .. });
-        let opened = history.records.iter().rev().find(|record| opened(&record.event));
+        let opened = history.runs.last().map(|run| run.began);
         Self {
             changes,
             cleared,
@@ -126,7 +126,7 @@ impl<'a> Work<'a> {
             hands: hands.collect(),
             earlier: earlier(history),
             observed,
-            opened: opened.map_or(observed, |record| record.at).min(observed),
+            opened: opened.unwrap_or(observed).min(observed),
             ledger: Ledger::default(),
             waits,
             looks: Looks::default(),
@@ -471,14 +471,6 @@ pub(super) fn instance(change: &Change) -> &str {
 }
 
 fn earlier(history: &History) -> BTreeMap<Digest, Earlier> {
-    let mut all: BTreeMap<Digest, Earlier> = BTreeMap::new();
-    for record in &history.records {
-        let (effect, state, poll) = match &record.event {
-            Event::Intent { effect, .. } => (effect, State::Unknown, None),
-            Event::Outcome { effect, state, poll, .. } => (effect, *state, poll.clone()),
-            _ => continue,
-        };
-        all.insert(effect.clone(), Earlier { state, poll, at: record.at });
-    }
-    all
+    let earlier = |entry: &Entry| Earlier { state: entry.state, poll: entry.poll.clone(), at: entry.at };
+    history.changes.iter().map(|entry| (entry.effect.clone(), earlier(entry))).collect()
 }
