@@ -8,6 +8,7 @@ mod cli;
 mod example;
 mod filling;
 mod invariants;
+mod journal;
 mod kill;
 mod moto;
 mod okta;
