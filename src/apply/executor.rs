@@ -190,14 +190,12 @@ impl<'a> Execution<'a> {
                     self.schedule.requeue(index);
                     return;
                 }
+                self.work.tell(&self.changes[index], &end);
                 end
             }
             Next::Ended(end) => end,
         };
         let change = &self.changes[index];
-        if end.state != State::NotReached {
-            self.work.tell(change, &end);
-        }
         self.schedule.finish(index, end.is_done());
         self.under_way -= 1;
         self.ended += 1;

@@ -18,6 +18,7 @@ mod drift;
 mod explain;
 mod journal;
 mod plan;
+mod progress;
 pub mod repo;
 mod schema;
 mod session;

@@ -79,12 +79,12 @@ impl Line {
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     {
         let deadline = later(self.clock.now(), DEADLINE);
-        let (mut tries, mut throttles) = (0, 0);
+        let (mut tries, mut throttles, mut throttled) = (0, 0, None);
         loop {
             let slot = self.limiter.acquire(BUCKET, deadline).await;
-            let slot = slot.map_err(|ClosedUntil(until)| {
-                let message = format!("AWS still throttles this account, and will until {until} or later");
-                Error::new(ErrorKind::Throttled, message)
+            let slot = slot.map_err(|ClosedUntil(_)| {
+                let others = || Error::new(ErrorKind::Throttled, "AWS throttles this account for too long");
+                throttled.take().unwrap_or_else(others)
             })?;
             let error = match call().await {
                 Ok(answer) => {
@@ -100,6 +100,7 @@ impl Line {
                     throttles += 1;
                     let pause = self.jitter.pause(throttles, FIRST_PAUSE, LONGEST_THROTTLE);
                     slot.close(later(self.clock.now(), pause));
+                    throttled = Some(error);
                 }
                 ErrorKind::Unreachable | ErrorKind::Malformed if !unsure && tries + 1 < ATTEMPTS => {
                     tries += 1;

@@ -91,20 +91,6 @@ impl Okta {
 /// What a simulated organization is called where settings give no URL.
 const SIMULATED: &str = "https://okta.simulated";
 
-/// Okta counts a few endpoints for themselves, each with all its methods, and all others together.
-pub(super) fn bucket(path: &str) -> &'static str {
-    let parts: Vec<&str> = path.trim_start_matches("/api/v1/").split('/').collect();
-    match parts.as_slice() {
-        ["groups"] => "/groups",
-        ["groups", "rules"] => "/",
-        ["groups", _] => "/groups/{id}",
-        ["users"] => "/users",
-        ["users", _] => "/users/{id}",
-        ["apps", ..] => "/apps",
-        _ => "/",
-    }
-}
-
 /// Text as part of a path or query.
 pub(super) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, PLAIN).to_string()
@@ -133,8 +119,18 @@ impl Dialect for OktaDialect {
         Ok(())
     }
 
+    /// Okta counts a few endpoints for themselves, each with all its methods, and all others together.
     fn bucket(&self, _: &Method, path: &str) -> String {
-        bucket(path).to_owned()
+        let parts: Vec<&str> = path.trim_start_matches("/api/v1/").split('/').collect();
+        match parts.as_slice() {
+            ["groups"] => "/groups".into(),
+            ["groups", "rules"] => "/".into(),
+            ["groups", _] => "/groups/{id}".into(),
+            ["users"] => "/users".into(),
+            ["users", _] => "/users/{id}".into(),
+            ["apps", ..] => "/apps".into(),
+            _ => "/".into(),
+        }
     }
 
     fn explain(&self, _: StatusCode, body: &[u8]) -> Explanation {

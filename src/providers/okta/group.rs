@@ -232,11 +232,11 @@ impl OktaKind for Groups {
         Ok(find(okta, address).await?.map(|group| group.id))
     }
 
-    fn path(&self, change: &Change) -> &'static str {
+    fn bucket(&self, change: &Change) -> &'static str {
         match (&change.grant, change.op) {
-            (Some(_), _) => "/api/v1/groups/x/users/x",
-            (None, Op::Create) => "/api/v1/groups",
-            (None, _) => "/api/v1/groups/x",
+            (Some(_), _) => "/",
+            (None, Op::Create) => "/groups",
+            (None, _) => "/groups/{id}",
         }
     }
 

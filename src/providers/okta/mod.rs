@@ -54,8 +54,10 @@ trait OktaKind: Send + Sync {
     /// The id of one of this kind, looked up just now; `None` where there is none.
     async fn id(&self, okta: &Okta, address: &Address) -> Result<Option<String>, Error>;
 
-    /// The path that the last call of such a change goes to: what Okta counts it as.
-    fn path(&self, change: &Change) -> &'static str;
+    /// The bucket that such a change counts against; of most it is the one that all others share.
+    fn bucket(&self, _: &Change) -> &'static str {
+        "/"
+    }
 
     /// Asks what became of a change that was pending.
     async fn poll(&self, _: &Session, change: &Change, _poll: &str) -> Result<Outcome, Error> {
@@ -142,9 +144,9 @@ impl Provider for OktaProvider {
 
     /// What counts against one limit is one lane. What replaces a whole profile, or removes it, is alone with it.
     fn lane(&self, change: &Change) -> Lane {
-        let path = kind_of(&change.address).map_or("/", |kind| kind.path(change));
+        let bucket = kind_of(&change.address).map_or("/", |kind| kind.bucket(change));
         let alone = change.grant.is_none().then(|| change.address.as_str().into());
-        Lane { alone, ..Lane::new(client::bucket(path), self.okta.api.in_flight()) }
+        Lane { alone, ..Lane::new(bucket, self.okta.api.in_flight()) }
     }
 
     fn pace(&self, lane: &str) -> Pace {

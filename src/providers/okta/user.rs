@@ -206,10 +206,6 @@ impl OktaKind for Users {
         Ok(find(okta, address).await?.map(|user| user.id))
     }
 
-    fn path(&self, _: &Change) -> &'static str {
-        "/api/v1/users/x"
-    }
-
     async fn write(&self, _: &Session, change: &Change) -> Result<Outcome, Error> {
         let message =
             format!("`{} {}`: people are made and ended in Okta itself", change.op, change.target());
