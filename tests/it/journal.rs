@@ -31,7 +31,7 @@ fn journal(id: &str) -> String {
 fn the_journal_of_an_apply_that_died_says_what_is_left_and_how_to_go_on() {
     let (repo, id) = died(3);
     let text = repo.expect(0, &["journal", "show"]).stdout;
-    for part in ["not finished: 2 done", "unknown", "not begun", "interrupted: 1 change was", &id] {
+    for part in ["not finished: ", " unknown", " not begun + ", "; interrupted: ", &id] {
         assert!(text.contains(part), "`{part}` in\n{text}");
     }
     assert!(text.contains("\n           rolecall apply\n"), "{text}");
