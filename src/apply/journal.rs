@@ -5,14 +5,14 @@
 //! It must not decide anything: what is true is read from live, not from here.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
+use std::fs;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::disk::{Held, Locking, Place};
 use super::{JOURNAL_BROKEN, JOURNAL_IO, LOCKED};
+use crate::model::guard::Guard;
 use crate::model::report::State;
 use crate::model::{Approval, Digest, Finding, Op, Plan};
 
@@ -106,22 +106,21 @@ pub struct History {
 
 impl History {
     /// Reads a journal; `None` where there is none. A torn last line is noted and left alone.
-    pub fn read(path: &Path) -> Result<Option<Self>, Box<Finding>> {
-        match fs::read(path) {
-            Ok(bytes) => Self::parse(&bytes, path).map(Some),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(trouble(path, "read", &error)),
+    pub fn read(file: &Place) -> Result<Option<Self>, Box<Finding>> {
+        match file.disk.read(&file.file) {
+            Ok(bytes) => bytes.map(|bytes| Self::parse(&bytes, file)).transpose(),
+            Err(error) => Err(trouble(file, "read", &error)),
         }
     }
 
-    fn parse(bytes: &[u8], path: &Path) -> Result<Self, Box<Finding>> {
+    fn parse(bytes: &[u8], file: &Place) -> Result<Self, Box<Finding>> {
         let length = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let (whole, torn) = bytes.split_at(length);
         let mut history = Self { torn: torn.len() as u64, length: length as u64, ..Self::default() };
         for (number, line) in (0u64..).zip(whole.split_inclusive(|byte| *byte == b'\n')) {
             let line = line.strip_suffix(b"\n").unwrap_or(line);
             let broken = |why: &str| {
-                let message = format!("line {} of `{}` {why}", number + 1, path.display());
+                let message = format!("line {} of `{file}` {why}", number + 1);
                 let help = "find out who changed it; if it cannot be restored, move it away and plan again";
                 Box::new(Finding::error(JOURNAL_BROKEN, message).help(help))
             };
@@ -177,35 +176,26 @@ impl History {
 /// A journal that is being written.
 #[derive(Debug)]
 pub struct Journal {
-    file: File,
-    path: PathBuf,
+    file: Place,
     history: History,
+    /// Something may stand after what the history tells, because it could not be written whole.
+    torn: bool,
 }
 
 impl Journal {
     /// Opens the journal of a plan, or begins it. A torn last line is cut off, which the journal notes. The lock is taken
     /// as proof that nobody else writes.
-    pub fn open(path: &Path, plan: &Plan, now: Timestamp, _lock: &Lock) -> Result<Self, Box<Finding>> {
-        let options = || OpenOptions::new().read(true).append(true).create(true).open(path);
-        let mut file = options().map_err(|error| trouble(path, "opened", &error))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(|error| trouble(path, "read", &error))?;
-        let history = History::parse(&bytes, path)?;
+    pub fn open(file: &Place, plan: &Plan, now: Timestamp, _lock: &Lock) -> Result<Self, Box<Finding>> {
+        let history = History::read(file)?.unwrap_or_default();
         if let Some(other) = history.plan().filter(|other| *other != plan.id) {
-            let message =
-                format!("`{}` is the journal of plan `{other}`, not of `{}`", path.display(), plan.id);
+            let message = format!("`{file}` is the journal of plan `{other}`, not of `{}`", plan.id);
             return Err(Box::new(Finding::error(JOURNAL_BROKEN, message).help("move it away")));
         }
         let torn = history.torn;
-        if torn > 0 {
-            let cut = file.set_len(history.length).and_then(|()| file.seek(SeekFrom::End(0)));
-            cut.map_err(|error| trouble(path, "mended", &error))?;
-        }
-        let mut journal = Self { file, path: path.to_owned(), history };
+        let mut journal = Self { file: file.clone(), history, torn: torn > 0 };
         if journal.history.records.is_empty() {
             let (format, effect) = (JOURNAL_FORMAT.to_owned(), plan.effect.clone());
             journal.append(now, Event::Opened { format, plan: plan.id.clone(), effect })?;
-            sync_folder(path)?;
         }
         if torn > 0 || journal.history.records.len() > 1 {
             journal.append(now, Event::Resumed { torn })?;
@@ -228,17 +218,29 @@ impl Journal {
         for (number, event) in (self.history.records.len() as u64..).zip(events) {
             let prev = last.unwrap_or_else(|| Digest::of_bytes(b""));
             let record = Record { number, at, prev, event };
-            let line = serde_json::to_vec(&record).map_err(|error| trouble(&self.path, "written", &error))?;
+            let line = serde_json::to_vec(&record).map_err(|error| trouble(&self.file, "written", &error))?;
             last = Some(Digest::of_bytes(&line));
             lines.extend(line);
             lines.push(b'\n');
             records.push(record);
         }
-        let written = self.file.write_all(&lines).and_then(|()| self.file.sync_data());
-        written.map_err(|error| trouble(&self.path, "written", &error))?;
+        self.write(&lines).map_err(|error| trouble(&self.file, "written", &error))?;
         self.history.last = last;
         self.history.length += lines.len() as u64;
         self.history.records.append(&mut records);
+        Ok(())
+    }
+
+    /// Adds lines. What an earlier failure left of lines that nobody was told are there goes first: a record must not follow
+    /// half a line.
+    fn write(&mut self, lines: &[u8]) -> std::io::Result<()> {
+        let Place { disk, file } = &self.file;
+        if self.torn {
+            disk.cut(file, self.history.length)?;
+        }
+        self.torn = true;
+        disk.append(file, self.history.length, lines)?;
+        self.torn = false;
         Ok(())
     }
 
@@ -253,18 +255,8 @@ impl Journal {
     }
 }
 
-/// A new file is only there for good once its folder is on disk too.
-fn sync_folder(path: &Path) -> Result<(), Box<Finding>> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or_else(|| Path::new("."));
-    if cfg!(unix) {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| trouble(folder, "synced", &e))?;
-    }
-    Ok(())
-}
-
-fn trouble(path: &Path, what: &str, error: &dyn std::fmt::Display) -> Box<Finding> {
-    let message = format!("`{}` cannot be {what}: {error}", path.display());
+fn trouble(file: &Place, what: &str, error: &dyn std::fmt::Display) -> Box<Finding> {
+    let message = format!("`{file}` cannot be {what}: {error}");
     Box::new(Finding::error(JOURNAL_IO, message).help("nothing is written to a provider without a journal"))
 }
 
@@ -277,56 +269,43 @@ struct Holder {
     since: Timestamp,
 }
 
-/// The lock of a memory. The operating system holds it for the process, so one that was killed leaves none behind; the
-/// file only says who it is.
+/// The lock of a memory. It ends with the process, so that one that was killed leaves none behind.
 #[derive(Debug)]
 pub struct Lock {
-    file: File,
+    _held: Option<Box<dyn Held>>,
 }
 
 impl Lock {
     /// Takes the lock, or says who has it.
-    pub fn take(path: &Path, who: &str, now: Timestamp) -> Result<Self, Box<Finding>> {
+    pub fn take(file: &Place, who: &str, now: Timestamp) -> Result<Self, Box<Finding>> {
         let unreachable = |error: &dyn std::fmt::Display| {
-            let message = format!("the lock `{}` cannot be reached: {error}", path.display());
+            let message = format!("the lock `{file}` cannot be reached: {error}");
             Box::new(Finding::error(LOCKED, message).help("nothing is applied without it"))
         };
-        let options = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let mut file = options().map_err(|error| unreachable(&error))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(taken(path, now)),
-            Err(TryLockError::Error(error)) => return Err(unreachable(&error)),
-        }
         let holder = Holder { who: who.to_owned(), host: host(), pid: std::process::id(), since: now };
-        let text = serde_json::to_string(&holder).map_err(|error| unreachable(&error))?;
-        let written = file.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
-        written.map_err(|error| unreachable(&error))?;
-        Ok(Self { file })
+        let holder = serde_json::to_vec(&holder).map_err(|error| unreachable(&error))?;
+        let refused = match file.disk.lock(&file.file, &holder) {
+            Ok(Locking::Ours(held)) => return Ok(Self { _held: Some(held) }),
+            Ok(Locking::Taken(by)) => taken(file, &by, now),
+            Err(error) => unreachable(&error),
+        };
+        if Guard::Lock.holds() { Err(refused) } else { Ok(Self { _held: None }) }
     }
 }
 
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // The file stays: whoever has just opened it would otherwise lock one that is no longer there. Should emptying it
-        // fail, a stale name is left in a file that nobody holds.
-        let _ = self.file.set_len(0);
-    }
-}
-
-fn taken(path: &Path, now: Timestamp) -> Box<Finding> {
-    let holder = fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Holder>(&bytes).ok());
-    let (message, help) = match holder {
+fn taken(file: &Place, holder: &[u8], now: Timestamp) -> Box<Finding> {
+    // Whoever took it a moment ago has not left word yet.
+    let (message, help) = match serde_json::from_slice(holder).ok() {
         Some(Holder { who, host, pid, since }) => {
             let age = now.duration_since(since).as_secs().max(0);
             let age = format!("{}h {}m {}s", age / 3600, age / 60 % 60, age % 60);
             (
-                format!("{who} holds the lock `{}`: process {pid} on {host}, for {age}", path.display()),
+                format!("{who} holds the lock `{file}`: process {pid} on {host}, for {age}"),
                 format!("wait for it; if it hangs, end process {pid} on {host}, which frees the lock"),
             )
         }
         None => (
-            format!("another process holds the lock `{}`", path.display()),
+            format!("another process holds the lock `{file}`"),
             "wait for it, or end it, which frees the lock".to_owned(),
         ),
     };

@@ -1,17 +1,17 @@
-//! The memory: base, demand, the last verified snapshot, plans and journals, in a folder.
+//! The memory: base, demand, the last verified snapshot, plans and journals, below a folder of a disk.
 //!
 //! Invariant: losing it loses no access and removes none; what was verified is replaced whole or not at all, so a crash
-//! leaves the old or the new. It must not decide what base means, and it holds no secret.
+//! leaves the old or the new, and whoever reads meanwhile sees one of them. It must not decide what base means, and it
+//! holds no secret.
 
-use std::fs;
-use std::io::{self, Write as _};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::disk::{Disk, Folder, Place};
 use crate::model::{Code, Demand, Finding, Name, Plan, Snapshot, Sources};
 
 /// The memory cannot be read or written.
@@ -28,9 +28,18 @@ pub const CODES: &[Code] = &[MEMORY, NO_PLAN, FORGED];
 /// The `format` of what describes base.
 const BASE_FORMAT: &str = "rolecall.base/v1";
 
-/// The folder that remembers.
+/// What was verified last, and what is to take its place. Each is complete once it has a [`BASE`].
+const VERIFIED: &str = "verified";
+const NEXT: &str = "verified.new";
+/// What describes base, in either.
+const BASE: &str = "base.json";
+/// The id of the plan that was made last.
+const LAST_PLAN: &str = "plans/last";
+
+/// What remembers.
 #[derive(Debug, Clone)]
 pub struct Memory {
+    disk: Arc<dyn Disk>,
     root: PathBuf,
 }
 
@@ -70,66 +79,98 @@ impl BaseRecord {
 }
 
 impl Memory {
-    /// The memory in a folder, which need not exist.
+    /// The memory in a folder of this machine, which need not exist.
     #[must_use]
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { disk: Arc::new(Folder), root: root.into() }
+    }
+
+    /// The memory that has a disk to itself.
+    #[must_use]
+    pub fn on(disk: Arc<dyn Disk>) -> Self {
+        Self { disk, root: PathBuf::new() }
     }
 
     /// The last verified apply; `None` where there was none.
     ///
     /// # Errors
-    /// Where the folder is there and cannot be understood: a memory that is broken is not a memory that is empty.
+    /// Where it is there and cannot be understood: a memory that is broken is not a memory that is empty.
     pub fn verified(&self) -> Result<Option<Verified>, Finding> {
-        // A crash between the two renames of `advance` leaves the new one complete beside the old one.
-        let folder = ["verified", "verified.new", "verified.old"].map(|name| self.root.join(name));
-        let Some(folder) = folder.iter().find(|folder| folder.join("base.json").is_file()) else {
-            return Ok(None);
-        };
-        let Some(base) = read_json(&folder.join("base.json"))? else { return Ok(None) };
+        loop {
+            let Some((folder, base)) = self.complete()? else { return Ok(None) };
+            let verified = self.read_verified(&folder, &base);
+            // An apply may have put another in its place meanwhile; what was read then is some of each.
+            if self.complete()? == Some((folder, base)) {
+                return verified.map(Some);
+            }
+        }
+    }
+
+    /// Which folder was verified, and what it says of itself. While one is put in the place of another it is the new one as
+    /// soon as the old one is not complete any more; it may get its name while we look for it.
+    fn complete(&self) -> Result<Option<(PathBuf, Vec<u8>)>, Finding> {
+        for name in [VERIFIED, NEXT, VERIFIED] {
+            let folder = self.root.join(name);
+            if let Some(base) = self.read(&folder.join(BASE))? {
+                return Ok(Some((folder, base)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn read_verified(&self, folder: &Path, base: &[u8]) -> Result<Verified, Finding> {
+        let base = parse(&folder.join(BASE), base)?;
+        let tree = folder.join("base");
         let mut sources = Sources::default();
-        read_folder(&folder.join("base"), "", &mut sources)
-            .map_err(|error| broken(&folder.join("base"), &error))?;
-        let demand = read_json(&folder.join("demand.json"))?;
-        let snapshot = read_json(&folder.join("snapshot.json"))?;
-        Ok(Some(Verified { sources, base, demand, snapshot }))
+        for path in self.disk.list(&tree).map_err(|error| broken(&tree, &error))? {
+            let file = tree.join(&path);
+            let bytes = self.read(&file)?.ok_or_else(|| broken(&file, &"it is gone"))?;
+            sources.files.insert(Name::from(path), Arc::from(bytes));
+        }
+        let demand = self.read_json(&folder.join("demand.json"))?;
+        let snapshot = self.read_json(&folder.join("snapshot.json"))?;
+        Ok(Verified { sources, base, demand, snapshot })
     }
 
     /// Remembers a verified apply in place of the one before.
     ///
     /// # Errors
-    /// Where it cannot be written; then the one before still stands.
+    /// Where it cannot be written; then either still stands, whole.
     pub fn advance(&self, verified: &Verified) -> Result<(), Finding> {
-        let [current, new, old] =
-            ["verified", "verified.new", "verified.old"].map(|name| self.root.join(name));
-        let write = || -> io::Result<()> {
-            remove(&new)?;
-            fs::create_dir_all(new.join("base"))?;
-            for (path, bytes) in &verified.sources.files {
-                let file = new.join("base").join(path.as_ref());
-                if let Some(parent) = file.parent() {
-                    fs::create_dir_all(parent)?;
-                }
-                replace(&file, bytes)?;
-            }
-            if let Some(demand) = &verified.demand {
-                write_json(&new.join("demand.json"), demand)?;
-            }
-            if let Some(snapshot) = &verified.snapshot {
-                write_json(&new.join("snapshot.json"), snapshot)?;
-            }
-            // Last, because its presence says that the rest is complete.
-            write_json(&new.join("base.json"), &verified.base)?;
-            sync(&new)?;
-            remove(&old)?;
-            if current.exists() {
-                fs::rename(&current, &old)?;
-            }
-            fs::rename(&new, &current)?;
-            sync(&self.root)?;
-            remove(&old)
-        };
-        write().map_err(|error| broken(&self.root, &error))
+        self.settle()?;
+        let next = self.root.join(NEXT);
+        self.discard(&next)?;
+        for (path, bytes) in &verified.sources.files {
+            self.replace(&next.join("base").join(path.as_ref()), bytes)?;
+        }
+        if let Some(demand) = &verified.demand {
+            self.write_json(&next.join("demand.json"), demand)?;
+        }
+        if let Some(snapshot) = &verified.snapshot {
+            self.write_json(&next.join("snapshot.json"), snapshot)?;
+        }
+        // Last, because its presence says that the rest is complete.
+        self.write_json(&next.join(BASE), &verified.base)?;
+        self.discard(&self.root.join(VERIFIED))?;
+        self.settle()
+    }
+
+    /// Ends what a crash in [`Self::advance`] left half done: the new one takes the place of one that is not complete.
+    fn settle(&self) -> Result<(), Finding> {
+        let [current, next] = [VERIFIED, NEXT].map(|name| self.root.join(name));
+        if self.complete()?.is_some_and(|(folder, _)| folder == next) {
+            self.discard(&current)?;
+            self.disk.rename(&next, &current).map_err(|error| broken(&current, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Removes what was verified: first what says that it is complete, so that what a crash leaves of it is not taken for it.
+    fn discard(&self, folder: &Path) -> Result<(), Finding> {
+        for path in [&folder.join(BASE), folder] {
+            self.disk.remove(path).map_err(|error| broken(path, &error))?;
+        }
+        Ok(())
     }
 
     /// Remembers what was demanded by an apply that did not converge: base stays, but what was given is known to be ours.
@@ -138,26 +179,22 @@ impl Memory {
     /// # Errors
     /// Where it cannot be written.
     pub fn keep_demand(&self, demand: &Demand) -> Result<(), Finding> {
-        let folder = self.root.join("verified");
-        if !folder.join("base.json").is_file() {
-            return Ok(());
+        self.settle()?;
+        match self.complete()? {
+            Some((folder, _)) => self.write_json(&folder.join("demand.json"), demand),
+            None => Ok(()),
         }
-        let file = folder.join("demand.json");
-        write_json(&file, demand).map_err(|error| broken(&file, &error))
     }
 
-    /// Remembers a plan, and that it is the last one.
+    /// Remembers a plan, and that it is the last one. Says where it is.
     ///
     /// # Errors
     /// Where it cannot be written.
     pub fn save_plan(&self, plan: &Plan) -> Result<PathBuf, Finding> {
-        let file = self.root.join("plans").join(format!("{}.json", plan.id));
-        let write = || -> io::Result<()> {
-            fs::create_dir_all(self.root.join("plans"))?;
-            write_json(&file, plan)?;
-            replace(&self.root.join("plans/last"), plan.id.as_bytes())
-        };
-        write().map_err(|error| broken(&file, &error)).map(|()| file)
+        let file = self.plan_file(&plan.id);
+        self.write_json(&file, plan)?;
+        self.replace(&self.root.join(LAST_PLAN), plan.id.as_bytes())?;
+        Ok(file)
     }
 
     /// The last plan that was made.
@@ -165,40 +202,61 @@ impl Memory {
     /// # Errors
     /// Where there is none, or it cannot be read.
     pub fn last_plan(&self) -> Result<Plan, Finding> {
-        let last = self.root.join("plans/last");
-        let none =
-            || Finding::error(NO_PLAN, "no plan was made yet").help("run `rolecall plan` first, and read it");
-        match fs::read_to_string(&last) {
-            Ok(id) if id.trim().chars().all(|c| c.is_ascii_alphanumeric()) => {
-                read_plan(&self.root.join("plans").join(format!("{}.json", id.trim())))
-            }
-            Ok(_) => Err(none()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(none()),
-            Err(error) => Err(broken(&last, &error)),
+        let id = self.read(&self.root.join(LAST_PLAN))?.and_then(|bytes| String::from_utf8(bytes).ok());
+        let id = id.as_deref().map(str::trim).filter(|id| is_id(id)).ok_or_else(|| {
+            Finding::error(NO_PLAN, "no plan was made yet").help("run `rolecall plan` first, and read it")
+        })?;
+        plan_from(self.disk.as_ref(), &self.plan_file(id))
+    }
+
+    fn plan_file(&self, id: &str) -> PathBuf {
+        self.root.join("plans").join(format!("{id}.json"))
+    }
+
+    /// Where the journal of a plan is.
+    ///
+    /// # Errors
+    /// Where that is not the id of a plan: it comes from a file, and must not lead anywhere else.
+    pub fn journal(&self, plan: &str) -> Result<Place, Finding> {
+        if !is_id(plan) {
+            return Err(Finding::error(NO_PLAN, format!("`{plan}` is not the id of a plan")));
         }
+        Ok(self.place(&format!("journals/{plan}.jsonl")))
     }
 
-    /// Where the journal of a plan is; its folder is made.
+    /// Where the lock is.
     ///
     /// # Errors
-    /// Where that cannot be.
-    pub fn journal(&self, plan: &str) -> Result<PathBuf, Finding> {
-        let folder = self.root.join("journals");
-        fs::create_dir_all(&folder).map_err(|error| broken(&folder, &error))?;
-        // The id comes from a file: it must not lead anywhere else.
-        let plain = !plan.is_empty() && plan.chars().all(|c| c.is_ascii_alphanumeric());
-        let message = format!("`{plan}` is not the id of a plan");
-        if plain { Ok(folder.join(format!("{plan}.jsonl"))) } else { Err(Finding::error(NO_PLAN, message)) }
+    /// None so far.
+    pub fn lock(&self) -> Result<Place, Finding> {
+        Ok(self.place("lock"))
     }
 
-    /// Where the lock is; its folder is made.
-    ///
-    /// # Errors
-    /// Where that cannot be.
-    pub fn lock(&self) -> Result<PathBuf, Finding> {
-        fs::create_dir_all(&self.root).map_err(|error| broken(&self.root, &error))?;
-        Ok(self.root.join("lock"))
+    fn place(&self, name: &str) -> Place {
+        Place { disk: self.disk.clone(), file: self.root.join(name) }
     }
+
+    fn read(&self, file: &Path) -> Result<Option<Vec<u8>>, Finding> {
+        self.disk.read(file).map_err(|error| broken(file, &error))
+    }
+
+    fn read_json<T: DeserializeOwned>(&self, file: &Path) -> Result<Option<T>, Finding> {
+        self.read(file)?.map(|bytes| parse(file, &bytes)).transpose()
+    }
+
+    fn replace(&self, file: &Path, bytes: &[u8]) -> Result<(), Finding> {
+        self.disk.replace(file, bytes).map_err(|error| broken(file, &error))
+    }
+
+    fn write_json(&self, file: &Path, value: &impl Serialize) -> Result<(), Finding> {
+        let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| broken(file, &error))?;
+        bytes.push(b'\n');
+        self.replace(file, &bytes)
+    }
+}
+
+fn is_id(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// A plan from its file.
@@ -206,10 +264,16 @@ impl Memory {
 /// # Errors
 /// Where it cannot be read or is none.
 pub fn read_plan(file: &Path) -> Result<Plan, Finding> {
-    let plan: Plan = read_json(file)?.ok_or_else(|| {
+    plan_from(&Folder, file)
+}
+
+fn plan_from(disk: &dyn Disk, file: &Path) -> Result<Plan, Finding> {
+    let bytes = disk.read(file).map_err(|error| broken(file, &error))?;
+    let bytes = bytes.ok_or_else(|| {
         Finding::error(NO_PLAN, format!("there is no plan at `{}`", file.display()))
             .help("name the `plan.json` that `plan` wrote")
     })?;
+    let plan: Plan = parse(file, &bytes)?;
     if plan.format == crate::model::plan::PLAN_FORMAT {
         if plan.is_consistent() {
             return Ok(plan);
@@ -227,59 +291,8 @@ fn broken(path: &Path, error: &dyn std::fmt::Display) -> Finding {
         .help("mend or remove it; without a base nothing is removed, and everything is planned as a request")
 }
 
-fn read_json<T: DeserializeOwned>(file: &Path) -> Result<Option<T>, Finding> {
-    match fs::read(file) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| broken(file, &error)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(broken(file, &error)),
-    }
-}
-
-fn write_json(file: &Path, value: &impl Serialize) -> io::Result<()> {
-    let mut bytes = serde_json::to_vec_pretty(value)?;
-    bytes.push(b'\n');
-    replace(file, &bytes)
-}
-
-/// Makes sure that what was renamed in a folder is on disk.
-fn sync(folder: &Path) -> io::Result<()> {
-    fs::File::open(folder)?.sync_all()
-}
-
-/// Writes a file whole or not at all.
-fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut new = file.as_os_str().to_owned();
-    new.push(".new");
-    let new = PathBuf::from(new);
-    let mut out = fs::File::create(&new)?;
-    out.write_all(bytes)?;
-    out.sync_all()?;
-    fs::rename(new, file)
-}
-
-fn remove(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn read_folder(folder: &Path, prefix: &str, sources: &mut Sources) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let plain = Path::new(&name).components().all(|part| matches!(part, Component::Normal(_)));
-        let (Some(name), true) = (name.to_str(), plain) else { continue };
-        let path = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
-        // The type of the entry itself: a link is neither, and is not followed.
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            read_folder(&entry.path(), &path, sources)?;
-        } else if kind.is_file() {
-            sources.files.insert(Name::from(path), Arc::from(fs::read(entry.path())?));
-        }
-    }
-    Ok(())
+fn parse<T: DeserializeOwned>(file: &Path, bytes: &[u8]) -> Result<T, Finding> {
+    serde_json::from_slice(bytes).map_err(|error| broken(file, &error))
 }
 
 #[cfg(test)]
@@ -312,7 +325,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let memory = Memory::at(folder.path());
         memory.advance(&verified("one")).unwrap();
-        fs::rename(folder.path().join("verified"), folder.path().join("verified.old")).unwrap();
+        std::fs::rename(folder.path().join("verified"), folder.path().join("verified.new")).unwrap();
         assert_eq!(memory.verified().unwrap().unwrap().sources, verified("one").sources);
     }
 
@@ -321,7 +334,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let memory = Memory::at(folder.path());
         memory.advance(&verified("one")).unwrap();
-        fs::write(folder.path().join("verified/base.json"), "{").unwrap();
+        std::fs::write(folder.path().join("verified/base.json"), "{").unwrap();
         assert_eq!(memory.verified().unwrap_err().code.as_ref(), "RC701");
     }
 }

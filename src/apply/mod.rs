@@ -1,4 +1,4 @@
-//! Carrying out what was approved: what is still approved, the journal, the memory, the executor.
+//! Carrying out what was approved: what is still approved, the disk, the journal, the memory, the executor.
 //!
 //! Invariant: the plan that is executed is a fresh one, and nothing in it is written that was not approved.
 //! It must not plan or render: it gets plans, and gives a report.
@@ -6,6 +6,7 @@
 use crate::model::Code;
 
 pub mod approve;
+pub mod disk;
 pub mod executor;
 pub mod journal;
 pub mod memory;

@@ -29,7 +29,7 @@ fn risk(text: &str) -> Result<Risk, String> {
 pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure> {
     let repo = repo_or_here(arguments.repo.as_ref());
     let session = Session::open(Options { repo, ..Options::default() }).await?;
-    let plan = session.plan().await?.plan;
+    let plan = session.in_its_time(session.plan()).await?.plan;
     let style = Style { zone: session.head.settings.timezone.clone(), ..style(false) };
     match format {
         Format::Text => print(&terminal::drift(&plan, &style)),

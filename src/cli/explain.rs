@@ -79,7 +79,7 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
         ..Options::default()
     })
     .await?;
-    let observed = session.observe().await?;
+    let observed = session.in_its_time(session.observe()).await?;
     let about = find(&arguments.what, &observed)?;
     let explanation = explain(about, &observed);
     match format {

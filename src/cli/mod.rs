@@ -17,6 +17,7 @@ mod check;
 mod drift;
 mod explain;
 mod plan;
+mod rehearse;
 pub mod repo;
 mod schema;
 mod session;
@@ -120,6 +121,8 @@ enum Command {
     Plan(plan::Arguments),
     /// Carry out a plan that was approved
     Apply(apply::Arguments),
+    /// Carry out a plan on a simulated copy of live: what it takes, and where it ends
+    Rehearse(rehearse::Arguments),
     /// Show what was changed behind Git's back
     Drift(drift::Arguments),
     /// Tell who has what, and why
@@ -157,6 +160,7 @@ pub fn main() -> ExitCode {
             Command::Check(arguments) => check::run(&arguments, format),
             Command::Plan(arguments) => plan::run(&arguments, format).await,
             Command::Apply(arguments) => apply::run(&arguments, format).await,
+            Command::Rehearse(arguments) => rehearse::run(&arguments, format).await,
             Command::Drift(arguments) => drift::run(&arguments, format).await,
             Command::Explain(arguments) => explain::run(&arguments, format).await,
             Command::Schema(arguments) => schema::run(&arguments),
@@ -185,8 +189,16 @@ pub fn main() -> ExitCode {
 /// Every number that a finding of this program can have, for the table in the docs.
 #[must_use]
 pub fn codes() -> Vec<crate::model::Code> {
-    let here =
-        [apply::CODES, explain::CODES, repo::CODES, schema::CODES, session::CODES, simulate::CODES].concat();
+    let here = [
+        apply::CODES,
+        explain::CODES,
+        rehearse::CODES,
+        repo::CODES,
+        schema::CODES,
+        session::CODES,
+        simulate::CODES,
+    ]
+    .concat();
     let parts = [
         crate::manifest::CODES,
         crate::resolve::CODES,

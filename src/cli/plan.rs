@@ -41,7 +41,6 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     let session = Session::open(Options {
         repo: repo_or_here(arguments.repo.as_ref()),
         base: arguments.base.clone(),
-        approved: Default::default(),
         selection: Selection {
             only: patterns(&arguments.only),
             revert: patterns(&arguments.revert),
@@ -49,7 +48,7 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
         },
     })
     .await?;
-    let planned = session.plan().await?;
+    let planned = session.in_its_time(session.plan()).await?;
     let plan = &planned.plan;
     // A plan for another time is for reading only: it must not become the last one, which `apply` takes.
     if arguments.at.is_none() {

@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Rules;
 use super::waivers::Waivers;
 use crate::model::plan::Standing;
-use crate::model::{Address, Change, Digest, GrantKey, Held, LiveGrant, Op, Snapshot, Value, Waived, Why};
+use crate::model::{
+    Address, Change, Digest, GrantKey, Guard, Held, LiveGrant, Op, Snapshot, Value, Waived, Why,
+};
 
 /// The edge that makes a thing a group.
 pub(super) const MEMBER: &str = "member";
@@ -131,6 +133,9 @@ impl<'a> Bench<'a> {
     /// Whether a change takes away because someone left or is suspended. An edge of such a person counts as one whatever
     /// caused its end; a deletion only where the planner says so.
     pub(super) fn is_leaver(&self, change: &'a Change) -> bool {
+        if !Guard::Leavers.holds() {
+            return false;
+        }
         let gone = || self.person(change).is_some_and(|person| self.rules.head.gone.contains(person));
         match change.op {
             Op::Revoke => change.standing == Some(Standing::Leaver) || gone(),

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::bench::{Bench, MEMBER, Stop, edges_on, stripped};
 use super::{GROUP_CAP, LEAVERS_CAP, PROVIDER_CAP, RUN_CAP, Rules};
 use crate::model::settings::Cap;
-use crate::model::{Address, Change, Code, GrantKey, Op, Status, Why};
+use crate::model::{Address, Change, Code, GrantKey, Guard, Op, Status, Why};
 
 /// What one cap counts.
 #[derive(Default)]
@@ -45,6 +45,9 @@ struct Breach {
 impl<'a> Bench<'a> {
     /// Holds what is beyond the caps.
     pub(super) fn caps(&mut self) {
+        if !Guard::Caps.holds() {
+            return;
+        }
         let mut breaches = Vec::new();
         breaches.extend(self.leavers());
         self.removals(&mut breaches);

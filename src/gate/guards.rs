@@ -10,8 +10,8 @@ use super::{DRIFT_ACTS, EMPTY_GROUP, LAST_ADMIN, PROTECTED, PROTECTED_MOVED, PRO
 use crate::model::plan::Standing;
 use crate::model::settings::Heal;
 use crate::model::{
-    Address, Cause, Change, Coverage, Digest, Drift, Finding, Op, Pattern, Person, Risk, Spanned, Status,
-    Value, Why,
+    Address, Cause, Change, Coverage, Digest, Drift, Finding, Guard, Op, Pattern, Person, Risk, Spanned,
+    Status, Value, Why,
 };
 
 /// What a directory calls an account that nobody can use now.
@@ -80,6 +80,9 @@ impl<'a> Bench<'a> {
 
     /// Holds the removals that would leave too few administrators. Whether there were any.
     pub(super) fn last_admin(&mut self) -> bool {
+        if !Guard::LastAdministrator.holds() {
+            return false;
+        }
         let limits = &self.rules.settings.limits;
         let mut news = false;
         for group in &limits.admins_of {
@@ -103,6 +106,9 @@ impl<'a> Bench<'a> {
     /// Holds the removals that would leave a group without members, unless it may be empty or only leavers empty it.
     /// Whether there were any.
     pub(super) fn empty_groups(&mut self) -> bool {
+        if !Guard::EmptyGroup.holds() {
+            return false;
+        }
         let mut news = false;
         for (group, takers) in self.emptied() {
             if self.outlook(group).after() > 0 {

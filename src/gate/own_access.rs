@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::OWN_ACCESS;
 use super::bench::{Bench, MEMBER, Stop, stripped};
-use crate::model::{Address, Attribute, Change, Name, Op, Value, Why};
+use crate::model::{Address, Attribute, Change, Guard, Name, Op, Value, Why};
 
 /// The vendor's own policies that do nothing but deny.
 const DENYING: [&str; 4] = [
@@ -22,7 +22,7 @@ impl<'a> Bench<'a> {
     /// Holds what would take access from the principals that apply: from themselves, their groups, or what is attached
     /// to those or bounds them.
     pub(super) fn own_access(&mut self) {
-        if self.rules.callers.is_empty() {
+        if self.rules.callers.is_empty() || !Guard::OwnAccess.holds() {
             return;
         }
         let own = self.callers_and_groups();

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::plan::{Standing, UNTIL};
 use crate::model::{
     Address, Attributes, Cause, Change, Coverage, DemandState, DemandedGrant, Draft, Finding, GrantKey,
-    LapseCause, LiveGrant, May, Op, Origin, Snapshot, Span, WantedGrant,
+    Guard, LapseCause, LiveGrant, May, Op, Origin, Snapshot, Span, WantedGrant,
 };
 
 use super::facts::{Facts, Side};
@@ -107,6 +107,7 @@ struct Edges<'a, 'f> {
 
 impl<'a> Edges<'a, '_> {
     fn wanted(&mut self, at: &Key<'a>, head: &'a WantedGrant, live: Option<&'a LiveGrant>, out: &mut Draft) {
+        let live = live.filter(|_| Guard::Idempotent.holds());
         let is_there = live.is_some_and(|live| live.via.is_some() || holds(live, &head.attributes));
         let op = if live.is_some() { Op::Update } else { Op::Grant };
         let needed = if op == Op::Update && !is_there { May::Members } else { May::Add };
@@ -265,7 +266,7 @@ impl<'a> Edges<'a, '_> {
 
     fn removal(&self, at: &Key<'a>, gone: bool, allowed: bool) -> Removal {
         let change = |cause| Removal::Change { cause, taken_over: false };
-        let has_base = self.facts.input.base.is_some();
+        let has_base = self.facts.input.base.is_some() || !Guard::Base.holds();
         if has_base && at.base.is_some() {
             return change(Cause::Request);
         }

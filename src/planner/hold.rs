@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::model::{
-    Address, Attributes, Cause, Change, Coverage, DemandState, Finding, GrantKey, Held, LapseCause, May, Op,
-    Schemas, Value, Why, nearest,
+    Address, Attributes, Cause, Change, Coverage, DemandState, Finding, GrantKey, Guard, Held, LapseCause,
+    May, Op, Schemas, Value, Why, nearest,
 };
 
 use super::facts::Facts;
@@ -97,6 +97,7 @@ fn incomplete_resource(facts: &Facts<'_>, change: &Change) -> Option<String> {
     let live = facts.input.live;
     let address = &change.address;
     let unread = |coverage: Option<&Coverage>| match coverage {
+        _ if !Guard::Coverage.holds() => None,
         Some(Coverage::Complete) => None,
         Some(Coverage::Partial(why)) => Some(format!("`{address}` was not read whole: {why}")),
         None => Some(format!("`{address}` was not read")),
@@ -106,7 +107,8 @@ fn incomplete_resource(facts: &Facts<'_>, change: &Change) -> Option<String> {
         Op::Delete => {
             // What hangs on it is part of what is approved, so its edges must have been read too.
             let edges = live.coverage.get(address.as_str()).or_else(|| live.coverage.get(address.place()));
-            let emptied = facts.was_populated(address)
+            let emptied = Guard::EmptyList.holds()
+                && facts.was_populated(address)
                 && !live.grants.iter().any(|grant| grant.key.resource == *address);
             unread(live.coverage_of(address))
                 .or_else(|| unread(edges).map(|text| format!("{text} (what hangs on it)")))
@@ -184,7 +186,7 @@ fn taking(facts: &Facts<'_>, change: &Change, waiting: &mut Waiting) -> Option<R
     let key = change.grant.as_ref()?;
     let subject = change.subject.as_ref();
     let seen = change.before.is_some();
-    if seen && subject.is_some_and(|person| facts.gone(person).is_some()) {
+    if seen && Guard::Leavers.holds() && subject.is_some_and(|person| facts.gone(person).is_some()) {
         return None;
     }
     let head = facts.input.head;
@@ -214,6 +216,7 @@ fn taking(facts: &Facts<'_>, change: &Change, waiting: &mut Waiting) -> Option<R
         return Some(Reason::new(Why::Incomplete, gap.clone()));
     }
     match facts.input.live.coverage_of_grant(key) {
+        _ if !Guard::Coverage.holds() => {}
         None => {
             return Some(Reason::new(
                 Why::Incomplete,

@@ -5,9 +5,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use crate::model::{Account, Address, Change, DirectoryRecord, Name, Permit, Snapshot};
 
@@ -50,6 +52,69 @@ pub trait Provider: Send + Sync {
 
     /// How many calls have been made so far.
     fn calls(&self) -> u64;
+
+    /// Where a change queues. Changes of one lane share a limit of the vendor's; lanes do not wait for each other. Unless a
+    /// provider says more, its changes are written one after another.
+    fn lane(&self, _change: &Change) -> Lane {
+        Lane::new(self.instance(), 1)
+    }
+
+    /// What is known of a lane's limit just now, by the lane's name.
+    fn pace(&self, _lane: &str) -> Pace {
+        Pace::default()
+    }
+
+    /// How long this provider takes to show, and to carry out, what was written.
+    fn patience(&self) -> Patience {
+        Patience::default()
+    }
+}
+
+/// A queue of changes that share a limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lane {
+    /// Its name, within the provider.
+    pub name: Name,
+    /// How many of its changes are under way at most.
+    pub width: usize,
+    /// Changes with the same key that are ready together go to [`Writer::write_all`] together.
+    pub batch: Option<Name>,
+    /// Changes with the same key, whatever their lane, never overlap: they read and rewrite the same thing.
+    pub alone: Option<Name>,
+}
+
+impl Lane {
+    /// A lane of that many at once, without batches, whose changes do not mind each other.
+    #[must_use]
+    pub fn new(name: &str, width: usize) -> Self {
+        Self { name: name.into(), width: width.max(1), batch: None, alone: None }
+    }
+}
+
+/// What is known of a lane's limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pace {
+    /// Until when nothing of it may be sent.
+    pub closed_until: Option<Timestamp>,
+    /// How many more may be sent before it closes.
+    pub left: Option<u64>,
+    /// How many a minute are allowed.
+    pub per_minute: Option<u64>,
+}
+
+/// How long a provider takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// For how long after a write its effect may be missing from what is read. What does not show earlier proves nothing.
+    pub lag: Duration,
+    /// How long an operation that was accepted may take before it is reported as pending.
+    pub pending: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { lag: Duration::ZERO, pending: Duration::from_mins(10) }
+    }
 }
 
 /// What writes.
@@ -58,6 +123,23 @@ pub trait Writer: Send + Sync {
     /// Carries out one change; writing it twice ends in the same state. A change that the permit does not cover is
     /// refused as `Denied`.
     async fn write(&self, change: &Change) -> Result<Outcome, Error>;
+
+    /// Carries out changes of one batch; an answer for each, in their order. Where the vendor has no batches, one after
+    /// another.
+    async fn write_all(&self, changes: &[&Change]) -> Vec<Result<Outcome, Error>> {
+        let mut outcomes = Vec::with_capacity(changes.len());
+        for change in changes {
+            outcomes.push(self.write(change).await);
+        }
+        outcomes
+    }
+
+    /// Asks what has become of a change that was pending, by what its outcome said to ask. `Unreachable` and `Throttled`:
+    /// the question was not answered. Any other error: the operation has failed; `Conflict`, if it may be begun again.
+    async fn poll(&self, change: &Change, _poll: &str) -> Result<Outcome, Error> {
+        let message = format!("nobody can be asked what became of `{} {}`", change.op, change.target());
+        Err(Error::new(ErrorKind::Unsupported, message))
+    }
 }
 
 /// What became of a write.

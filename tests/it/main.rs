@@ -11,6 +11,7 @@ mod kill;
 mod moto;
 mod okta;
 mod pipeline;
+mod rehearse;
 mod repo;
 mod scenarios;
 mod servers;

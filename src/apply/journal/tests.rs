@@ -1,22 +1,24 @@
 //! A journal that survives crashes and shows tampering; a lock that names its holder.
 
-use std::io::Write as _;
+use std::path::PathBuf;
 
 use super::*;
 use crate::apply::fixture::{create, grant, plan, start};
 
 impl Journal {
-    /// Makes every further write fail, as a full disk would.
+    /// Makes every further write fail, as a disk that is gone would.
     pub(in crate::apply) fn break_down(&mut self) {
-        self.file = File::open(&self.path).unwrap();
+        let disk = crate::apply::disk::MemoryDisk::new();
+        disk.crash(0, crate::apply::disk::Crash::Before);
+        self.file.disk = std::sync::Arc::new(disk);
     }
 }
 
-struct Place {
+struct Bench {
     folder: tempfile::TempDir,
 }
 
-impl Place {
+impl Bench {
     fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
@@ -25,13 +27,21 @@ impl Place {
         self.folder.path().join("p1.jsonl")
     }
 
+    fn place(&self) -> Place {
+        Place::at(self.path())
+    }
+
+    fn lock(&self) -> Lock {
+        Lock::take(&Place::at(self.folder.path().join("lock")), "a test", start()).unwrap()
+    }
+
     fn open(&self) -> Result<Journal, Box<Finding>> {
-        let lock = Lock::take(&self.folder.path().join("lock"), "a test", start()).unwrap();
-        Journal::open(&self.path(), &plan(&[create("a")]), start(), &lock)
+        let lock = self.lock();
+        Journal::open(&self.place(), &plan(&[create("a")]), start(), &lock)
     }
 
     fn read(&self) -> History {
-        History::read(&self.path()).unwrap().unwrap()
+        History::read(&self.place()).unwrap().unwrap()
     }
 }
 
@@ -46,7 +56,7 @@ fn outcome(name: &str, state: State) -> Event {
 
 #[test]
 fn a_journal_tells_what_is_done_pending_and_unknown() {
-    let place = Place::new();
+    let place = Bench::new();
     let mut journal = place.open().unwrap();
     for event in
         [intent("a"), outcome("a", State::Done), intent("b"), outcome("b", State::Pending), intent("c")]
@@ -68,7 +78,7 @@ fn a_journal_tells_what_is_done_pending_and_unknown() {
 
 #[test]
 fn invariant_24_a_torn_last_line_is_cut_off_and_noted_wherever_it_is_torn() {
-    let place = Place::new();
+    let place = Bench::new();
     let mut journal = place.open().unwrap();
     journal.append(start(), intent("a")).unwrap();
     let whole = fs::read(place.path()).unwrap();
@@ -92,7 +102,7 @@ fn invariant_24_a_torn_last_line_is_cut_off_and_noted_wherever_it_is_torn() {
 
 #[test]
 fn a_journal_torn_before_its_first_record_begins_anew() {
-    let place = Place::new();
+    let place = Bench::new();
     fs::write(place.path(), b"{\"number\":0,").unwrap();
     let journal = place.open().unwrap();
     assert_eq!(journal.history().plan(), Some("p1"));
@@ -101,7 +111,7 @@ fn a_journal_torn_before_its_first_record_begins_anew() {
 
 #[test]
 fn invariant_40_a_changed_dropped_or_reordered_record_breaks_the_chain() {
-    let place = Place::new();
+    let place = Bench::new();
     let mut journal = place.open().unwrap();
     for name in ["a", "b", "c"] {
         journal.append(start(), intent(name)).unwrap();
@@ -120,7 +130,7 @@ fn invariant_40_a_changed_dropped_or_reordered_record_breaks_the_chain() {
         put(&wrong);
         let error = place.open().unwrap_err();
         assert_eq!(error.code.as_ref(), JOURNAL_BROKEN.code);
-        assert!(History::read(&place.path()).is_err());
+        assert!(History::read(&place.place()).is_err());
     }
     put(&lines);
     assert!(place.open().is_ok());
@@ -128,23 +138,23 @@ fn invariant_40_a_changed_dropped_or_reordered_record_breaks_the_chain() {
 
 #[test]
 fn the_journal_of_another_plan_is_refused() {
-    let place = Place::new();
+    let place = Bench::new();
     drop(place.open().unwrap());
-    let lock = Lock::take(&place.folder.path().join("lock"), "a test", start()).unwrap();
+    let lock = place.lock();
     let other = Plan { id: "p2".into(), ..plan(&[grant("x", "a")]) };
-    let error = Journal::open(&place.path(), &other, start(), &lock).unwrap_err();
+    let error = Journal::open(&place.place(), &other, start(), &lock).unwrap_err();
     assert!(error.message.contains("plan `p1`, not of `p2`"), "{error}");
 }
 
 #[test]
 fn there_is_no_history_where_there_is_no_journal() {
-    assert_eq!(History::read(&Place::new().path()), Ok(None));
+    assert_eq!(History::read(&Bench::new().place()), Ok(None));
 }
 
 #[test]
 fn invariant_29_a_lock_that_is_taken_says_by_whom_and_how_to_free_it() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("lock");
+    let path = Place::at(folder.path().join("lock"));
     let lock = Lock::take(&path, "job 7 of klibby", start()).unwrap();
     let later = "2026-11-22T13:02:03Z".parse().unwrap();
     let error = Lock::take(&path, "another", later).unwrap_err();
@@ -154,22 +164,24 @@ fn invariant_29_a_lock_that_is_taken_says_by_whom_and_how_to_free_it() {
     assert!(error.message.contains(&format!("process {pid}")) && error.message.ends_with("for 1h 2m 3s"));
     assert!(error.help.as_deref().unwrap().contains("which frees the lock"));
     drop(lock);
-    assert_eq!(fs::read(&path).unwrap(), b"", "a free lock names nobody");
+    assert_eq!(fs::read(&path.file).unwrap(), b"", "a free lock names nobody");
     assert!(Lock::take(&path, "another", later).is_ok());
 }
 
 #[test]
 fn invariant_24_a_lock_whose_holder_was_killed_is_free() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("lock");
+    let path = Place::at(folder.path().join("lock"));
     let holder = r#"{"who":"a killed job","host":"h","pid":1,"since":"2026-11-22T12:00:00Z"}"#;
-    File::create(&path).unwrap().write_all(holder.as_bytes()).unwrap();
+    fs::write(&path.file, holder).unwrap();
     assert!(Lock::take(&path, "the next", start()).is_ok());
 }
 
 #[test]
 fn invariant_29_a_lock_that_cannot_be_reached_refuses() {
     let folder = tempfile::tempdir().unwrap();
-    let error = Lock::take(&folder.path().join("missing/lock"), "me", start()).unwrap_err();
+    fs::write(folder.path().join("file"), "").unwrap();
+    let path = Place::at(folder.path().join("file/lock"));
+    let error = Lock::take(&path, "me", start()).unwrap_err();
     assert!(error.message.contains("cannot be reached"), "{error}");
 }

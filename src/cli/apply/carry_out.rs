@@ -1,0 +1,190 @@
+//! Carrying out an approved plan over a session: plan again, compare, execute, look, remember.
+//!
+//! Invariant: it plans again first, and writes nothing unless every effect of that is approved; base advances only when
+//! a fresh plan has no change left. It must not print, ask or read the access repo: whoever calls it does.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::OTHER_TIME;
+use crate::apply::approve;
+use crate::apply::executor::{self, Progress, Run, Stop};
+use crate::apply::journal::{History, Journal, Lock};
+use crate::apply::memory::{BaseRecord, Verified};
+use crate::cli::session::{Planned, Session};
+use crate::cli::{Exit, Failure};
+use crate::model::guard::Guard;
+use crate::model::report::State;
+use crate::model::{Approval, Change, DemandState, Digest, Finding, Plan, Report, Snapshot, Sources};
+use crate::planner;
+use crate::provider::Provider;
+
+/// The last of the waits for what was written to be seen: 31 seconds in all.
+const LONGEST_WAIT: Duration = Duration::from_secs(16);
+
+/// What is to be carried out, and how whoever ordered it is heard.
+pub(in crate::cli) struct Order<'a> {
+    /// The plan that was approved.
+    pub(in crate::cli) approved: &'a Plan,
+    /// How it was approved: [`approval`].
+    pub(in crate::cli) approval: Approval,
+    /// Asked once with the fresh plan, before anything is written.
+    pub(in crate::cli) confirm: &'a dyn Fn(&Plan, &Sources) -> Result<bool, Failure>,
+    /// Set by a signal: what is in flight is finished, the rest is not begun.
+    pub(in crate::cli) stop: &'a Stop,
+    /// Told what begins, ends and waits.
+    pub(in crate::cli) progress: &'a dyn Progress,
+}
+
+/// How a plan is approved that is to be carried out now; `typed` is the effect that the operator typed.
+pub(in crate::cli) fn approval(
+    session: &Session,
+    approved: &Plan,
+    typed: Option<&str>,
+) -> Result<Approval, Failure> {
+    let stale = |finding: Finding| Err(Failure::from(finding).exit(Exit::Stale));
+    if approved.selection.at.is_some() {
+        let finding = Finding::error(OTHER_TIME, format!("plan `{}` is for another time", approved.id));
+        return stale(finding.help("plan without `--at`"));
+    }
+    let operator = session.judging().approvals.operator;
+    approve::approval(approved, operator, typed).or_else(|finding| stale(*finding))
+}
+
+/// Carries out an approved plan; `None` where it was not confirmed.
+pub(in crate::cli) async fn carry_out(
+    session: &mut Session,
+    order: Order<'_>,
+) -> Result<Option<Report>, Failure> {
+    session.selection = order.approved.selection.clone();
+    // With no approval of its own, what is queued stays queued.
+    if order.approval != Approval::Standing {
+        session.approved = order.approved.effects.iter().cloned().collect();
+    }
+    let session: &Session = session;
+    session.in_its_time(execute(session, order)).await
+}
+
+/// What a run that ended with this report ends with.
+pub(in crate::cli) fn exit(report: &Report) -> Exit {
+    if !report.converged {
+        Exit::Error
+    } else if report.held.iter().any(|held| held.why.denies()) {
+        Exit::Denied
+    } else {
+        Exit::Success
+    }
+}
+
+async fn execute(session: &Session, order: Order<'_>) -> Result<Option<Report>, Failure> {
+    let approved = order.approved;
+    let now = session.clock.now();
+    let lock = Lock::take(&session.memory.lock()?, "rolecall apply", now)?;
+    session.still_verified()?;
+    let path = session.memory.journal(&approved.id)?;
+    // Only a run that began to write left something half done.
+    let begun =
+        History::read(&path)?.is_some_and(|history| history.is_open() && !history.states().is_empty());
+    let mut journal = Journal::open(&path, approved, now, &lock)?;
+    let fresh = session.plan().await?;
+    let finished = journal.history().is_finished();
+    let cleared =
+        approve::reconcile(approved, &fresh.plan, &fresh.live, session.clock.now(), finished, begun)
+            .map_err(|stale| Failure::from(stale.reasons).exit(Exit::Stale))?;
+    let permit = cleared
+        .permit(fresh.verdict.clone(), order.approval)
+        .map_err(|finding| Failure::from(finding).exit(Exit::Stale))?;
+    if !(order.confirm)(&fresh.plan, &session.head.sources)? {
+        return Ok(None);
+    }
+    let providers: Vec<&dyn Provider> = session.providers.values().map(AsRef::as_ref).collect();
+    let mut report = executor::execute(Run {
+        cleared: &cleared,
+        permit: &permit,
+        providers: &providers,
+        live: &fresh.live,
+        observed: fresh.plan.created,
+        clock: session.clock.as_ref(),
+        journal: &mut journal,
+        stop: order.stop,
+        progress: order.progress,
+    })
+    .await;
+    let after = settled(session, &report).await?;
+    conclude(session, &mut report, &after);
+    remember(session, approved, &fresh, &after, &report)?;
+    if report.converged {
+        journal.finish(session.clock.now(), approved)?;
+    }
+    Ok(Some(report))
+}
+
+/// Looks again, and for a while again and again where what was written is not seen yet: IAM takes seconds to show it.
+async fn settled(session: &Session, report: &Report) -> Result<Planned, Failure> {
+    let done: BTreeSet<&Digest> =
+        report.steps.iter().filter(|step| step.state == State::Done).map(|step| &step.effect).collect();
+    let mut wait = Duration::from_secs(1);
+    loop {
+        let after = session.plan().await?;
+        let unseen =
+            after.plan.changes.iter().any(|change| change.op.writes() && done.contains(&change.effect));
+        if !unseen || wait > LONGEST_WAIT || !Guard::Lag.holds() {
+            return Ok(after);
+        }
+        session.clock.sleep(wait).await;
+        wait *= 2;
+    }
+}
+
+/// What a fresh look says about the end.
+fn conclude(session: &Session, report: &mut Report, after: &Planned) {
+    report.left =
+        after.plan.changes.iter().map(|change| format!("{} {}", change.op, change.target())).collect();
+    if !session.selection.only.is_empty() {
+        report.left.push("whatever `--only` left out: plan again to see it".to_owned());
+    }
+    report.held = after.plan.held.clone();
+    report.drift = after.plan.drift.clone();
+    report.converged = after.plan.changes.iter().all(|change: &Change| !change.op.writes());
+    report.calls = session.providers.values().map(|provider| provider.calls()).sum();
+}
+
+/// Remembers what is demanded; makes head the base of what comes next where all of it is true.
+fn remember(
+    session: &Session,
+    approved: &Plan,
+    fresh: &Planned,
+    after: &Planned,
+    report: &Report,
+) -> Result<(), Failure> {
+    let states = report.steps.iter().filter_map(|step| match step.state {
+        State::Done | State::Already => None,
+        State::Pending => Some((step.effect.clone(), DemandState::Pending)),
+        State::Refused | State::Failed | State::Unknown | State::NotReached => {
+            Some((step.effect.clone(), DemandState::Unfinished))
+        }
+    });
+    let states = states.collect();
+    let demand = planner::remember(
+        &after.desired,
+        session.demand(),
+        &fresh.plan,
+        &after.live,
+        session.schemas(),
+        &states,
+    );
+    // Base is what was applied whole: an apply that did not converge, or was limited, leaves it where it is. What it did
+    // give is demanded from now on, so that nothing of it is taken for somebody else's.
+    if !report.converged || !approved.selection.only.is_empty() {
+        session.memory.keep_demand(&demand)?;
+        return Ok(());
+    }
+    let snapshot = Snapshot { calls: std::collections::BTreeMap::new(), ..after.live.clone() };
+    session.memory.advance(&Verified {
+        sources: session.head.sources.clone(),
+        base: BaseRecord::new(session.commit(), &approved.id, session.clock.now()),
+        demand: Some(demand),
+        snapshot: Some(snapshot),
+    })?;
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! The one way in which a plan is made.
+//!
+//! Invariant: plan and apply make plans with this, so what is approved is what is compared. It must not decide: it hands
+//! values to the pure modules, and hands on what they say.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::{Observed, Session};
+use crate::cli::Failure;
+use crate::gate::{self, Judged, Rules};
+use crate::model::plan::PLAN_FORMAT;
+use crate::model::{
+    Address, Basis, Change, Coverage, Desired, Digest, Draft, Held, Op, Plan, ProviderBasis, Ruling,
+    Snapshot, Summary, Verdict, has_errors,
+};
+use crate::planner::{self, Input};
+
+/// A plan with what it was made of.
+pub(in crate::cli) struct Planned {
+    pub(in crate::cli) plan: Plan,
+    pub(in crate::cli) verdict: Verdict,
+    pub(in crate::cli) live: Snapshot,
+    pub(in crate::cli) desired: Desired,
+}
+
+/// What changes would delete, held or not.
+pub(in crate::cli) fn deletions<'a>(changes: &'a [Change], held: &'a [Held]) -> Vec<&'a Address> {
+    let all = changes.iter().chain(held.iter().map(|held| &held.change));
+    all.filter(|change| change.op == Op::Delete).map(|change| &change.address).collect()
+}
+
+impl Session {
+    /// Makes a plan from scratch.
+    pub(in crate::cli) async fn plan(&self) -> Result<Planned, Failure> {
+        let Observed { now, inventory, records: _, head, base, own_head, own_base, mut live, mut findings } =
+            self.observe().await?;
+        if has_errors(&findings) {
+            return Err(Failure::in_sources(findings, &self.head.sources));
+        }
+        let draft = |live: &Snapshot| {
+            planner::draft(&Input {
+                head: &head,
+                base: base.as_ref(),
+                demand: self.demand(),
+                live,
+                own: &own_head,
+                own_base: own_base.as_ref(),
+                inventory: &inventory,
+                schemas: &self.schemas,
+                revert: &self.selection.revert,
+                heal: self.judging().heal,
+                now,
+            })
+        };
+        let first = draft(&live);
+        let draft = if self.look_at_deletions(&first, &mut live).await { draft(&live) } else { first };
+        if has_errors(&draft.findings) {
+            findings.extend(draft.findings);
+            return Err(Failure::in_sources(findings, &self.head.sources));
+        }
+        let judging = self.judging();
+        let callers: Vec<Address> =
+            self.callers.iter().filter_map(|caller| caller.principal.clone()).collect();
+        let mut judged = gate::judge(
+            draft,
+            &Rules {
+                settings: judging,
+                waivers: &self.head.waivers,
+                callers: &callers,
+                live: &live,
+                head: &head,
+                inventory: &inventory,
+                schemas: &self.schemas,
+                approved: &self.approved,
+                now,
+            },
+        );
+        self.limit(&mut judged);
+        let denied = judged.held.iter().any(|held| held.why.denies());
+        let verdict = if denied { Ruling::Denied } else { Ruling::Allowed };
+        findings.extend(judged.findings);
+        findings.extend(self.head.findings.iter().cloned());
+        findings.sort_by(|a, b| (&a.span, &a.code, &a.message).cmp(&(&b.span, &b.code, &b.message)));
+        findings.dedup();
+        let (effects, effect) = Plan::effects_of(&judged.changes, &judged.held, &judged.waived);
+        let basis = self.basis(&live);
+        let created = self.clock.now();
+        let id = Plan::id_of(&effect, created, &basis);
+        let complete =
+            inventory.incomplete.is_empty() && live.coverage.values().all(|c| *c == Coverage::Complete);
+        let plan = Plan {
+            format: PLAN_FORMAT.to_owned(),
+            id,
+            effect,
+            effects,
+            created,
+            expires: created.checked_add(judging.plan_ttl).unwrap_or(Timestamp::MAX),
+            tool: concat!("rolecall ", env!("CARGO_PKG_VERSION")).to_owned(),
+            base: basis,
+            summary: Summary::of(&judged.changes),
+            changes: judged.changes,
+            waived: judged.waived,
+            held: judged.held,
+            drift: judged.drift,
+            unmanaged: judged.unmanaged,
+            unclaimed: judged.unclaimed,
+            findings,
+            verdict,
+            complete,
+            simulated: self.simulated(),
+            selection: self.selection.clone(),
+        };
+        Ok(Planned { plan, verdict: judged.verdict, live, desired: head })
+    }
+
+    /// Looks at what a draft would delete; says whether anything was read.
+    async fn look_at_deletions(&self, draft: &Draft, live: &mut Snapshot) -> bool {
+        let deletions = deletions(&draft.changes, &draft.held);
+        self.look_closely(&deletions, live).await;
+        !deletions.is_empty()
+    }
+
+    /// Reads once more, closely: what hangs on a thing (keys, devices) is an effect of its deletion, and a sweep does not
+    /// show it.
+    pub(in crate::cli) async fn look_closely(&self, at: &[&Address], live: &mut Snapshot) {
+        for address in at {
+            let Some(provider) = self.providers.get(address.instance()) else { continue };
+            match provider.read(address).await {
+                Ok(seen) => live.merge(seen),
+                // What could not be looked at is not deleted.
+                Err(error) => {
+                    live.coverage.insert(address.as_str().into(), Coverage::Partial(error.to_string()));
+                }
+            }
+        }
+    }
+
+    /// Leaves out what `--only` does not pick, and whatever needs what was left out. The gate has judged the whole: what a
+    /// cap counts does not get smaller by looking at a part.
+    fn limit(&self, judged: &mut Judged) {
+        let only = &self.selection.only;
+        if only.is_empty() {
+            return;
+        }
+        let picked = |change: &Change| only.iter().any(|pattern| change.is_on(pattern));
+        let mut left_out: BTreeSet<Digest> = judged
+            .changes
+            .iter()
+            .filter(|change| !picked(change))
+            .map(|change| change.effect.clone())
+            .collect();
+        loop {
+            let before = left_out.len();
+            let more =
+                judged.changes.iter().filter(|change| change.requires.iter().any(|r| left_out.contains(r)));
+            let more: Vec<Digest> = more.map(|change| change.effect.clone()).collect();
+            left_out.extend(more);
+            if left_out.len() == before {
+                break;
+            }
+        }
+        judged.changes.retain(|change| !left_out.contains(&change.effect));
+        judged.held.retain(|held| picked(&held.change));
+        judged.drift.retain(|drift| picked(&drift.change));
+    }
+
+    fn basis(&self, live: &Snapshot) -> Basis {
+        let providers = self.providers.iter().map(|(instance, provider)| {
+            let scopes = live.coverage.iter().filter(|(scope, _)| {
+                scope
+                    .strip_prefix(instance.as_ref())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
+            });
+            let partial = scopes.clone().filter_map(|(scope, coverage)| match coverage {
+                Coverage::Complete => None,
+                Coverage::Partial(why) => Some((scope.clone(), why.clone())),
+            });
+            let basis = ProviderBasis {
+                snapshot: live.digest_of(instance),
+                partial: partial.collect(),
+                scopes: u64::try_from(scopes.count()).unwrap_or(u64::MAX),
+                calls: provider.calls(),
+            };
+            (instance.clone(), basis)
+        });
+        Basis {
+            commit: self.verified.as_ref().and_then(|verified| verified.base.commit.clone()),
+            config: self.head.digest.to_string(),
+            base_config: self.base.as_ref().map(|base| base.digest.to_string()),
+            providers: providers.collect(),
+        }
+    }
+}
