@@ -35,8 +35,8 @@ use tokio::sync::Notify;
 pub(crate) struct Filled {
     /// In the world's time, from the first call of the first life to the last of the last.
     pub(crate) took: Duration,
-    /// How many calls there were.
-    pub(crate) calls: u64,
+    /// How many calls there were of each action.
+    pub(crate) calls: BTreeMap<String, u64>,
     /// How many of them wrote.
     pub(crate) writes: u64,
     /// How many calls were refused as too many.
@@ -144,7 +144,7 @@ pub(crate) fn fill(
     let took = simulator.clock().now().duration_since(began).unsigned_abs();
     Filled {
         took,
-        calls: simulator.requests(),
+        calls: simulator.calls(),
         writes: simulator.writes(),
         throttled: simulator.throttled(),
         world: simulator.world(),
