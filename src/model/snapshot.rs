@@ -97,6 +97,17 @@ impl Snapshot {
         self.grants.binary_search_by(|grant| grant.key.cmp(key)).ok().and_then(|index| self.grants.get(index))
     }
 
+    /// The edges, one slice for each relation on each resource.
+    pub fn runs(&self) -> impl Iterator<Item = &[LiveGrant]> {
+        let mut rest = self.grants.as_slice();
+        std::iter::from_fn(move || {
+            let first = &rest.first()?.key;
+            let (run, after) = rest.split_at(length(rest, |grant| grant.key.is_beside(first)));
+            rest = after;
+            Some(run)
+        })
+    }
+
     /// How much was read of what would show whether this resource exists: the scope of its kind, else of its place.
     #[must_use]
     pub fn coverage_of(&self, address: &Address) -> Option<&Coverage> {
@@ -122,4 +133,14 @@ impl Snapshot {
         let grants: Vec<_> = self.grants.iter().filter(|g| g.key.principal.instance() == instance).collect();
         Digest::of(&(resources, grants))
     }
+}
+
+/// How many of a sorted list's first items are `alike`, without looking at each.
+pub fn length<T>(items: &[T], alike: impl Fn(&T) -> bool) -> usize {
+    let mut step = 1;
+    while items.get(step).is_some_and(&alike) {
+        step *= 2;
+    }
+    let (from, to) = (step / 2, items.len().min(step));
+    items.get(from..to).map_or(items.len(), |rest| from + rest.partition_point(alike))
 }
