@@ -298,13 +298,13 @@ providers:
     own:
       - { groups: ["rbac_*", "list.*"], may: all }
       - { groups: "app.*", may: all }
-      - { groups: "legacy_*", may: add }
+      - { groups: "legacy.*", may: add }
   aws:
     account: "222222222222"
     name: ci
     own:
       - { users: "*", may: members }
-      - { groups: "*", policies: "*", may: all }
+      - { groups: "*", may: all }
 standing: { joiner: { up_to: medium }, mover: { up_to: medium }, leaver: all, expiry: all }
 limits: { removals: { floor: 10, percent: 50 }, per_run: 20000, leavers: { floor: 15, percent: 5 }, admins: { min: 2, of: ["okta:group/rbac_role_division_00"] } }
 protected: ["okta:group/list.0000", "okta:group/admin.*"]

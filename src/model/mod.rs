@@ -19,6 +19,7 @@ pub mod permit;
 pub mod plan;
 pub mod report;
 pub mod resource;
+pub mod saved;
 pub mod settings;
 pub mod snapshot;
 pub mod span;

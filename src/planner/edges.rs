@@ -400,9 +400,9 @@ impl<'a> Edges<'a, '_> {
             }),
             (None, Some(demand)) if demand.want.is_some() => Some(Origin {
                 text: format!("no longer asked for: {}", demand.reason.text),
-                ..demand.reason.clone()
+                ..(*demand.reason).clone()
             }),
-            (None, Some(demand)) if demand.state != DemandState::True => Some(demand.reason.clone()),
+            (None, Some(demand)) if demand.state != DemandState::True => Some((*demand.reason).clone()),
             _ => None,
         };
         if let (Some(person), Some(gone)) = (subject, gone) {

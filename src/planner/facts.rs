@@ -209,11 +209,6 @@ impl<'a> Facts<'a> {
         claims.by_resource(key).or_else(|| claims.by_principal(key))
     }
 
-    /// Whether a side claims anything of a thing.
-    pub(super) fn claims_of(&self, address: &Address) -> bool {
-        self.head.of_resource.contains_key(address) || self.head.of_principal.contains_key(address)
-    }
-
     /// The person behind a principal.
     pub(super) fn person(&self, principal: &Address) -> Option<&'a Address> {
         let base = || self.input.base.and_then(|base| base.people.get(principal));

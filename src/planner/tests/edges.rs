@@ -521,7 +521,7 @@ fn a_role_that_is_frozen_holds_what_another_role_gave_too() {
     let gone = crate::model::Finding::error(super::super::CYCLE, "department y is gone");
     world.head.frozen.insert("b".into(), gone);
     assert_eq!(world.says(), "revoke okta:user/ann member okta:group/rbac_x (mover)");
-    world.demand.as_mut().unwrap().grants[0].roles = BTreeSet::from(["a".into(), "b".into()]);
+    world.demand.as_mut().unwrap().grants[0].roles = ["a".into(), "b".into()].into();
     assert_eq!(world.says(), "held frozen: revoke okta:user/ann member okta:group/rbac_x (mover)");
 }
 

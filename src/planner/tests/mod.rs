@@ -196,8 +196,8 @@ impl World {
             cause,
             standing: None,
             subject,
-            reason: (*origin("memory")).clone(),
-            roles: BTreeSet::new(),
+            reason: origin("memory"),
+            roles: Arc::new([]),
             until: None,
         });
         demand.grants.sort_by(|one, other| one.key.cmp(&other.key));
