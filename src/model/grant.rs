@@ -35,6 +35,12 @@ impl GrantKey {
         }
     }
 
+    /// Whether two edges are of one relation on one resource.
+    #[must_use]
+    pub fn is_beside(&self, other: &Self) -> bool {
+        self.resource == other.resource && self.relation == other.relation
+    }
+
     /// Whether the edge belongs to a collection.
     #[must_use]
     pub fn is_in(&self, collection: &Collection) -> bool {

@@ -126,7 +126,7 @@ impl<'a> Waits<'a> {
         let now = self.now();
         match error.filter(|error| is_silence(error)) {
             Some(_) => {
-                _ = self.silent().entry(instance.clone()).or_insert(Silence { since: now, given_up: 0 })
+                self.silent().entry(instance.clone()).or_insert(Silence { since: now, given_up: 0 });
             }
             None => _ = self.silent().remove(instance),
         }
