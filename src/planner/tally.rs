@@ -52,8 +52,8 @@ pub(super) fn resources(facts: &Facts<'_>, out: &mut Draft) {
     // What head's edges touch is wanted, even where nobody names it: the principals of people.
     let touched = touched(head, &unclaimed);
     unclaimed.retain(|address| !touched.contains(address));
-    count(facts, &mut out.unmanaged, unmanaged);
-    count(facts, &mut out.unclaimed, unclaimed);
+    count(facts, &mut out.unmanaged, &unmanaged);
+    count(facts, &mut out.unclaimed, &unclaimed);
 }
 
 /// Which of these, sorted, are ends of what is wanted.
@@ -81,7 +81,7 @@ pub(super) fn between<'s, 'a>(
     rest.get(..rest.partition_point(|address| *address <= last)).filter(|between| !between.is_empty())
 }
 
-fn count(facts: &Facts<'_>, tally: &mut Tally, addresses: Vec<&Address>) {
+fn count(facts: &Facts<'_>, tally: &mut Tally, addresses: &[&Address]) {
     let is_alike = |one: &&Address, two: &&Address| one.place() == two.place() && one.kind() == two.kind();
     for alike in addresses.chunk_by(is_alike) {
         let Some(first) = alike.first() else { continue };

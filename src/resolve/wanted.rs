@@ -39,10 +39,13 @@ impl<'a> Known<'a> {
     }
 }
 
+/// What was asked for by each relation on each resource, and what it came to.
+type Runs = BTreeMap<(Address, Name), (Vec<Part>, Made)>;
+
 /// How a tree's wishes were worked out, to be looked at when another tree's are.
 pub(super) struct Worked<'t> {
     memberships: Memberships<'t>,
-    runs: BTreeMap<(Address, Name), (Vec<Part>, Made)>,
+    runs: Runs,
 }
 
 /// What a tree asks for at `now`. `base` (the tree of the last verified apply) tells which dead citations are old; give
@@ -357,10 +360,7 @@ impl Work<'_> {
         self.parts.entry(place).or_default().push(Part::Edge(WantedGrant { key, subject, terms }));
     }
 
-    fn finish(
-        mut self,
-        like: Option<&Worked<'_>>,
-    ) -> (Desired, BTreeMap<(Address, Name), (Vec<Part>, Made)>) {
+    fn finish(mut self, like: Option<&Worked<'_>>) -> (Desired, Runs) {
         let Known { inventory, crowd, principals, .. } = self.known;
         let maker = Maker { crowd, principals };
         let mut runs = BTreeMap::new();
