@@ -209,9 +209,6 @@ fn run(size: Size, folder: &Path) {
             println!("fact {} drifted", draft.drift.len());
             println!("fact {} held by the planner", draft.held.len());
             println!("fact {} findings", draft.findings.len());
-            for finding in draft.findings.iter().take(3) {
-                eprintln!("{finding:?}");
-            }
         }
         let judged = watch.time("gate", || judge(draft, &head, &wanted, &inventory, &live, &wiring));
         watch.time("digests", || {

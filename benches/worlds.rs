@@ -306,6 +306,6 @@ providers:
       - { users: "*", may: members }
       - { groups: "*", may: all }
 standing: { joiner: { up_to: medium }, mover: { up_to: medium }, leaver: all, expiry: all }
-limits: { removals: { floor: 10, percent: 50 }, per_run: 20000, leavers: { floor: 15, percent: 5 }, admins: { min: 2, of: ["okta:group/rbac_role_division_00"] } }
+limits: { removals: { floor: 10, percent: 50 }, per_run: 20000, leavers: { floor: 15, percent: 5 }, admins: { min: 2, of: ["okta:group/list.0001"] } }
 protected: ["okta:group/list.0000", "okta:group/admin.*"]
 "#;

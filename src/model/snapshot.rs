@@ -77,7 +77,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// Puts in order what was gathered in any order.
     pub fn normalize(&mut self) {
-        if !self.grants.is_sorted_by(|one, two| one.key < two.key) {
+        if !self.grants.is_sorted_by(|one, two| one.key.precedes(&two.key)) {
             self.grants.sort();
             self.grants.dedup_by(|a, b| a.key == b.key);
         }

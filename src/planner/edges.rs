@@ -33,7 +33,7 @@ pub(super) fn compare(facts: &Facts<'_>, settled: &Settled, out: &mut Draft) -> 
         live: &input.live.grants,
     };
     while let Some(run) = rest.next() {
-        this.run(run, out);
+        this.run(&run, out);
     }
     this.report(out);
     this.changes
@@ -136,8 +136,8 @@ struct Edges<'a, 'f> {
 }
 
 impl<'a> Edges<'a, '_> {
-    fn run(&mut self, run: Run<'a>, out: &mut Draft) {
-        let Run { mut head, mut base, mut demand, mut live, same } = run;
+    fn run(&mut self, run: &Run<'a>, out: &mut Draft) {
+        let Run { mut head, mut base, mut demand, mut live, same } = *run;
         let allowed = head.first().is_some_and(|head| self.facts.own_all(Side::Head, &head.key) >= May::Add);
         loop {
             // What is there and stays as it is, is most of it.

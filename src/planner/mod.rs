@@ -125,7 +125,7 @@ fn in_order<'a, T: Clone, G>(
     key: impl Fn(&G) -> &GrantKey,
     sort: impl FnOnce(&mut T),
 ) -> Cow<'a, T> {
-    if grants(whole).is_sorted_by(|one, other| key(one) < key(other)) {
+    if grants(whole).is_sorted_by(|one, other| key(one).precedes(key(other))) {
         return Cow::Borrowed(whole);
     }
     let mut whole = whole.clone();

@@ -39,7 +39,7 @@ impl<'a> Known<'a> {
     }
 }
 
-/// By resource and relation: the parts that edges were made of, and what was made.
+/// What was asked for by each relation on each resource, and what it came to.
 type Runs = BTreeMap<(Address, Name), (Vec<Part>, Made)>;
 
 /// How a tree's wishes were worked out, to be looked at when another tree's are.
