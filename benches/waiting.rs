@@ -1,6 +1,6 @@
 //! Calls and waiting: how many calls a plan and an apply make, how long they take within the vendors' limits, and the memory.
 //!
-//! `cargo bench --bench waiting`. Calls and times come from the simulator and its virtual clock, so they are the same on every
+//! `cargo bench --bench waiting [-- iam|okta|waiting|memory]`. Calls and times come from the simulator and its virtual clock, so they are the same on every
 //! machine; memory is the most that a process of its own had. Prints a Markdown table.
 //! Invariant: a bar is worked out from the seed and from what the vendors document, never from what was measured.
 
@@ -34,11 +34,15 @@ const LATENCY: u64 = 100;
 const DEATHS: u64 = 20;
 
 fn main() {
+    let named: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     println!("| what | figure | bar | ratio |\n|---|---|---|---|");
-    iam_calls();
-    okta_calls();
-    waiting();
-    memory();
+    let parts: [(&str, fn()); 4] =
+        [("iam", iam_calls), ("okta", okta_calls), ("waiting", waiting), ("memory", memory)];
+    for (name, part) in parts {
+        if named.is_empty() || named.iter().any(|one| one == name) {
+            part();
+        }
+    }
 }
 
 /// A row: a figure, what it may be at most, and what it is a multiple of.
@@ -125,7 +129,11 @@ fn okta_calls() {
 fn waiting() {
     let okta = instance("okta", &[]);
     let told = |what: &str, filled: &Filled, least: Duration| {
-        let figure = format!("{:.0} s, {} throttled", filled.took.as_secs_f64(), filled.throttled);
+        let members: usize = filled.world.okta.groups.values().map(|group| group.members.len()).sum();
+        assert_eq!(members as u64, filled.writes, "{what}: something is missing, or was written twice");
+        let calls: u64 = filled.calls.values().sum();
+        let figure =
+            format!("{:.0} s, {calls} calls, {} throttled", filled.took.as_secs_f64(), filled.throttled);
         let bar = format!("≤ 1.1 × {:.0} s, 0 throttled", least.as_secs_f64());
         row(what, &figure, &bar, filled.took.as_secs_f64() / least.as_secs_f64());
     };
