@@ -212,7 +212,7 @@ fn parse(bytes: &[u8]) -> Reading {
     Reading::of(bytes, &on(&MemoryDisk::new()))
 }
 
-/// The events of these bytes, one by one.
+/// What these lines tell, one by one.
 fn events(bytes: &[u8]) -> Vec<Event> {
     let lines = bytes.split_inclusive(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\n"));
     lines.map(|line| serde_json::from_slice::<Record>(line).unwrap().event).collect()

@@ -270,10 +270,10 @@ fn changes_of_one_key_never_overlap() {
 
 #[test]
 fn invariant_21_who_moves_has_the_new_before_he_loses_the_old_whatever_lane_it_is_in() {
-    let (given, taken) = (grant("x", "slow"), revoke("x", "old"));
+    let taken = revoke("x", "old");
     let mut left = revoke("gone", "old");
     left.standing = Some(Standing::Leaver);
-    let bench = Bench::new(vec![given.clone(), grant("gone", "slow"), left.clone(), taken.clone()]);
+    let bench = Bench::new(vec![grant("x", "slow"), grant("gone", "slow"), left.clone(), taken.clone()]);
     for edge in [grant("x", "old"), grant("gone", "old")] {
         bench.world.make(&edge);
     }
