@@ -111,7 +111,10 @@ impl<'a> Execution<'a> {
     fn new(changes: &'a [Change], work: &'a Work<'a>, progress: &'a dyn Progress) -> Self {
         let schedule = Schedule::new(changes, |change| {
             let instance = instance(change);
-            (instance, work.provider(instance).map_or_else(|| Lane::new("", 1), |p| p.lane(change)))
+            let lane = work.provider(instance).map_or_else(|| Lane::new("", 1), |p| p.lane(change));
+            // Nobody else waits while it is found out what became of what an earlier run began.
+            let name = if work.was_begun(change) { format!("{} begun", lane.name).into() } else { lane.name };
+            (instance, Lane { name, ..lane })
         });
         let (ends, told) = (vec![None; changes.len()], vec![None; schedule.queues().len()]);
         let rounds = BTreeMap::new();

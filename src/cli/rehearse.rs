@@ -219,3 +219,41 @@ impl Progress for Watch {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    #[test]
+    fn waits_that_overlap_count_once() {
+        let clock = Arc::new(VirtualClock::at(Timestamp::UNIX_EPOCH));
+        let watch = Watch { clock: clock.clone(), seen: Mutex::default() };
+        let at = |seconds| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
+        watch.waiting("okta /", at(60));
+        clock.advance(Duration::from_secs(10));
+        watch.waiting("okta /", at(60));
+        watch.waiting("okta /users", at(20));
+        watch.waiting("okta /", at(70));
+        let waited = watch.seen.into_inner().unwrap().waited;
+        let told: Vec<_> = waited.values().map(|(w, _)| (w.what.as_str(), w.times, w.ms)).collect();
+        assert_eq!(told, [("okta /", 2, 70_000), ("okta /users", 1, 10_000)]);
+    }
+
+    #[test]
+    fn what_reads_is_told_from_what_writes() {
+        for (action, is_read) in [
+            ("GET /users/me", true),
+            ("PUT /groups/{id}/users/{id}", false),
+            ("iam:GetUser", true),
+            ("iam:ListRoles", true),
+            ("iam:CreateUser", false),
+            ("sts:AssumeRole", true),
+        ] {
+            assert_eq!(reads(action), is_read, "{action}");
+        }
+    }
+}

@@ -59,6 +59,44 @@ fn time(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::report::{Took, Waited};
+
+    #[test]
+    fn it_says_what_it_takes_and_that_nothing_live_was_changed() {
+        let report = crate::model::Report {
+            plan: "0e95acc25d9e".into(),
+            effect: crate::model::Digest::of(&"x"),
+            approval: String::new(),
+            steps: Vec::new(),
+            left: vec!["grant x".into()],
+            held: Vec::new(),
+            drift: Vec::new(),
+            converged: false,
+            calls: 0,
+        };
+        let rehearsal = Rehearsal {
+            format: String::new(),
+            report,
+            reads: 2,
+            writes: 1200,
+            calls: (0..14).map(|n| (format!("GET /{n:02}"), n)).collect(),
+            latency: 200,
+            took: Took { reading: 600, writing: 60_000, verifying: 400 },
+            waited: vec![Waited { what: "okta /".into(), times: 1, ms: 48_000 }],
+        };
+        let text = terminal(&rehearsal, &Style { width: 100, ..Style::default() });
+        for line in [
+            "rehearsed, and nothing live was changed: it does not converge: nothing to do",
+            "  grant x",
+            "calls      1,202 calls: 2 reads and 1,200 writes",
+            "           13 × `GET /13`",
+            "           and 2 more actions",
+            "time       1 min 1 s at 200 ms a call: 1 s reading, 1 min 0 s writing and 1 s verifying",
+            "of which   48 s for `okta /`, 1 time",
+        ] {
+            assert!(text.lines().any(|told| told == line), "`{line}` is not in\n{text}");
+        }
+    }
 
     #[test]
     fn durations_are_said_as_people_say_them() {

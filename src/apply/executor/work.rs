@@ -133,6 +133,11 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// Whether an earlier run began a change, so that it may be long before it is known what to do about it.
+    pub(super) fn was_begun(&self, change: &Change) -> bool {
+        self.earlier.contains_key(&change.effect)
+    }
+
     /// Carries out what begins together; how each goes on, in the same order.
     pub(super) async fn carry_out(&self, group: &[usize]) -> Vec<Next> {
         let mut nexts = Vec::with_capacity(group.len());
@@ -220,7 +225,10 @@ impl<'a> Work<'a> {
         if self.opened > shown && !pending {
             return None;
         }
-        match self.look(provider, change, earlier.at, Duration::ZERO).await {
+        // The plan was made of a look already, so the next one is worth its calls only when nothing can be on its way any more.
+        let lag = shown.duration_since(self.waits.now()).max(SignedDuration::ZERO).unsigned_abs();
+        let pause = if pending || !Guard::Lag.holds() { Duration::ZERO } else { lag };
+        match self.look(provider, change, earlier.at, pause).await {
             Ok(Sight::Open | Sight::Moved) if pending => {
                 Some(End::new(State::Pending, "the provider was at it when an earlier run ended"))
             }

@@ -36,7 +36,7 @@ fn node(entries: &[(&str, &str)]) -> Node {
 type Instance<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
 
 fn settings(instances: &[Instance<'_>]) -> BTreeMap<Name, ProviderSettings> {
-    let one = |(instance, provider, options): &(&str, &str, &[(&str, &str)])| {
+    let one = |(instance, provider, options): &Instance<'_>| {
         let settings = ProviderSettings {
             instance: (*instance).into(),
             provider: (*provider).into(),
