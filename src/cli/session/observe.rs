@@ -13,7 +13,7 @@ use crate::manifest::Tree;
 use crate::model::settings::Directory;
 use crate::model::{Account, Desired, DirectoryRecord, Finding, Inventory, Ownership, Snapshot};
 use crate::planner;
-use crate::resolve;
+use crate::resolve::{self, Sides};
 
 /// What head asks for and what is there, before anything is compared.
 pub(in crate::cli) struct Observed {
@@ -33,16 +33,12 @@ impl Session {
     /// Reads people and the live world, and works out what head and base ask for.
     pub(in crate::cli) async fn observe(&self) -> Result<Observed, Failure> {
         let now = self.now();
-        let mut findings = Vec::new();
         let (records, accounts, incomplete) = self.inventory().await?;
         // Both sides see the same records at the same time, each through its own settings and `User` manifests: what head
         // says of people is a request like everything else that it says.
-        let people = |tree: &Tree| resolve::people(tree, &records, accounts.clone(), incomplete.clone(), now);
-        let (inventory, about_people) = people(&self.head);
-        findings.extend(about_people);
-        let head = resolve::resolve(&self.head, self.base.as_ref(), &inventory, &self.registry, now);
-        let base =
-            self.base.as_ref().map(|base| resolve::resolve(base, None, &people(base).0, &self.registry, now));
+        let (head, base) = (&self.head, self.base.as_ref());
+        let Sides { inventory, about_people: mut findings, head, base } =
+            resolve::sides(head, base, &records, accounts, incomplete, &self.registry, now);
         findings.extend(head.findings.iter().cloned());
         let own =
             |tree: &Tree| Ownership { accounts: inventory.accounts.clone(), ..tree.settings.own.clone() };
