@@ -9,15 +9,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response, header};
+use jiff::{SignedDuration, Timestamp};
 
+use super::edits::Change;
 use super::faults::{Fate, Fault};
+use super::limits::Limits;
 use super::order::{Moment, Order, Reply, Service};
 use super::store::Line;
 use super::watch::Written;
 use super::world::World;
-use super::{Simulator, State, aws, keyed, okta};
+use super::{Inner, Simulator, State, aws, keyed, okta};
 use crate::provider::clock::breath;
-use crate::provider::{Clock, Transport, TransportError};
+use crate::provider::{Clock, Transport, TransportError, VirtualClock};
 
 /// How long a client waits for an answer that does not come.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -38,7 +41,7 @@ impl Simulator {
     #[must_use]
     pub fn handle(&self, request: &Request<Bytes>) -> Response<Bytes> {
         let state = &mut *self.lock();
-        let asked = Asked::of(request, state, self.inner.clock.as_ref());
+        let asked = Asked::of(request, state, self.inner.clock.now(), SignedDuration::ZERO);
         let reply = self.answer(state, &asked);
         reply.http(asked.moment.now)
     }
@@ -47,47 +50,62 @@ impl Simulator {
     pub(super) async fn pass(&self, request: &Request<Bytes>, clock: &dyn Clock) -> Answered {
         let there = self.inner.faults.duration() / 2;
         wait(clock, there).await;
-        let (answered, silence) = self.exchange(request);
+        let (answered, silence, _turn) = self.exchange(request);
+        if self.inner.faults.is_mourned() {
+            return std::future::pending().await;
+        }
         wait(clock, there + silence).await;
         answered
     }
 
-    /// What the caller gets, and how long he waits for it in vain.
-    fn exchange(&self, request: &Request<Bytes>) -> (Answered, Duration) {
+    /// What the caller gets, how long he waits for it in vain, and his turn, which lasts until he has it.
+    fn exchange(&self, request: &Request<Bytes>) -> (Answered, Duration, Option<Turn<'_>>) {
+        let Inner { clock, faults, .. } = &*self.inner;
         let state = &mut *self.lock();
-        let asked = Asked::of(request, state, self.inner.clock.as_ref());
-        let now = asked.moment.now;
+        state.history.keep(faults.reach(), clock.now(), &state.world);
+        let mut asked = Asked::of(request, state, clock.now(), faults.ahead());
         let action = action(&asked.order);
-        let lost = |message: &str, maybe_sent| Err(TransportError { message: message.into(), maybe_sent });
+        let lot = faults.lot(&action, asked.order.to);
         let mut silence = Duration::ZERO;
-        let answered = match self.inner.faults.fate(&action.name, action.write) {
-            Fate::Dead => lost("this process is dead", false),
-            Fate::Fine => match self.answer(state, &asked) {
-                _ if state.broken.is_some() => {
-                    let message = state.broken.as_ref().map(ToString::to_string).unwrap_or_default();
-                    Err(TransportError { message, maybe_sent: true })
-                }
-                reply => Ok(reply.http(now)),
-            },
-            Fate::Fault(Fault::ResetBefore) => lost("connection reset", true),
-            Fate::Fault(Fault::ResetAfter) => {
-                self.answer(state, &asked);
-                lost("connection reset while reading the answer", true)
-            }
-            Fate::Fault(Fault::TimeoutAfter) => {
-                self.answer(state, &asked);
+        if lot.fate == Fate::Dead {
+            return (lost("this process is dead", false), silence, None);
+        }
+        let turn = (asked.order.to == Service::Okta).then(|| Turn::begin(self, state));
+        if state.world.faults.kill_before_call == Some(state.requests + 1) {
+            die();
+        }
+        for Change(change) in lot.before {
+            state.disturb(clock, change);
+        }
+        asked.moment.age = lot.age;
+        let fault = if let Fate::Fault(fault) = lot.fate { Some(fault) } else { None };
+        asked.moment.fault = fault;
+        let reply = match fault {
+            Some(Fault::ResetBefore) => None,
+            Some(fault) if !fault.has_effect() => Some(self.fail(state, &asked, fault)),
+            _ => Some(self.answer(state, &asked)),
+        };
+        if state.world.faults.kill_after_call == Some(state.requests) {
+            die();
+        }
+        for Change(change) in lot.after {
+            state.disturb(clock, change);
+        }
+        if let Some(error) = &state.broken {
+            return (lost(&error.to_string(), true), silence, turn);
+        }
+        let answered = match (fault, reply) {
+            _ if lot.fate == Fate::Last => lost("this process is dead", true),
+            (_, None) => lost("connection reset", true),
+            (Some(Fault::ResetAfter), _) => lost("connection reset while reading the answer", true),
+            (Some(Fault::TimeoutAfter), _) => {
                 silence = TIMEOUT;
                 lost("no answer in time", true)
             }
-            Fate::Fault(Fault::Truncated) => {
-                let mut reply = self.answer(state, &asked);
-                let half = reply.body.floor_char_boundary(reply.body.len() / 2);
-                reply.body.truncate(half);
-                Ok(reply.http(now))
-            }
-            Fate::Fault(fault) => Ok(self.fail(state, &asked, fault).http(now)),
+            (Some(Fault::Truncated), Some(reply)) => Ok(reply.halved().http(asked.moment.told())),
+            (_, Some(reply)) => Ok(reply.http(asked.moment.told())),
         };
-        (answered, silence)
+        (answered, silence, turn)
     }
 
     /// Counts the call and says what a fault says.
@@ -115,19 +133,28 @@ impl Simulator {
             die();
         }
         let window = match order.to {
+            Service::Okta if Limits::too_many_at_once(&state.world, state.under_way) => {
+                state.throttled += 1;
+                return okta::crowded(moment);
+            }
             Service::Okta => Some(state.limits.okta(&state.world, action.bucket, moment.now)),
             Service::Iam | Service::Sts => {
                 let limits = state.world.aws.limits;
                 if !state.limits.aws(limits, order, moment.now) {
+                    state.throttled += 1;
                     return aws::fault(Fault::Throttled, order, moment);
                 }
                 None
             }
         };
         let before = (action.write && state.watched.is_some()).then(|| Arc::clone(&state.world));
-        let mut reply = match window {
-            Some(window) if window.left.is_none() => okta::throttled(),
-            _ => run(&mut state.world, &mut state.sessions, order, moment),
+        let mut reply = if window.is_some_and(|window| window.left.is_none()) {
+            state.throttled += 1;
+            okta::throttled()
+        } else if let Some(past) = state.history.past(moment.age, moment.now) {
+            run(&mut Arc::clone(past), &mut state.sessions, order, moment)
+        } else {
+            run(&mut state.world, &mut state.sessions, order, moment)
         };
         if let Some(window) = window {
             reply = okta::with_headers(reply, window, moment);
@@ -156,11 +183,19 @@ impl State {
         *self.calls.entry(action.to_owned()).or_default() += 1;
     }
 
+    /// Makes somebody else's edit, beside the calls. One that the world cannot bear is nobody's to overlook.
+    fn disturb(&mut self, clock: &VirtualClock, change: Box<dyn FnOnce(&mut World) + Send>) {
+        if let Err(error) = self.edit(clock, change) {
+            self.broken = Some(error);
+        }
+    }
+
     fn record(&mut self, order: &Order, moment: &Moment) {
         self.writes += 1;
         let world = Arc::make_mut(&mut self.world);
         world.folded = moment.n;
         world.now = world.now.max(moment.now);
+        self.history.changed(moment.now, &self.world);
         if let Some(store) = &mut self.store {
             self.unfolded = true;
             let line = Line { n: moment.n, at: moment.now, order: order.clone() };
@@ -169,6 +204,26 @@ impl State {
         if self.broken.is_none() && self.world.faults.kill_after_writes == Some(self.writes) {
             die();
         }
+    }
+}
+
+fn lost<T>(message: &str, maybe_sent: bool) -> Result<T, TransportError> {
+    Err(TransportError { message: message.into(), maybe_sent })
+}
+
+/// A call to Okta that is under way, for as long as this lives.
+struct Turn<'a>(&'a Simulator);
+
+impl<'a> Turn<'a> {
+    fn begin(simulator: &'a Simulator, state: &mut State) -> Self {
+        state.under_way += 1;
+        Self(simulator)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.lock().under_way -= 1;
     }
 }
 
@@ -194,7 +249,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn of(request: &Request<Bytes>, state: &State, clock: &dyn Clock) -> Self {
+    fn of(request: &Request<Bytes>, state: &State, now: Timestamp, ahead: SignedDuration) -> Self {
         let authority = request.uri().authority().map(ToString::to_string);
         let host = authority.or_else(|| {
             request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned)
@@ -203,10 +258,12 @@ impl Asked {
         let scheme = request.uri().scheme_str().unwrap_or("http");
         let number = state.requests + 1;
         let moment = Moment {
-            now: clock.now(),
+            now,
             n: state.world.folded + 1,
             base: format!("{scheme}://{host}"),
             request_id: keyed::token(&["request", &state.world.now.to_string(), &number.to_string()], 20),
+            ahead,
+            ..Moment::default()
         };
         let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
         let mut order = Order {
@@ -216,19 +273,19 @@ impl Asked {
             body: String::from_utf8_lossy(request.body()).into_owned(),
             path,
         };
-        let authorization = request
-            .headers()
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
+        let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let authorization = header("authorization").unwrap_or_default();
         let refused = if order.plain_path().starts_with("/api/") {
             okta::refuse(authorization, &moment)
         } else {
             order.to = aws::service(authorization, &host);
+            // A client of a served world has a time of its own, which is judged only where clocks are to differ.
+            let late = header("x-amz-date").filter(|_| !ahead.is_zero());
+            let late = late.and_then(|signed| aws::out_of_time(signed, order.to, &moment));
             match aws::caller(&state.world, &state.sessions, authorization, moment.now) {
                 Ok(caller) => {
                     order.caller = caller;
-                    None
+                    late
                 }
                 Err(problem) => Some(problem.reply(order.to, &moment)),
             }
@@ -241,6 +298,8 @@ impl Asked {
 pub(super) struct Action {
     pub(super) name: String,
     pub(super) write: bool,
+    /// Whether it is answered with a list, in pages.
+    pub(super) list: bool,
     /// Of Okta: the limit that it counts towards.
     pub(super) bucket: &'static str,
 }
@@ -273,7 +332,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::tests::{iam, okta, world};
-    use super::super::{Latency, Planned};
+    use super::super::{Latency, Mix, Planned};
     use super::*;
 
     const WORLD: &str = "
@@ -323,7 +382,8 @@ aws: { accounts: { '222222222222': { users: [{ name: ci }] } } }
         let mut ends = Vec::new();
         for seed in [1, 1, 2] {
             let simulator = world(WORLD);
-            simulator.faults().latency(Latency { ms: 50, jitter_ms: 1000, seed });
+            simulator.faults().seeded(seed, Mix::none());
+            simulator.faults().latency(Latency { ms: 50, jitter_ms: 1000 });
             let calls = async {
                 for _ in 0..20 {
                     simulator.call(iam("Action=ListUsers")).await.unwrap();

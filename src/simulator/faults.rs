@@ -1,17 +1,25 @@
 //! Faults on demand: what networks, vendors and dying processes do to a call.
 //!
-//! Invariant: the same seed and the same calls give the same faults. It must not change the world: a fault decides
-//! only whether an order is carried out and what the client sees of it.
+//! Invariant: the same seed and the same calls give the same faults. It must not change the world: it decides only
+//! whether an order is carried out, what the client sees of it, and when somebody else's edit is made.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
-use crate::provider::limiter::Jitter;
+use super::edits::{Change, PlannedEdit, When};
+use super::exchange::Action;
+use super::mix::{Dice, Mix};
+use super::order::Service;
+use super::world::World;
 
 /// What happens to a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
     /// Too many calls; the headers say until when. Nothing is done.
@@ -34,21 +42,39 @@ pub enum Fault {
     TimeoutAfter,
     /// The answer to a request that took effect is cut in half.
     Truncated,
+    /// A page has half of what was asked for, and a next one follows, as vendors may do.
+    ShortPage,
+    /// A page has nothing on it, and a next one follows, as vendors may do.
+    HollowPage,
+    /// A list has nothing on it and no next page, though there is something.
+    EmptyList,
+    /// A page that is not the first says that it is its own next one.
+    RepeatedCursor,
+    /// Numbers that are told beside the data are wrong: Okta's `X-Rate-Limit-Remaining`, IAM's `AttachmentCount`.
+    WrongCounts,
 }
 
-/// All that a seed can bring about.
-const SEEDED: [Fault; 10] = [
-    Fault::Throttled,
-    Fault::ThrottledSilently,
-    Fault::Status(500),
-    Fault::Status(502),
-    Fault::Status(503),
-    Fault::Html(502),
-    Fault::ResetBefore,
-    Fault::ResetAfter,
-    Fault::TimeoutAfter,
-    Fault::Truncated,
-];
+impl Fault {
+    /// Whether the request is carried out all the same.
+    pub(super) fn has_effect(self) -> bool {
+        match self {
+            Self::ResetAfter | Self::TimeoutAfter | Self::Truncated => true,
+            Self::ShortPage | Self::HollowPage | Self::EmptyList | Self::RepeatedCursor => true,
+            Self::WrongCounts => true,
+            Self::Throttled | Self::ThrottledSilently | Self::Status(_) | Self::Html(_) => false,
+            Self::Denied | Self::Unauthorized | Self::ResetBefore => false,
+        }
+    }
+
+    /// Whether it can happen to such a call.
+    fn is_for(self, action: &Action) -> bool {
+        match self {
+            Self::ShortPage | Self::HollowPage | Self::EmptyList | Self::RepeatedCursor => action.list,
+            Self::WrongCounts => !action.write,
+            _ => true,
+        }
+    }
+}
 
 /// A fault that waits for its call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,38 +102,69 @@ fn once() -> u32 {
 pub struct Latency {
     /// At least so many milliseconds of the world's time.
     pub ms: u64,
-    /// Up to so many more, as the seed has it.
+    /// Up to so many more, by chance.
     pub jitter_ms: u64,
-    /// What the jitter is drawn from.
-    pub seed: u64,
+}
+
+/// How far reads are behind writes. Writes act on what is true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Lag {
+    /// Okta's, in seconds.
+    pub okta: u64,
+    /// IAM's, in seconds.
+    pub iam: u64,
+    /// Each read meets a replica of its own, which is behind by anything up to that.
+    pub replicas: bool,
 }
 
 /// What will go wrong.
 #[derive(Debug, Default)]
 pub struct Faults {
     plans: Mutex<Plans>,
+    met: Mutex<BTreeMap<Fault, u64>>,
+    died: Notify,
+    /// How many wait for the caller's death.
+    bereaved: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
 struct Plans {
     planned: Vec<Planned>,
-    seeded: Option<Seeded>,
+    edits: Vec<(String, u32, When, Change)>,
+    mix: Mix,
+    chance: Dice,
+    latency: Latency,
+    travel: Dice,
+    lag: Lag,
+    replica: Dice,
+    skew: SignedDuration,
     writes_left: Option<u64>,
-    latency: Option<(Latency, Jitter)>,
-}
-
-#[derive(Debug)]
-struct Seeded {
-    state: u64,
-    per_mille: u64,
+    calls_left: Option<(u64, When)>,
+    dead: bool,
 }
 
 /// What becomes of a call.
+#[derive(Debug)]
+pub(super) struct Lot {
+    pub(super) fate: Fate,
+    /// What others do before it is carried out.
+    pub(super) before: Vec<Change>,
+    /// What others do after it was.
+    pub(super) after: Vec<Change>,
+    /// How old what it reads is.
+    pub(super) age: Duration,
+}
+
+/// Whether a call goes through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// It goes through.
+    /// It does.
     Fine,
     /// This happens to it.
     Fault(Fault),
+    /// It is carried out, and whoever calls dies before he hears of it.
+    Last,
     /// Whoever calls has died before.
     Dead,
 }
@@ -123,15 +180,48 @@ impl Faults {
         self.lock().planned.push(planned);
     }
 
-    /// From now on `per_mille` of a thousand calls suffer something, as `seed` has it.
-    pub fn seeded(&self, seed: u64, per_mille: u64) {
-        // The generator must not start at zero.
-        self.lock().seeded = Some(Seeded { state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1, per_mille });
+    /// From now on calls suffer what `mix` says, as `seed` has it. The seed also says what else is left to chance: how
+    /// long a call takes, and how old what a replica shows is.
+    pub fn seeded(&self, seed: u64, mix: Mix) {
+        let mut plans = self.lock();
+        plans.mix = mix;
+        let mut dice = Dice::seeded(seed);
+        let mut another = || Dice::seeded(dice.below(u64::MAX));
+        // Each has numbers of its own, so that one thing more that goes wrong leaves the others as they were.
+        (plans.chance, plans.travel, plans.replica) = (another(), another(), another());
     }
 
     /// From now on each call takes this long.
     pub fn latency(&self, latency: Latency) {
-        self.lock().latency = Some((latency, Jitter::seeded(latency.seed)));
+        self.lock().latency = latency;
+    }
+
+    /// From now on reads are behind.
+    pub fn lag(&self, lag: Lag) {
+        self.lock().lag = lag;
+    }
+
+    /// From now on the server's clock is so many seconds ahead of ours: in what it tells (`Date`,
+    /// `X-Rate-Limit-Reset`, ends of sessions), and in how AWS judges the time of a signature.
+    pub fn skew(&self, seconds: i64) {
+        self.lock().skew = SignedDuration::from_secs(seconds);
+    }
+
+    /// Someone else edits the world at a call.
+    pub fn edit(&self, planned: PlannedEdit) {
+        let PlannedEdit { action, skip, when, edit } = planned;
+        self.edit_with(&action, skip, when, move |world| edit.make(world));
+    }
+
+    /// Someone else does `change` to the world before or after the call of `action` that comes after `skip` others.
+    pub fn edit_with(
+        &self,
+        action: &str,
+        skip: u32,
+        when: When,
+        change: impl FnOnce(&mut World) + Send + 'static,
+    ) {
+        self.lock().edits.push((action.to_owned(), skip, when, Change(Box::new(change))));
     }
 
     /// After `n` more writes whoever calls is dead: nothing more is done, and every call fails, until [`Faults::clear`].
@@ -139,48 +229,93 @@ impl Faults {
         self.lock().writes_left = Some(n);
     }
 
-    /// Nothing more goes wrong.
+    /// At the `n`th call from now on, counted from 1, whoever calls dies: before it is carried out, or after that and
+    /// before he hears of it.
+    pub fn die_at_call(&self, n: u64, when: When) {
+        self.lock().calls_left = Some((n, when));
+    }
+
+    /// Comes back when whoever calls has died. While someone waits for that, calls of the dead never return, so that the
+    /// dead do nothing more: `select(faults.death(), apply)`.
+    pub async fn death(&self) {
+        let _bereaved = Bereaved::of(self);
+        loop {
+            let died = self.died.notified();
+            if self.is_dead() {
+                return;
+            }
+            died.await;
+        }
+    }
+
+    /// Whether whoever calls has died.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        self.lock().dead
+    }
+
+    /// Nothing more goes wrong, and the dead live again.
     pub fn clear(&self) {
         *self.lock() = Plans::default();
     }
 
-    /// How long this call takes.
-    pub(super) fn duration(&self) -> Duration {
-        let plans = self.lock();
-        let Some((latency, jitter)) = &plans.latency else { return Duration::ZERO };
-        Duration::from_millis(latency.ms) + jitter.up_to(Duration::from_millis(latency.jitter_ms))
+    /// How often which fault has happened so far.
+    #[must_use]
+    pub fn met(&self) -> BTreeMap<Fault, u64> {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What happens to this call.
-    pub(super) fn fate(&self, action: &str, write: bool) -> Fate {
+    /// How far ahead the server's clock is.
+    pub(super) fn ahead(&self) -> SignedDuration {
+        self.lock().skew
+    }
+
+    /// How far back a read may look at most.
+    pub(super) fn reach(&self) -> Duration {
+        let lag = self.lock().lag;
+        Duration::from_secs(lag.okta.max(lag.iam))
+    }
+
+    /// How long this call takes.
+    pub(super) fn duration(&self) -> Duration {
+        let plans = &mut *self.lock();
+        let Latency { ms, jitter_ms } = plans.latency;
+        Duration::from_millis(ms.saturating_add(plans.travel.below(jitter_ms.saturating_add(1))))
+    }
+
+    /// Whether calls never return, since whoever calls is dead and someone has waited for that.
+    pub(super) fn is_mourned(&self) -> bool {
+        self.is_dead() && self.bereaved.load(Ordering::SeqCst) > 0
+    }
+
+    /// What becomes of this call.
+    pub(super) fn lot(&self, action: &Action, service: Service) -> Lot {
         let mut plans = self.lock();
-        match &mut plans.writes_left {
-            // One write too many was tried: dead from then on.
-            Some(u64::MAX) => return Fate::Dead,
-            Some(left) if write && *left == 0 => {
-                *left = u64::MAX;
-                return Fate::Dead;
-            }
-            Some(left) if write => *left -= 1,
-            _ => {}
+        let mut lot = Lot { fate: Fate::Dead, before: Vec::new(), after: Vec::new(), age: Duration::ZERO };
+        lot.fate = plans.death(action.write);
+        if plans.dead {
+            self.died.notify_waiters();
         }
-        if let Some(at) = plans.planned.iter().position(|planned| planned.is_for(action)) {
-            let planned = &mut plans.planned[at];
-            if planned.skip > 0 {
-                planned.skip -= 1;
-                return Fate::Fine;
-            }
-            let fault = planned.fault;
-            planned.times = planned.times.saturating_sub(1);
-            if planned.times == 0 {
-                plans.planned.remove(at);
-            }
-            return Fate::Fault(fault);
+        if lot.fate == Fate::Dead {
+            return lot;
         }
-        match &mut plans.seeded {
-            Some(seeded) => seeded.draw().map_or(Fate::Fine, Fate::Fault),
-            None => Fate::Fine,
+        let edits = std::mem::take(&mut plans.edits);
+        for (of, skip, when, change) in edits {
+            match (is_for(&of, &action.name), skip, when) {
+                (false, ..) => plans.edits.push((of, skip, when, change)),
+                (true, 1.., _) => plans.edits.push((of, skip - 1, when, change)),
+                (true, 0, When::Before) => lot.before.push(change),
+                (true, 0, When::After) => lot.after.push(change),
+            }
         }
+        lot.age = plans.age(action.write, service);
+        if lot.fate == Fate::Fine
+            && let Some(fault) = plans.fault(action)
+        {
+            *self.met.lock().unwrap_or_else(PoisonError::into_inner).entry(fault).or_default() += 1;
+            lot.fate = Fate::Fault(fault);
+        }
+        lot
     }
 
     fn lock(&self) -> MutexGuard<'_, Plans> {
@@ -188,46 +323,84 @@ impl Faults {
     }
 }
 
-impl Planned {
-    fn is_for(&self, action: &str) -> bool {
-        match self.action.strip_suffix('*') {
-            Some(start) => action.starts_with(start),
-            None => action == self.action,
+impl Plans {
+    /// Whether the caller lives to make this call, and to hear of it.
+    fn death(&mut self, write: bool) -> Fate {
+        if self.dead {
+            return Fate::Dead;
         }
+        match &mut self.writes_left {
+            Some(0) if write => self.dead = true,
+            Some(left) if write => *left -= 1,
+            _ => {}
+        }
+        let mut last = false;
+        match &mut self.calls_left {
+            Some((0 | 1, When::Before)) => self.dead = true,
+            Some((0 | 1, When::After)) => last = !self.dead,
+            Some((left, _)) => *left -= 1,
+            None => {}
+        }
+        if self.dead {
+            return Fate::Dead;
+        }
+        self.dead = last;
+        if last { Fate::Last } else { Fate::Fine }
+    }
+
+    fn age(&mut self, write: bool, service: Service) -> Duration {
+        let lag = match service {
+            _ if write => 0,
+            Service::Okta => self.lag.okta,
+            Service::Iam => self.lag.iam,
+            Service::Sts => 0,
+        };
+        let most = Duration::from_secs(lag);
+        if !self.lag.replicas || lag == 0 {
+            return most;
+        }
+        let most = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(self.replica.below(most.saturating_add(1)))
+    }
+
+    fn fault(&mut self, action: &Action) -> Option<Fault> {
+        let Some(at) = self.planned.iter().position(|planned| is_for(&planned.action, &action.name)) else {
+            return self.mix.draw(&mut self.chance).filter(|fault| fault.is_for(action));
+        };
+        let planned = &mut self.planned[at];
+        if planned.skip > 0 {
+            planned.skip -= 1;
+            return None;
+        }
+        let fault = planned.fault;
+        planned.times = planned.times.saturating_sub(1);
+        if planned.times == 0 {
+            self.planned.remove(at);
+        }
+        Some(fault).filter(|fault| fault.is_for(action))
     }
 }
 
-impl Seeded {
-    fn draw(&mut self) -> Option<Fault> {
-        let drawn = self.next() % 1000 < self.per_mille;
-        let which = self.next() % SEEDED.len() as u64;
-        drawn.then(|| SEEDED[usize::try_from(which).unwrap_or(0)])
-    }
-
-    /// Xorshift64*.
-    fn next(&mut self) -> u64 {
-        self.state ^= self.state >> 12;
-        self.state ^= self.state << 25;
-        self.state ^= self.state >> 27;
-        self.state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11
+/// Whether a plan is for an action: a `*` at its end stands for any rest.
+fn is_for(plan: &str, action: &str) -> bool {
+    match plan.strip_suffix('*') {
+        Some(start) => action.starts_with(start),
+        None => action == plan,
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Someone waits for the caller's death, for as long as this lives.
+struct Bereaved<'a>(&'a Faults);
 
-    fn drawn(seed: u64) -> Vec<Option<Fault>> {
-        let mut seeded = Seeded { state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1, per_mille: 300 };
-        (0..1000).map(|_| seeded.draw()).collect()
+impl<'a> Bereaved<'a> {
+    fn of(faults: &'a Faults) -> Self {
+        faults.bereaved.fetch_add(1, Ordering::SeqCst);
+        Self(faults)
     }
+}
 
-    #[test]
-    fn the_same_seed_gives_the_same_faults_and_about_as_many_as_asked() {
-        assert_eq!(drawn(7), drawn(7));
-        assert_ne!(drawn(7), drawn(8));
-        let hit = drawn(7).iter().flatten().count();
-        assert!((200..400).contains(&hit), "{hit}");
-        assert!(SEEDED.iter().all(|fault| drawn(7).contains(&Some(*fault))));
+impl Drop for Bereaved<'_> {
+    fn drop(&mut self) {
+        self.0.bereaved.fetch_sub(1, Ordering::SeqCst);
     }
 }

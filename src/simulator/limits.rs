@@ -9,6 +9,17 @@ use jiff::{SignedDuration, Timestamp};
 use super::order::Order;
 use super::world::{AwsLimits, World};
 
+/// Okta's limits for Workforce Identity: calls a minute, by what they count towards, and calls at once.
+pub(super) const BUCKETS: [(&str, u32); 7] = [
+    ("groups", 500),
+    ("group", 1000),
+    ("users", 600),
+    ("user", 600),
+    ("apps", 100),
+    ("other", 1200),
+    ("concurrent", 75),
+];
+
 /// Calls made, by what they count towards.
 #[derive(Debug, Default)]
 pub(super) struct Limits {
@@ -30,12 +41,7 @@ pub(super) struct Window {
 impl Limits {
     /// Counts a call to Okta.
     pub(super) fn okta(&mut self, world: &World, bucket: &'static str, now: Timestamp) -> Window {
-        let default = match bucket {
-            "groups" => 500,
-            "group" => 1000,
-            "users" | "user" => 600,
-            _ => 1200,
-        };
+        let default = BUCKETS.iter().find(|(name, _)| *name == bucket).map_or(u32::MAX, |(_, limit)| *limit);
         let limit = world.okta.limits.get(bucket).copied().unwrap_or(default);
         let minute = SignedDuration::from_secs(60);
         let (start, used) = self.windows.entry(bucket.to_owned()).or_insert((now, 0));
@@ -49,6 +55,12 @@ impl Limits {
         }
         *used += 1;
         Window { limit, left: Some(limit - *used), reset }
+    }
+
+    /// Whether so many calls to Okta at once are too many.
+    pub(super) fn too_many_at_once(world: &World, under_way: usize) -> bool {
+        let most = world.okta.limits.get("concurrent").copied().unwrap_or(75);
+        usize::try_from(most).is_ok_and(|most| under_way > most)
     }
 
     /// Counts a call to AWS; `false`: it is too many.

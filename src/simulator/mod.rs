@@ -13,10 +13,13 @@ use crate::model::Code;
 use crate::provider::{Clock, VirtualClock};
 
 mod aws;
+mod edits;
 mod exchange;
 mod faults;
+mod history;
 mod keyed;
 mod limits;
+mod mix;
 mod okta;
 mod order;
 mod serve;
@@ -28,7 +31,9 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
-pub use faults::{Fault, Faults, Latency, Planned};
+pub use edits::{Edit, PlannedEdit, When};
+pub use faults::{Fault, Faults, Lag, Latency, Planned};
+pub use mix::Mix;
 pub use store::{BUSY, INVALID, UNREADABLE, WorldError};
 pub use watch::Written;
 pub use world::{
@@ -36,6 +41,7 @@ pub use world::{
     OktaUser, RuleStatus, UserStatus, World, WorldFaults,
 };
 
+use history::History;
 use limits::Limits;
 use order::Moment;
 use store::Store;
@@ -67,9 +73,13 @@ struct State {
     /// Why nothing can be done any more: the disk does not have what memory has.
     broken: Option<WorldError>,
     limits: Limits,
+    history: History,
     sessions: aws::Sessions,
     requests: u64,
     writes: u64,
+    throttled: u64,
+    /// Calls to Okta that are not answered yet.
+    under_way: usize,
     calls: BTreeMap<String, u64>,
     /// The writes since someone watches.
     watched: Option<Vec<Written>>,
@@ -81,7 +91,7 @@ impl Simulator {
         let (world, lines, store) = Store::read(path)?;
         let mut world = Arc::new(world);
         for line in &lines {
-            let moment = Moment { now: line.at, n: line.n, base: String::new(), request_id: String::new() };
+            let moment = Moment { now: line.at, n: line.n, ..Moment::default() };
             let reply = exchange::run(&mut world, &mut aws::Sessions::default(), &line.order, &moment);
             if !reply.ok() {
                 return Err(WorldError {
@@ -123,16 +133,23 @@ impl Simulator {
         let clock = Arc::new(VirtualClock::at(world.now));
         let faults = Faults::default();
         world.faults.calls.iter().cloned().for_each(|planned| faults.plan(planned));
+        world.faults.edits.iter().cloned().for_each(|planned| faults.edit(planned));
+        faults.seeded(world.faults.seed, world.faults.mix.clone());
         faults.latency(world.faults.latency);
+        faults.lag(world.faults.lag);
+        faults.skew(world.faults.skew);
         let state = State {
             world,
             store,
             unfolded: false,
             broken: None,
             limits: Limits::default(),
+            history: History::default(),
             sessions: aws::Sessions::default(),
             requests: 0,
             writes: 0,
+            throttled: 0,
+            under_way: 0,
             calls: BTreeMap::new(),
             watched: None,
         };
@@ -169,6 +186,12 @@ impl Simulator {
         self.lock().writes
     }
 
+    /// How many calls were refused because they were too many; those that a fault throttled are not counted.
+    #[must_use]
+    pub fn throttled(&self) -> u64 {
+        self.lock().throttled
+    }
+
     /// The world as it is now.
     #[must_use]
     pub fn world(&self) -> World {
@@ -177,20 +200,9 @@ impl Simulator {
 
     /// Changes the world behind the vendors' back, as someone with another tool would. What is in a file is written there.
     pub fn edit<T>(&self, change: impl FnOnce(&mut World) -> T) -> Result<T, WorldError> {
-        let mut state = self.lock();
-        let mut world = World::clone(&state.world);
-        let result = change(&mut world);
-        world.settle()?;
-        if world.now > self.inner.clock.now() {
-            let ahead = world.now.duration_since(self.inner.clock.now());
-            self.inner.clock.advance(ahead.unsigned_abs());
-        }
-        if let Some(store) = &mut state.store {
-            store.fold(&world)?.then_some(()).ok_or_else(WorldError::edited)?;
-            state.unfolded = false;
-        }
-        state.world = Arc::new(world);
-        Ok(result)
+        let state = &mut *self.lock();
+        state.history.keep(self.inner.faults.reach(), self.inner.clock.now(), &state.world);
+        state.edit(&self.inner.clock, change)
     }
 
     /// From now on each write that is carried out is kept, with the world before and after it.
@@ -218,5 +230,28 @@ impl Simulator {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Changes the world as someone with another tool would.
+    fn edit<T>(
+        &mut self,
+        clock: &VirtualClock,
+        change: impl FnOnce(&mut World) -> T,
+    ) -> Result<T, WorldError> {
+        let mut world = World::clone(&self.world);
+        let result = change(&mut world);
+        world.settle()?;
+        if world.now > clock.now() {
+            clock.advance(world.now.duration_since(clock.now()).unsigned_abs());
+        }
+        if let Some(store) = &mut self.store {
+            store.fold(&world)?.then_some(()).ok_or_else(WorldError::edited)?;
+            self.unfolded = false;
+        }
+        self.world = Arc::new(world);
+        self.history.changed(clock.now(), &self.world);
+        Ok(result)
     }
 }

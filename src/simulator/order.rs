@@ -2,11 +2,15 @@
 //!
 //! Invariant: an order holds no secret, so that it can stand in the log.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
+
+use super::faults::Fault;
 
 /// Which service is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +59,7 @@ impl Order {
 }
 
 /// What is true while an order is carried out.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Moment {
     /// The time.
     pub(super) now: Timestamp,
@@ -65,6 +69,19 @@ pub(super) struct Moment {
     pub(super) base: String,
     /// The id of the request.
     pub(super) request_id: String,
+    /// How far ahead the server's own clock is.
+    pub(super) ahead: SignedDuration,
+    /// How old what a read shows is.
+    pub(super) age: Duration,
+    /// What is wrong with the answer.
+    pub(super) fault: Option<Fault>,
+}
+
+impl Moment {
+    /// The time by the server's own clock.
+    pub(super) fn told(&self) -> Timestamp {
+        self.now.saturating_add(self.ahead).unwrap_or(self.now)
+    }
 }
 
 /// An answer.
@@ -103,11 +120,17 @@ impl Reply {
         self
     }
 
+    /// The same, broken off in the middle.
+    pub(super) fn halved(mut self) -> Self {
+        self.body.truncate(self.body.floor_char_boundary(self.body.len() / 2));
+        self
+    }
+
     pub(super) fn ok(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
-    /// The answer as HTTP, dated with the world's time.
+    /// The answer as HTTP, dated.
     pub(super) fn http(self, now: Timestamp) -> Response<Bytes> {
         let mut headers = HeaderMap::new();
         if !self.kind.is_empty()

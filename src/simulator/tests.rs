@@ -12,6 +12,9 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::provider::Transport as _;
 
+mod faulty;
+mod lagging;
+
 const WORLD: &str = "
 now: 2026-11-22T17:00:00Z
 page_size: 2

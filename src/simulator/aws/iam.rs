@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::super::faults::Fault;
 use super::super::keyed;
 use super::super::order::{Moment, Order, Reply, Service};
 use super::super::world::{AwsAccount, World};
@@ -195,7 +196,13 @@ impl Iam<'_> {
             return Err(Problem::validation(message));
         }
         let size = usize::try_from(most).unwrap_or(100).min(self.world.page_size);
-        let after = match self.params.text("Marker") {
+        let size = match self.moment.fault {
+            Some(Fault::ShortPage) => size.div_ceil(2),
+            Some(Fault::HollowPage | Fault::EmptyList) => 0,
+            _ => size,
+        };
+        let own = self.params.text("Marker");
+        let after = match own {
             Some(marker) => Some(unmark(marker).ok_or_else(|| Problem::validation("Invalid Marker."))?),
             None => None,
         };
@@ -208,12 +215,19 @@ impl Iam<'_> {
             last = key;
             page.push(item);
         }
-        let more = items.peek().is_some();
+        let next = match (self.moment.fault, own) {
+            (Some(Fault::EmptyList), _) => None,
+            (Some(Fault::RepeatedCursor), Some(own)) => Some(own.to_owned()),
+            _ if items.peek().is_none() => None,
+            // Another marker of the same place.
+            (Some(Fault::HollowPage), own) => Some(format!("{}.", own.unwrap_or_default())),
+            _ => Some(mark(&last)),
+        };
         let mut xml = Xml::default();
         write(&mut xml, page);
-        xml.leaf("IsTruncated", if more { "true" } else { "false" });
-        if more {
-            xml.leaf("Marker", &mark(&last));
+        xml.leaf("IsTruncated", if next.is_some() { "true" } else { "false" });
+        if let Some(next) = next {
+            xml.leaf("Marker", &next);
         }
         Ok(Some(xml.finish()))
     }
@@ -225,7 +239,7 @@ fn mark(key: &str) -> String {
 }
 
 fn unmark(marker: &str) -> Option<String> {
-    let pairs = marker.as_bytes().chunks(2);
+    let pairs = marker.trim_end_matches('.').as_bytes().chunks(2);
     let bytes = pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
     String::from_utf8(bytes.collect::<Option<_>>()?).ok()
 }

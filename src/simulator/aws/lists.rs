@@ -2,6 +2,7 @@
 //!
 //! Invariant: a list shows what AWS's shows: those of users, groups and roles have neither tags nor boundaries.
 
+use super::super::faults::Fault;
 use super::super::world::{IamGroup, IamPolicy, IamRole, IamUser};
 use super::iam::{Answer, Iam, encoded, stamp};
 use super::xml::Xml;
@@ -160,7 +161,8 @@ impl Iam<'_> {
         xml.leaf("Arn", &self.arn("policy", &policy.path, &policy.name));
         xml.leaf("Path", &policy.path);
         xml.leaf("DefaultVersionId", &policy.default);
-        xml.leaf("AttachmentCount", &attached.to_string());
+        let wrong = usize::from(self.moment.fault == Some(Fault::WrongCounts));
+        xml.leaf("AttachmentCount", &(attached + wrong).to_string());
         xml.leaf("PermissionsBoundaryUsageCount", &bounding.to_string());
         xml.leaf("IsAttachable", "true");
         if whole {
@@ -183,7 +185,8 @@ impl Iam<'_> {
         xml.leaf("Arn", &self.policy_arn(reference));
         xml.leaf("Path", &if path.is_empty() { "/".to_owned() } else { format!("/{path}/") });
         xml.leaf("DefaultVersionId", "v1");
-        xml.leaf("AttachmentCount", &attached.to_string());
+        let wrong = usize::from(self.moment.fault == Some(Fault::WrongCounts));
+        xml.leaf("AttachmentCount", &(attached + wrong).to_string());
         xml.leaf("PermissionsBoundaryUsageCount", &bounding.to_string());
         xml.leaf("IsAttachable", "true");
         xml.leaf("CreateDate", &stamp(None));

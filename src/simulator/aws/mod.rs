@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::exchange::Action;
@@ -158,12 +159,34 @@ pub(super) fn caller(
     Ok(world.aws.caller.clone())
 }
 
+/// The answer to a signature whose time is too far from the server's. `signed` is as the request has it.
+pub(super) fn out_of_time(signed: &str, service: Service, moment: &Moment) -> Option<Reply> {
+    const FORM: &str = "%Y%m%dT%H%M%SZ";
+    let minutes = if service == Service::Sts { 15 } else { 5 };
+    let most = SignedDuration::from_mins(minutes);
+    let at = jiff::civil::DateTime::strptime(FORM, signed).ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp();
+    let told = moment.told();
+    let shown = |time: Timestamp| time.strftime(FORM).to_string();
+    let message = if told.duration_since(at) > most {
+        let (edge, now) = (shown(told.saturating_sub(most).ok()?), shown(told));
+        format!("Signature expired: {signed} is now earlier than {edge} ({now} - {minutes} min.)")
+    } else if at.duration_since(told) > most {
+        let (edge, now) = (shown(told.saturating_add(most).ok()?), shown(told));
+        format!("Signature not yet current: {signed} is still later than {edge} ({now} + {minutes} min.)")
+    } else {
+        return None;
+    };
+    Some(Problem::new(403, "SignatureDoesNotMatch", message).reply(service, moment))
+}
+
 /// What the order is called.
 pub(super) fn action(order: &Order) -> Action {
     let action = Params::of(order).text("Action").unwrap_or("Unknown").to_owned();
     let service = if order.to == Service::Sts { "sts" } else { "iam" };
     let read = ["Get", "List", "AssumeRole", "Unknown"].iter().any(|start| action.starts_with(start));
-    Action { name: format!("{service}:{action}"), write: !read, bucket: "" }
+    let list =
+        action.starts_with("List") || action == "GetGroup" || action == "GetAccountAuthorizationDetails";
+    Action { name: format!("{service}:{action}"), write: !read, list, bucket: "" }
 }
 
 /// What a fault says.
@@ -267,7 +290,7 @@ fn assume(
         xml.leaf("AccessKeyId", &key);
         xml.leaf("SecretAccessKey", &keyed::token(&["secret", &key], 32));
         xml.leaf("SessionToken", &keyed::token(&["token", &key], 32));
-        xml.leaf("Expiration", &iam::stamp(Some(until)));
+        xml.leaf("Expiration", &iam::stamp(until.saturating_add(moment.ahead).ok()));
     });
     xml.node("AssumedRoleUser", |xml| {
         xml.leaf("AssumedRoleId", &format!("{}:{session}", role.id));

@@ -54,11 +54,16 @@ pub(super) fn action(order: &Order) -> Action {
     let mut words: Vec<&str> = segments.iter().map(String::as_str).collect();
     let bucket = match words.as_slice() {
         ["groups"] => "groups",
-        ["groups", ..] => "group",
+        ["groups", "rules"] => "other",
+        ["groups", _] => "group",
         ["users"] => "users",
-        ["users", ..] => "user",
+        ["users", _] => "user",
+        ["apps", ..] => "apps",
         _ => "other",
     };
+    let list =
+        matches!(words.as_slice(), ["groups"] | ["users"] | ["groups", "rules"] | ["groups", _, "users"]);
+    let users = words.first() == Some(&"users");
     let mut ids = vec![1, 3];
     if let ["groups", "rules", ..] = words.as_slice() {
         ids = vec![2];
@@ -68,13 +73,14 @@ pub(super) fn action(order: &Order) -> Action {
             && *word != "me"
         {
             // Of `/users/{id}/lifecycle/suspend` the last word is what is done.
-            if !(at == 3 && bucket == "user") {
+            if !(at == 3 && users) {
                 *word = "{id}";
             }
         }
     }
     let name = format!("{} /{}", order.method, words.join("/"));
-    Action { name, write: order.method != "GET", bucket }
+    let write = order.method != "GET";
+    Action { name, write, list: list && !write, bucket }
 }
 
 /// The parts of the path after `/api/v1`, decoded.
@@ -118,13 +124,23 @@ pub(super) fn throttled() -> Reply {
     Reply::json(429, &body)
 }
 
+/// The answer to one call too many at once. The first two headers are zero then, and the third is a guess.
+pub(super) fn crowded(moment: &Moment) -> Reply {
+    let window = Window { limit: 0, left: None, reset: moment.now.as_second() + 60 };
+    with_headers(throttled(), window, moment)
+}
+
 /// With what Okta adds to each answer.
 pub(super) fn with_headers(reply: Reply, window: Window, moment: &Moment) -> Reply {
+    let left = match moment.fault {
+        Some(Fault::WrongCounts) => window.limit,
+        _ => window.left.unwrap_or(0),
+    };
     reply
         .header("x-okta-request-id", moment.request_id.clone())
         .header("x-rate-limit-limit", window.limit.to_string())
-        .header("x-rate-limit-remaining", window.left.unwrap_or(0).to_string())
-        .header("x-rate-limit-reset", window.reset.to_string())
+        .header("x-rate-limit-remaining", left.to_string())
+        .header("x-rate-limit-reset", (window.reset + moment.ahead.as_secs()).to_string())
 }
 
 impl Problem {
@@ -229,6 +245,11 @@ impl Context<'_> {
     /// A page of `items`, which are those after the cursor, with their keys.
     fn page(&self, size: usize, items: impl Iterator<Item = (String, Json)>) -> Reply {
         let mut items = items.peekable();
+        let size = match self.moment.fault {
+            Some(Fault::ShortPage) => size.div_ceil(2),
+            Some(Fault::HollowPage | Fault::EmptyList) => 0,
+            _ => size,
+        };
         let mut page = Vec::new();
         let mut last = String::new();
         while page.len() < size
@@ -244,9 +265,18 @@ impl Context<'_> {
         };
         let query = self.order.path.split_once('?').map_or("", |(_, query)| query);
         let mut reply = Reply::json(200, &Json::Array(page)).header("link", link("self", query));
-        if items.peek().is_some() {
+        let own = self.order.query("after");
+        let next = match (self.moment.fault, own) {
+            (Some(Fault::EmptyList), _) => None,
+            (Some(Fault::RepeatedCursor), Some(own)) => Some(own),
+            _ if items.peek().is_none() => None,
+            // Another cursor to the same place.
+            (Some(Fault::HollowPage), own) => Some(own.unwrap_or_default() + "."),
+            _ => Some(close(&last)),
+        };
+        if let Some(next) = next {
             let others = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("after="));
-            let after = format!("after={}", close(&last));
+            let after = format!("after={next}");
             let query: Vec<&str> = [after.as_str()].into_iter().chain(others).collect();
             reply = reply.header("link", link("next", &query.join("&")));
         }
@@ -272,7 +302,7 @@ fn close(key: &str) -> String {
 }
 
 fn open(cursor: &str) -> Option<String> {
-    let digits = cursor.as_bytes().chunks(2).map(|pair| {
+    let digits = cursor.trim_end_matches('.').as_bytes().chunks(2).map(|pair| {
         std::str::from_utf8(pair)
             .ok()
             .filter(|pair| pair.len() == 2)

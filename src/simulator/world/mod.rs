@@ -8,7 +8,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::faults::{Latency, Planned};
+use super::edits::PlannedEdit;
+use super::faults::{Lag, Latency, Planned};
+use super::mix::Mix;
 use super::store::WorldError;
 
 mod aws;
@@ -58,12 +60,33 @@ pub struct WorldFaults {
     /// The process dies once so many writes of this run took effect, before the last of them is answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kill_after_writes: Option<u64>,
+    /// The process dies before this call, counted from 1 in each run, is carried out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kill_before_call: Option<u64>,
+    /// The process dies once this call was carried out, before it is answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kill_after_call: Option<u64>,
+    /// What everything that is left to chance is drawn from.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub seed: u64,
+    /// What happens to calls by chance.
+    #[serde(skip_serializing_if = "is_default")]
+    pub mix: Mix,
+    /// How far reads are behind.
+    #[serde(skip_serializing_if = "is_default")]
+    pub lag: Lag,
+    /// By how many seconds the servers' clock is ahead.
+    #[serde(skip_serializing_if = "is_default")]
+    pub skew: i64,
     /// How long each call takes.
     #[serde(skip_serializing_if = "is_default")]
     pub latency: Latency,
     /// What happens to calls.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<Planned>,
+    /// What others do meanwhile.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub edits: Vec<PlannedEdit>,
 }
 
 impl World {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::super::keyed;
+use super::super::limits::BUCKETS;
 use super::super::store::WorldError;
 use super::{forget, is_default};
 
@@ -19,7 +20,7 @@ pub struct Okta {
     /// The login of whoever owns the API token.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub token_owner: String,
-    /// Calls a minute, by bucket, where they are not the defaults.
+    /// Calls a minute, by bucket, and calls at once (`concurrent`), where they are not the defaults.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<String, u32>,
     /// People by login.
@@ -181,6 +182,10 @@ impl Okta {
     }
 
     pub(super) fn settle(&mut self) -> Result<(), WorldError> {
+        if let Some(name) = self.limits.keys().find(|name| !BUCKETS.iter().any(|(known, _)| known == name)) {
+            let known = BUCKETS.map(|(name, _)| format!("`{name}`")).join(", ");
+            return Err(WorldError::invalid(format!("Okta has no limit `{name}`; there are {known}")));
+        }
         for user in std::mem::take(&mut self.users).into_values() {
             self.add_user(user);
         }

@@ -4,7 +4,7 @@ use rolecall::provider::Effect;
 use rolecall::provider::conformance::{
     self, Step, create, delete, grant, revoke, tells_what_is_missing, update,
 };
-use rolecall::simulator::{Fault, Planned, Simulator, World};
+use rolecall::simulator::{Fault, Mix, Planned, Simulator, World};
 
 use super::*;
 
@@ -172,7 +172,7 @@ async fn invariant_25_whatever_happens_to_the_answers_it_ends_the_same_and_nothi
     let (first, second, none) = (some("s3:GetObject", "1h"), some("s3:PutObject", "2h"), Lowered::default());
     for seed in 1..=60 {
         let simulator = simulator("", 2);
-        simulator.faults().seeded(seed, 200);
+        simulator.faults().seeded(seed, Mix::even(200));
         persist(&simulator, &none, &first).await;
         persist(&simulator, &first, &second).await;
         simulator.faults().clear();
@@ -283,5 +283,17 @@ async fn invariant_11_each_list_that_breaks_off_is_told() {
                     .unwrap_or_else(|error| panic!("{action} {fault:?}: {error}"));
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_far_from_awss_own_is_made_up_for() {
+    for skew in [-3600, 3600] {
+        let simulator = simulator("", 2);
+        simulator.faults().skew(skew);
+        let first = some("s3:GetObject", "1h");
+        persist(&simulator, &Lowered::default(), &first).await;
+        let ended = observe(&*aws(&simulator)).await;
+        assert_eq!(changes(&first, &first, &ended), [], "{skew} seconds");
     }
 }
