@@ -21,6 +21,7 @@ pub mod repo;
 mod schema;
 mod session;
 mod simulate;
+mod soak;
 
 /// What a command ends with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +129,8 @@ enum Command {
     Schema(schema::Arguments),
     /// Serve the simulated Okta and AWS of an access repo on loopback
     Simulate(simulate::Arguments),
+    /// Try everything out on random organizations, with faults and crashes
+    Soak(soak::Arguments),
 }
 
 /// Runs the command line that this process was started with.
@@ -161,6 +164,7 @@ pub fn main() -> ExitCode {
             Command::Explain(arguments) => explain::run(&arguments, format).await,
             Command::Schema(arguments) => schema::run(&arguments),
             Command::Simulate(arguments) => simulate::run(&arguments).await,
+            Command::Soak(arguments) => soak::run(&arguments, format),
         }
     });
     match done {
@@ -186,7 +190,16 @@ pub fn main() -> ExitCode {
 #[must_use]
 pub fn codes() -> Vec<crate::model::Code> {
     let here =
-        [apply::CODES, explain::CODES, repo::CODES, schema::CODES, session::CODES, simulate::CODES].concat();
+        [
+            apply::CODES,
+            explain::CODES,
+            repo::CODES,
+            schema::CODES,
+            session::CODES,
+            simulate::CODES,
+            soak::CODES,
+        ]
+        .concat();
     let parts = [
         crate::manifest::CODES,
         crate::resolve::CODES,

@@ -66,7 +66,7 @@ impl Ended {
 
     /// Whether a finding of this code came of it.
     pub(super) fn has(&self, code: &str) -> bool {
-        matches!(self, Self::Failed(_, findings) if findings.iter().any(|finding| finding.code == code))
+        matches!(self, Self::Failed(_, findings) if findings.iter().any(|finding| finding.code.as_ref() == code))
     }
 }
 
@@ -118,7 +118,8 @@ impl Site {
 
     /// `rolecall plan`.
     pub(super) async fn plan(&self, sources: &Sources) -> Result<Plan, Failure> {
-        let planned = self.simulator.clock().drive(async {
+        let clock = self.simulator.clock();
+        let planned = clock.drive(async {
             let session = self.session(sources).await?;
             let planned = session.plan().await?;
             session.memory.save_plan(&planned.plan)?;
