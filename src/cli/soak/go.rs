@@ -19,12 +19,10 @@ pub(super) struct Write {
     pub(super) action: String,
     pub(super) changed: bool,
     pub(super) did: Vec<Difference>,
-    /// The facts just before it.
-    pub(super) before: Arc<Facts>,
+    /// The facts just after it.
     pub(super) after: Arc<Facts>,
     /// The world just before it.
     pub(super) world: Arc<World>,
-    pub(super) at: Timestamp,
 }
 
 /// One go.
@@ -89,10 +87,8 @@ pub(super) fn writes(site: &Site) -> Vec<Write> {
             did: differences(&before, &after),
             action: written.action,
             changed: written.changed,
-            before,
             after,
             world: written.before,
-            at: written.at,
         }
     });
     writes.collect()

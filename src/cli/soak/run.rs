@@ -108,8 +108,6 @@ pub(super) struct Round {
     pub(super) twin: Option<Twin>,
     /// What the last plan still holds, as targets.
     pub(super) held: BTreeSet<String>,
-    /// Whether the memory was lost before it.
-    pub(super) forgot: bool,
     /// The group that is to be described, and that somebody else describes otherwise.
     pub(super) moved: Option<String>,
 }
@@ -133,7 +131,7 @@ impl Run {
         };
         let before = self.repo.clone();
         let departments = self.site.simulator.world();
-        let forgot = self.edit(number).await;
+        self.edit(number).await;
         self.say(format!("{trouble:?}"));
         let Ok(fork) = self.site.fork() else { return };
         self.moved = moved(&departments, &self.site.simulator.world());
@@ -147,7 +145,6 @@ impl Run {
             others: Vec::new(),
             twin: None,
             held: BTreeSet::new(),
-            forgot,
             moved: None,
         };
         self.play(&mut round).await;
@@ -157,11 +154,10 @@ impl Run {
         }
     }
 
-    /// Edits what is asked for and what is there. Whether the memory was lost.
-    async fn edit(&mut self, number: usize) -> bool {
-        let mut forgot = false;
+    /// Edits what is asked for and what is there.
+    async fn edit(&mut self, number: usize) {
         if number == 0 {
-            return forgot;
+            return;
         }
         for _ in 0..self.dice.between(1, 4) {
             self.n += 1;
@@ -190,7 +186,6 @@ impl Run {
                 _ if dice.percent(60) => {
                     self.site.disk = crate::apply::disk::MemoryDisk::new();
                     self.base = None;
-                    forgot = true;
                     "the memory is lost".to_owned()
                 }
                 _ => continue,
@@ -201,7 +196,6 @@ impl Run {
             // An edit of live can make YAML wrong; somebody mends it before anything else.
             self.say(format!("(what is there cannot be planned: {why})"));
         }
-        forgot
     }
 
     /// Edits live, and notes what was taken away by that.
@@ -337,8 +331,8 @@ impl Run {
         self.site.simulator.watch();
         let twice = first && trouble.as_ref().is_some_and(|trouble| trouble.event == Some(Event::Twice));
         let (ended, second) = if twice {
-            let after = u64::try_from(self.dice.below(30)).unwrap_or(0);
-            let (ended, second) = self.site.apply_twice(&sources, plan, after).await;
+            let later = Duration::from_millis(u64::try_from(self.dice.below(3000)).unwrap_or(0));
+            let (ended, second) = self.site.apply_twice(&sources, plan, later).await;
             (ended, Some(second))
         } else {
             (self.site.apply(&sources, plan).await, None)

@@ -3,8 +3,9 @@
 //! Invariant: what is called here is what the commands call, and nothing of it is told about faults or judges.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, join, select};
 use jiff::Timestamp;
 
 use crate::apply::disk::{Disk, MemoryDisk};
@@ -62,11 +63,6 @@ impl Ended {
     /// Whether it was refused as stale or not approved.
     pub(super) fn is_stale(&self) -> bool {
         matches!(self, Self::Failed(Exit::Stale, _))
-    }
-
-    /// Whether a finding of this code came of it.
-    pub(super) fn has(&self, code: &str) -> bool {
-        matches!(self, Self::Failed(_, findings) if findings.iter().any(|finding| finding.code.as_ref() == code))
     }
 }
 
@@ -133,17 +129,14 @@ impl Site {
         self.simulator.clock().drive(self.process(sources, plan)).await
     }
 
-    /// Two of them, the second of which begins when the first has made so many calls.
-    pub(super) async fn apply_twice(&self, sources: &Sources, plan: &Plan, after: u64) -> (Ended, Ended) {
-        let begun = self.simulator.requests();
+    /// Two of them, the second of which begins so much later.
+    pub(super) async fn apply_twice(&self, sources: &Sources, plan: &Plan, later: Duration) -> (Ended, Ended) {
+        let clock = self.simulator.clock();
         let second = async {
-            while self.simulator.requests() < begun + after {
-                crate::provider::clock::breath().await;
-            }
+            clock.sleep(later).await;
             self.process(sources, plan).await
         };
-        let both = futures_util::future::join(self.process(sources, plan), second);
-        self.simulator.clock().drive(both).await
+        clock.drive(join(self.process(sources, plan), second)).await
     }
 
     async fn process(&self, sources: &Sources, plan: &Plan) -> Ended {

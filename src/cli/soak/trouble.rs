@@ -134,8 +134,9 @@ impl Trouble {
             36..44 => Some(Event::Twice),
             _ => None,
         };
-        let ms = u64::try_from(dice.below(300)).unwrap_or(0);
-        let latency = if dice.percent(50) { Latency { ms, jitter_ms: ms / 2 } } else { Latency::default() };
+        let ms = u64::try_from(dice.between(20, 300)).unwrap_or(20);
+        // Two can meet only where things take time.
+        let latency = if dice.percent(50) || event == Some(Event::Twice) { Latency { ms, jitter_ms: ms / 2 } } else { Latency::default() };
         let skew = if dice.percent(10) { i64::try_from(dice.below(240)).unwrap_or(0) - 120 } else { 0 };
         Self {
             network,
