@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::approve::Cleared;
 use super::journal::{Event, Journal};
 use crate::model::report::{State, Step};
-use crate::model::{Approval, Change, Permit, Report, Snapshot};
+use crate::model::{Change, Permit, Report, Snapshot};
 use crate::provider::{Clock, Lane, Provider};
 
 use schedule::{Queue, Schedule};
@@ -74,7 +74,7 @@ pub async fn execute(run: Run<'_>) -> Report {
     Report {
         plan: approved.id.clone(),
         effect: approved.effect.clone(),
-        approval: in_words(approval),
+        approval: approval.to_string(),
         steps: cleared.fresh().changes.iter().zip(ends).map(|(change, end)| step(change, end)).collect(),
         left: Vec::new(),
         held: cleared.fresh().held.clone(),
@@ -190,14 +190,12 @@ impl<'a> Execution<'a> {
                     self.schedule.requeue(index);
                     return;
                 }
+                self.work.tell(&self.changes[index], &end);
                 end
             }
             Next::Ended(end) => end,
         };
         let change = &self.changes[index];
-        if end.state != State::NotReached {
-            self.work.tell(change, &end);
-        }
         self.schedule.finish(index, end.is_done());
         self.under_way -= 1;
         self.ended += 1;
@@ -263,14 +261,6 @@ fn step(change: &Change, end: End) -> Step {
 /// The same plan waits in the same way.
 fn seed(plan: &str) -> u64 {
     plan.bytes().fold(0, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)))
-}
-
-fn in_words(approval: &Approval) -> String {
-    match approval {
-        Approval::Simulated => "none needed: everything is simulated".to_owned(),
-        Approval::Standing => "none needed: standing changes within their limits".to_owned(),
-        Approval::Operator(effect) => format!("effect {} typed by the operator", effect.short()),
-    }
 }
 
 #[cfg(test)]

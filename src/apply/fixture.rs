@@ -1,6 +1,7 @@
 //! What the tests of an apply share: changes, plans, and a small world with a provider that fails on demand.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -13,7 +14,7 @@ use crate::model::{
     Address, Attributes, Basis, Cause, Change, Coverage, Digest, GrantKey, LiveGrant, Name, Op, Origin,
     Permit, Plan, Resource, Ruling, Snapshot, Span, Summary, Tally, Value, Verdict,
 };
-use crate::provider::{Caller, Error, ErrorKind, Inventoried, Outcome, Provider, Writer};
+use crate::provider::{Caller, Error, ErrorKind, Inventoried, Lane, Outcome, Provider, Writer};
 
 pub(super) fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -160,6 +161,8 @@ pub(super) struct World {
     pub(super) writes: Mutex<Vec<(String, bool)>>,
     pub(super) reads: Mutex<Vec<Address>>,
     pub(super) killed: Notify,
+    /// How many changes are under way at once, at least one.
+    pub(super) width: AtomicUsize,
 }
 
 impl World {
@@ -267,6 +270,10 @@ impl Provider for Okta {
 
     fn writer(&self, permit: &Permit, _: &Snapshot) -> Box<dyn Writer> {
         Box::new(Pen { permit: permit.clone(), world: self.world.clone() })
+    }
+
+    fn lane(&self, _: &Change) -> Lane {
+        Lane::new("", self.world.width.load(Ordering::SeqCst))
     }
 
     fn calls(&self) -> u64 {

@@ -1,10 +1,9 @@
 //! The journal of an apply, and the lock that keeps two of them apart: what was about to be done, and what became of it.
 //!
-//! JSON Lines, one record a line, each with the digest of the line before. Invariant: an intent is on disk before its
-//! call is made, and nothing that is on disk is ever rewritten, save a last line that was torn by a crash.
+//! JSON Lines, one record a line, each with the digest of the line before and its own. Invariant: what is told to be
+//! written is on disk and is never rewritten; what could not be written whole is cut off before anything follows it.
 //! It must not decide anything: what is true is read from live, not from here.
 
-use std::collections::BTreeMap;
 use std::fs;
 
 use jiff::Timestamp;
@@ -13,163 +12,119 @@ use serde::{Deserialize, Serialize};
 use super::disk::{Held, Locking, Place};
 use super::{JOURNAL_BROKEN, JOURNAL_IO, LOCKED};
 use crate::model::guard::Guard;
-use crate::model::report::State;
-use crate::model::{Approval, Digest, Finding, Op, Plan};
+pub use crate::model::history::{Event, History, Record};
+use crate::model::{Digest, Finding, Plan};
 
 /// The `format` of a journal.
 pub const JOURNAL_FORMAT: &str = "rolecall.journal/v1";
 
-/// One line of a journal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// Its number, from 0.
-    pub number: u64,
-    /// When it was written.
-    pub at: Timestamp,
-    /// Digest of the line before; of nothing, for the first.
-    pub prev: Digest,
-    /// What happened.
-    #[serde(flatten)]
-    pub event: Event,
-}
-
-/// What a record tells.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event {
-    /// An apply has begun.
-    Opened {
-        /// [`JOURNAL_FORMAT`].
-        format: String,
-        /// The approved plan's id.
-        plan: String,
-        /// Its effect digest.
-        effect: Digest,
-    },
-    /// An apply goes on where another one ended.
-    Resumed {
-        /// Bytes of a torn last line that were cut off.
-        torn: u64,
-    },
-    /// How it was approved; once per run.
-    Approved {
-        /// How.
-        approval: Approval,
-    },
-    /// A call is about to be made.
-    Intent {
-        /// The effect.
-        effect: Digest,
-        /// What it does.
-        op: Op,
-        /// To what.
-        target: String,
-        /// Which try this is, from 1.
-        attempt: u32,
-    },
-    /// What became of an effect.
-    Outcome {
-        /// The effect.
-        effect: Digest,
-        /// What became of it.
-        state: State,
-        /// Why, where it is not done.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        message: Option<String>,
-        /// The vendor's id of the request.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        request_id: Option<String>,
-        /// What to ask the provider about, where it is still at it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        poll: Option<String>,
-    },
-    /// Everything was done and seen to be true: the plan cannot be applied again.
-    Finished {
-        /// The approved plan's id.
-        plan: String,
-    },
-}
-
-/// What a journal tells.
-#[must_use]
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct History {
-    /// Its records, in order.
-    pub records: Vec<Record>,
-    /// Bytes of a last line that is not whole.
-    pub torn: u64,
-    /// The digest of the last whole line.
-    last: Option<Digest>,
-    /// The length of all whole lines.
-    length: u64,
-}
+/// What stands between a record and its own digest, which ends its line.
+const SEAL: &str = r#","digest":""#;
 
 impl History {
     /// Reads a journal; `None` where there is none. A torn last line is noted and left alone.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or any line of it is not what was written.
     pub fn read(file: &Place) -> Result<Option<Self>, Box<Finding>> {
-        match file.disk.read(&file.file) {
-            Ok(bytes) => bytes.map(|bytes| Self::parse(&bytes, file)).transpose(),
-            Err(error) => Err(trouble(file, "read", &error)),
+        match read(file)? {
+            Some(Reading { broken: Some(broken), .. }) => Err(broken),
+            reading => Ok(reading.map(|reading| reading.history)),
         }
     }
+}
 
-    fn parse(bytes: &[u8], file: &Place) -> Result<Self, Box<Finding>> {
-        let length = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        let (whole, torn) = bytes.split_at(length);
-        let mut history = Self { torn: torn.len() as u64, length: length as u64, ..Self::default() };
-        for (number, line) in (0u64..).zip(whole.split_inclusive(|byte| *byte == b'\n')) {
-            let line = line.strip_suffix(b"\n").unwrap_or(line);
-            let broken = |why: &str| {
-                let message = format!("line {} of `{file}` {why}", number + 1);
-                let help = "find out who changed it; if it cannot be restored, move it away and plan again";
-                Box::new(Finding::error(JOURNAL_BROKEN, message).help(help))
+/// A journal as far as it can be trusted.
+#[derive(Debug)]
+pub struct Reading {
+    /// What it tells up to there.
+    pub history: History,
+    /// Which line is not what was written, where one is not.
+    pub broken: Option<Box<Finding>>,
+    end: End,
+}
+
+/// Where the lines end that can be trusted: what the next one must follow.
+#[derive(Debug)]
+struct End {
+    length: u64,
+    digest: Digest,
+}
+
+/// Reads a journal as far as it can be trusted; `None` where there is none.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn read(file: &Place) -> Result<Option<Reading>, Box<Finding>> {
+    match file.disk.read(&file.file) {
+        Ok(bytes) => Ok(bytes.map(|bytes| Reading::of(&bytes, file))),
+        Err(error) => Err(trouble(file, "read", &error)),
+    }
+}
+
+/// When a journal was last written; `None` where that cannot be told.
+#[must_use]
+pub fn last_written(file: &Place) -> Option<Timestamp> {
+    let bytes = file.disk.read(&file.file).ok()??;
+    let mut lines =
+        bytes.split_inclusive(|byte| *byte == b'\n').rev().filter_map(|line| line.strip_suffix(b"\n"));
+    serde_json::from_slice::<Record>(lines.next()?).ok().map(|record| record.at)
+}
+
+impl Reading {
+    fn of(bytes: &[u8], file: &Place) -> Self {
+        let mut history = History::default();
+        let mut end = End { length: 0, digest: Digest::of_bytes(b"") };
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let Some(text) = line.strip_suffix(b"\n") else {
+                history.torn = line.len() as u64;
+                break;
             };
-            let record: Record =
-                serde_json::from_slice(line).map_err(|error| broken(&format!("is no record: {error}")))?;
-            let prev = history.last.take().unwrap_or_else(|| Digest::of_bytes(b""));
-            if record.prev != prev || record.number != number {
-                return Err(broken("does not follow from the line before it"));
+            match unseal(text, history.records, &end.digest) {
+                Ok((Record { at, event, .. }, digest)) => {
+                    end = End { length: end.length + line.len() as u64, digest };
+                    history.add(at, event);
+                }
+                Err(why) => {
+                    let message = format!("line {} of `{file}` {why}", history.records + 1);
+                    let help =
+                        "find out who changed it; if it cannot be restored, move it away and plan again";
+                    let broken = Finding::error(JOURNAL_BROKEN, message).help(help);
+                    return Self { history, end, broken: Some(Box::new(broken)) };
+                }
             }
-            history.last = Some(Digest::of_bytes(line));
-            history.records.push(record);
         }
-        Ok(history)
+        Self { history, end, broken: None }
     }
+}
 
-    /// The id of the plan it belongs to.
-    #[must_use]
-    pub fn plan(&self) -> Option<&str> {
-        self.records.iter().find_map(|record| match &record.event {
-            Event::Opened { plan, .. } => Some(plan.as_str()),
-            _ => None,
-        })
+/// A record as a line, and the digest that ends it.
+fn seal(record: &Record) -> serde_json::Result<(Vec<u8>, Digest)> {
+    let mut line = serde_json::to_vec(record)?;
+    line.pop();
+    let digest = Digest::of_bytes(&line);
+    line.extend(format!("{SEAL}{digest}\"}}\n").into_bytes());
+    Ok((line, digest))
+}
+
+/// The record of a line, and the digest that ends it; or why it cannot be trusted.
+fn unseal(line: &[u8], number: u64, prev: &Digest) -> Result<(Record, Digest), String> {
+    let text = std::str::from_utf8(line).map_err(|error| format!("is no record: {error}"))?;
+    // What stands in a text of the record has its quotes escaped: this is the seal, or there is none.
+    let (body, seal) = text.rsplit_once(SEAL).ok_or("is no record: it has no digest")?;
+    let digest = Digest::of_bytes(body.as_bytes());
+    if seal.strip_suffix("\"}") != Some(digest.as_str()) {
+        return Err("is not what was written: its digest is another".to_owned());
     }
-
-    /// Whether the plan was carried out.
-    #[must_use]
-    pub fn is_finished(&self) -> bool {
-        self.records.iter().any(|record| matches!(record.event, Event::Finished { .. }))
+    let record: Record = serde_json::from_str(text).map_err(|error| format!("is no record: {error}"))?;
+    if record.prev != *prev || record.number != number {
+        return Err("does not follow from the line before it".to_owned());
     }
-
-    /// Whether an apply began and did not finish.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        !self.records.is_empty() && !self.is_finished()
-    }
-
-    /// What is known of each effect that was begun. An intent without an outcome is unknown; an effect that is not here
-    /// was not begun.
-    #[must_use]
-    pub fn states(&self) -> BTreeMap<Digest, State> {
-        let mut states = BTreeMap::new();
-        for record in &self.records {
-            match &record.event {
-                Event::Intent { effect, .. } => states.insert(effect.clone(), State::Unknown),
-                Event::Outcome { effect, state, .. } => states.insert(effect.clone(), *state),
-                _ => None,
-            };
+    match &record.event {
+        Event::Opened { format, .. } if format != JOURNAL_FORMAT => {
+            Err(format!("is of the format `{format}`, which this version cannot read"))
         }
-        states
+        _ => Ok((record, digest)),
     }
 }
 
@@ -178,56 +133,72 @@ impl History {
 pub struct Journal {
     file: Place,
     history: History,
-    /// Something may stand after what the history tells, because it could not be written whole.
+    end: End,
+    /// Something may stand after the end, because it could not be written whole.
     torn: bool,
 }
 
 impl Journal {
     /// Opens the journal of a plan, or begins it. A torn last line is cut off, which the journal notes. The lock is taken
     /// as proof that nobody else writes.
+    ///
+    /// # Errors
+    /// Where it cannot be read or written, is not what was written, or is another plan's.
     pub fn open(file: &Place, plan: &Plan, now: Timestamp, _lock: &Lock) -> Result<Self, Box<Finding>> {
-        let history = History::read(file)?.unwrap_or_default();
-        if let Some(other) = history.plan().filter(|other| *other != plan.id) {
+        let Reading { history, end, broken } = read(file)?.unwrap_or_else(|| Reading::of(b"", file));
+        if let Some(broken) = broken {
+            return Err(broken);
+        }
+        if let Some(other) = history.plan.as_ref().filter(|other| **other != plan.id) {
             let message = format!("`{file}` is the journal of plan `{other}`, not of `{}`", plan.id);
             return Err(Box::new(Finding::error(JOURNAL_BROKEN, message).help("move it away")));
         }
-        let torn = history.torn;
-        let mut journal = Self { file: file.clone(), history, torn: torn > 0 };
-        if journal.history.records.is_empty() {
+        let (torn, new) = (history.torn, history.records == 0);
+        let mut journal = Self { file: file.clone(), history, end, torn: torn > 0 };
+        let first = if new {
             let (format, effect) = (JOURNAL_FORMAT.to_owned(), plan.effect.clone());
-            journal.append(now, Event::Opened { format, plan: plan.id.clone(), effect })?;
-        }
-        if torn > 0 || journal.history.records.len() > 1 {
-            journal.append(now, Event::Resumed { torn })?;
-        }
+            Event::Opened { format, plan: plan.id.clone(), effect, torn }
+        } else {
+            Event::Resumed { torn }
+        };
+        journal.append(now, first)?;
+        journal.history.torn = 0;
         Ok(journal)
     }
 
     /// Writes a record and waits until it is on disk.
+    ///
+    /// # Errors
+    /// Where it cannot be written; then it is as if it had not been tried.
     pub fn append(&mut self, at: Timestamp, event: Event) -> Result<(), Box<Finding>> {
         self.append_all(at, [event])
     }
 
     /// Writes records and waits, once for all of them, until they are on disk.
+    ///
+    /// # Errors
+    /// Where they cannot be written; then it is as if none of them had been tried.
     pub fn append_all(
         &mut self,
         at: Timestamp,
         events: impl IntoIterator<Item = Event>,
     ) -> Result<(), Box<Finding>> {
-        let (mut lines, mut records, mut last) = (Vec::new(), Vec::new(), self.history.last.clone());
-        for (number, event) in (self.history.records.len() as u64..).zip(events) {
-            let prev = last.unwrap_or_else(|| Digest::of_bytes(b""));
+        let (mut lines, mut written, mut prev) = (Vec::new(), Vec::new(), self.end.digest.clone());
+        for (number, event) in (self.history.records..).zip(events) {
             let record = Record { number, at, prev, event };
-            let line = serde_json::to_vec(&record).map_err(|error| trouble(&self.file, "written", &error))?;
-            last = Some(Digest::of_bytes(&line));
+            let (line, digest) = seal(&record).map_err(|error| trouble(&self.file, "written", &error))?;
             lines.extend(line);
-            lines.push(b'\n');
-            records.push(record);
+            prev = digest;
+            written.push(record.event);
+        }
+        if written.is_empty() {
+            return Ok(());
         }
         self.write(&lines).map_err(|error| trouble(&self.file, "written", &error))?;
-        self.history.last = last;
-        self.history.length += lines.len() as u64;
-        self.history.records.append(&mut records);
+        self.end = End { length: self.end.length + lines.len() as u64, digest: prev };
+        for event in written {
+            self.history.add(at, event);
+        }
         Ok(())
     }
 
@@ -236,15 +207,18 @@ impl Journal {
     fn write(&mut self, lines: &[u8]) -> std::io::Result<()> {
         let Place { disk, file } = &self.file;
         if self.torn {
-            disk.cut(file, self.history.length)?;
+            disk.cut(file, self.end.length)?;
         }
         self.torn = true;
-        disk.append(file, self.history.length, lines)?;
+        disk.append(file, self.end.length, lines)?;
         self.torn = false;
         Ok(())
     }
 
     /// Records that everything was done and seen to be true.
+    ///
+    /// # Errors
+    /// Where that cannot be written.
     pub fn finish(&mut self, at: Timestamp, plan: &Plan) -> Result<(), Box<Finding>> {
         self.append(at, Event::Finished { plan: plan.id.clone() })
     }
@@ -276,7 +250,10 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock, or says who has it.
+    /// Takes the lock.
+    ///
+    /// # Errors
+    /// Where another has it, which says who and since when, or it cannot be told.
     pub fn take(file: &Place, who: &str, now: Timestamp) -> Result<Self, Box<Finding>> {
         let unreachable = |error: &dyn std::fmt::Display| {
             let message = format!("the lock `{file}` cannot be reached: {error}");

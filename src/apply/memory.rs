@@ -28,6 +28,8 @@ pub const CODES: &[Code] = &[MEMORY, NO_PLAN, FORGED];
 /// The `format` of what describes base.
 const BASE_FORMAT: &str = "rolecall.base/v1";
 
+/// Where the memory is in an access repo, unless its settings say otherwise.
+pub const USUAL: &str = ".rolecall";
 /// What was verified last, and what is to take its place. Each is complete once it has a [`BASE`].
 const VERIFIED: &str = "verified";
 const NEXT: &str = "verified.new";
@@ -206,10 +208,22 @@ impl Memory {
         let id = id.as_deref().map(str::trim).filter(|id| is_id(id)).ok_or_else(|| {
             Finding::error(NO_PLAN, "no plan was made yet").help("run `rolecall plan` first, and read it")
         })?;
-        plan_from(self.disk.as_ref(), &self.plan_file(id))
+        self.plan(id)?.ok_or_else(|| no_plan(&self.plan_file(id)))
     }
 
-    fn plan_file(&self, id: &str) -> PathBuf {
+    /// A plan that was made, by its id; `None` where it is not kept any more.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn plan(&self, id: &str) -> Result<Option<Plan>, Finding> {
+        let file = self.plan_file(id);
+        let bytes = if is_id(id) { self.read(&file)? } else { None };
+        bytes.map(|bytes| parse_plan(&file, &bytes)).transpose()
+    }
+
+    /// Where the plan of an id is.
+    #[must_use]
+    pub fn plan_file(&self, id: &str) -> PathBuf {
         self.root.join("plans").join(format!("{id}.json"))
     }
 
@@ -222,6 +236,17 @@ impl Memory {
             return Err(Finding::error(NO_PLAN, format!("`{plan}` is not the id of a plan")));
         }
         Ok(self.place(&format!("journals/{plan}.jsonl")))
+    }
+
+    /// The ids of the plans that have a journal.
+    ///
+    /// # Errors
+    /// Where that cannot be told.
+    pub fn journals(&self) -> Result<Vec<String>, Finding> {
+        let folder = self.root.join("journals");
+        let files = self.disk.list(&folder).map_err(|error| broken(&folder, &error))?;
+        let ids = files.iter().filter_map(|file| file.strip_suffix(".jsonl"));
+        Ok(ids.filter(|id| is_id(id)).map(str::to_owned).collect())
     }
 
     /// Where the lock is.
@@ -264,16 +289,17 @@ fn is_id(text: &str) -> bool {
 /// # Errors
 /// Where it cannot be read or is none.
 pub fn read_plan(file: &Path) -> Result<Plan, Finding> {
-    plan_from(&Folder, file)
+    let bytes = Folder.read(file).map_err(|error| broken(file, &error))?;
+    parse_plan(file, &bytes.ok_or_else(|| no_plan(file))?)
 }
 
-fn plan_from(disk: &dyn Disk, file: &Path) -> Result<Plan, Finding> {
-    let bytes = disk.read(file).map_err(|error| broken(file, &error))?;
-    let bytes = bytes.ok_or_else(|| {
-        Finding::error(NO_PLAN, format!("there is no plan at `{}`", file.display()))
-            .help("name the `plan.json` that `plan` wrote")
-    })?;
-    let plan: Plan = parse(file, &bytes)?;
+fn no_plan(file: &Path) -> Finding {
+    Finding::error(NO_PLAN, format!("there is no plan at `{}`", file.display()))
+        .help("name the `plan.json` that `plan` wrote")
+}
+
+fn parse_plan(file: &Path, bytes: &[u8]) -> Result<Plan, Finding> {
+    let plan: Plan = parse(file, bytes)?;
     if plan.format == crate::model::plan::PLAN_FORMAT {
         if plan.is_consistent() {
             return Ok(plan);
@@ -296,45 +322,4 @@ fn parse<T: DeserializeOwned>(file: &Path, bytes: &[u8]) -> Result<T, Finding> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn verified(text: &str) -> Verified {
-        Verified {
-            sources: Sources::of([("rolecall.yaml", text), ("roles/a/b.yaml", "x")]),
-            base: BaseRecord::new(None, "p1", Timestamp::UNIX_EPOCH),
-            demand: None,
-            snapshot: Some(Snapshot::default()),
-        }
-    }
-
-    #[test]
-    fn what_was_verified_is_replaced_whole() {
-        let folder = tempfile::tempdir().unwrap();
-        let memory = Memory::at(folder.path().join("m"));
-        assert!(memory.verified().unwrap().is_none());
-        memory.advance(&verified("one")).unwrap();
-        memory.advance(&verified("two")).unwrap();
-        let read = memory.verified().unwrap().unwrap();
-        assert_eq!(read.sources, verified("two").sources);
-        assert!(read.demand.is_none());
-    }
-
-    #[test]
-    fn a_crash_between_the_renames_leaves_one_of_the_two() {
-        let folder = tempfile::tempdir().unwrap();
-        let memory = Memory::at(folder.path());
-        memory.advance(&verified("one")).unwrap();
-        std::fs::rename(folder.path().join("verified"), folder.path().join("verified.new")).unwrap();
-        assert_eq!(memory.verified().unwrap().unwrap().sources, verified("one").sources);
-    }
-
-    #[test]
-    fn a_broken_memory_is_not_an_empty_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let memory = Memory::at(folder.path());
-        memory.advance(&verified("one")).unwrap();
-        std::fs::write(folder.path().join("verified/base.json"), "{").unwrap();
-        assert_eq!(memory.verified().unwrap_err().code.as_ref(), "RC701");
-    }
-}
+mod tests;

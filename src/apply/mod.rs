@@ -32,7 +32,19 @@ pub const LOCKED: Code = Code { code: "RC610", title: "another run holds the loc
 pub const JOURNAL_IO: Code = Code { code: "RC611", title: "the journal cannot be read or written" };
 /// The journal's chain of digests is broken.
 pub const JOURNAL_BROKEN: Code = Code { code: "RC612", title: "the journal is broken" };
+/// There is no such journal.
+pub const NO_JOURNAL: Code = Code { code: "RC614", title: "there is no such journal" };
 
 /// Every code of the apply.
-pub const CODES: &[Code] =
-    &[EXPIRED, FINISHED, NOT_APPROVED, MISSING, MOVED, NO_APPROVAL, LOCKED, JOURNAL_IO, JOURNAL_BROKEN];
+pub const CODES: &[Code] = &[
+    EXPIRED,
+    FINISHED,
+    NOT_APPROVED,
+    MISSING,
+    MOVED,
+    NO_APPROVAL,
+    LOCKED,
+    JOURNAL_IO,
+    JOURNAL_BROKEN,
+    NO_JOURNAL,
+];

@@ -7,9 +7,12 @@ use std::io::{BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::progress::Shown;
 use super::session::{Options, Session};
 use super::{Exit, Failure, Format, print, repo, repo_or_here, say, style};
-use crate::apply::executor::{Silent, Stop};
+use crate::apply::executor::Stop;
 use crate::apply::memory::{FORGED, read_plan};
 use crate::model::{Code, Finding, Plan, Sources};
 use crate::render::terminal::Style;
@@ -81,8 +84,11 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
         }
         Ok(yes)
     };
-    let order = Order { approved: &approved, approval, confirm: &confirm, stop: &stop, progress: &Silent };
-    let Some(report) = carry_out(&mut session, order).await? else {
+    let shown = Shown::on_stderr(session.clock.clone());
+    let order = Order { approved: &approved, approval, confirm: &confirm, stop: &stop, progress: &shown };
+    let carried_out = carry_out(&mut session, order).await;
+    drop(shown);
+    let Some(report) = carried_out? else {
         say("nothing was changed\n");
         return Ok(Exit::Success);
     };
@@ -129,20 +135,32 @@ fn confirmed(plan: &Plan, sources: &Sources, style: &Style) -> Result<bool, Fail
     Ok(answer.trim() == "yes")
 }
 
-/// From now on the first signal to end sets the flag: what is in flight is finished, the rest is not begun.
+/// From now on the first signal to end asks the run to stop: what is in flight is finished, the rest is not begun. The
+/// second ends it at once, which the journal survives as it would a crash.
 fn on_signal(stop: Arc<Stop>) {
+    // Where the system does not tell of signals, they end the process as they always do.
+    let (Ok(mut interrupted), Ok(mut terminated)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
     tokio::spawn(async move {
-        let terminated = async {
-            match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-                Ok(mut signal) => signal.recv().await,
-                Err(_) => std::future::pending().await,
+        for first in [true, false] {
+            tokio::select! {
+                _ = interrupted.recv() => {}
+                _ = terminated.recv() => {}
             }
-        };
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminated => {}
+            if first {
+                stop.ask();
+                say(
+                    "\nfinishing what is in flight; `rolecall apply` with the same plan goes on from there\n",
+                );
+            }
         }
-        stop.ask();
-        say("finishing what is in flight; apply the same plan again to go on\n");
+        say(
+            "\nended at once; `rolecall apply` with the same plan looks at what was in flight, and goes on\n",
+        );
+        #[expect(clippy::disallowed_methods, reason = "whoever asks twice wants nothing more to be done")]
+        std::process::exit(1);
     });
 }

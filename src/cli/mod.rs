@@ -16,7 +16,9 @@ mod apply;
 mod check;
 mod drift;
 mod explain;
+mod journal;
 mod plan;
+mod progress;
 pub mod repo;
 mod schema;
 mod session;
@@ -125,6 +127,8 @@ enum Command {
     Drift(drift::Arguments),
     /// Tell who has what, and why
     Explain(explain::Arguments),
+    /// Show what an apply did, from its journal
+    Journal(journal::Arguments),
     /// Print the JSON Schema of a kind, or of every document
     Schema(schema::Arguments),
     /// Serve the simulated Okta and AWS of an access repo on loopback
@@ -162,6 +166,7 @@ pub fn main() -> ExitCode {
             Command::Apply(arguments) => apply::run(&arguments, format).await,
             Command::Drift(arguments) => drift::run(&arguments, format).await,
             Command::Explain(arguments) => explain::run(&arguments, format).await,
+            Command::Journal(arguments) => journal::run(&arguments, format),
             Command::Schema(arguments) => schema::run(&arguments),
             Command::Simulate(arguments) => simulate::run(&arguments).await,
             Command::Soak(arguments) => soak::run(&arguments, format),

@@ -9,6 +9,7 @@ pub mod demand;
 pub mod finding;
 pub mod grant;
 pub mod guard;
+pub mod history;
 pub mod inventory;
 pub mod kind;
 pub mod lowering;

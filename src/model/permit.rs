@@ -48,6 +48,16 @@ pub enum Approval {
     Operator(Digest),
 }
 
+impl std::fmt::Display for Approval {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Simulated => f.write_str("none needed: everything is simulated"),
+            Self::Standing => f.write_str("none needed: standing changes within their limits"),
+            Self::Operator(effect) => write!(f, "effect {} typed by the operator", effect.short()),
+        }
+    }
+}
+
 /// Leave to write exactly the allowed effects.
 #[must_use]
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -140,17 +140,17 @@ pub async fn run(
     for step in steps {
         let failed = |what: String| failed(step.name, what);
         refuses_without_permit(provider, &live, step, permit_for).await.map_err(failed)?;
-        write(provider, &live, step, permit_for).await.map_err(failed)?;
+        write(provider, clock, &live, step, permit_for).await.map_err(failed)?;
         let once = settled(provider, clock, &edges_of, step).await.map_err(failed)?;
         // A fresh writer that knows only what was observed: what an interrupted run continues with.
-        write(provider, &live, step, permit_for)
+        write(provider, clock, &live, step, permit_for)
             .await
             .map_err(|what| failed(format!("the second time, {what}")))?;
         let twice = settled(provider, clock, &edges_of, step).await.map_err(failed)?;
         if let Some(difference) = difference(&once, &twice) {
             return Err(failed(format!("writing it twice is not like writing it once: {difference}")));
         }
-        write(provider, &twice, step, permit_for)
+        write(provider, clock, &twice, step, permit_for)
             .await
             .map_err(|what| failed(format!("the third time, {what}")))?;
         live = settled(provider, clock, &edges_of, step).await.map_err(failed)?;
@@ -266,6 +266,7 @@ fn lacks<'c>(live: &Attributes, change: &'c Change) -> Option<&'c str> {
 
 async fn write(
     provider: &dyn Provider,
+    clock: &dyn Clock,
     live: &Snapshot,
     step: &Step,
     permit_for: PermitFor<'_>,
@@ -273,9 +274,19 @@ async fn write(
     let permit = permit_for(step.changes.iter().map(|change| change.effect.clone()).collect());
     let writer = provider.writer(&permit, live);
     for change in &step.changes {
-        match writer.write(change).await {
-            Ok(Outcome::Done { .. } | Outcome::Pending { .. }) => {}
-            Err(error) => return Err(format!("`{} {}` failed: {error}", change.op, change.target())),
+        if provider.lane(change) != provider.lane(change) {
+            return Err(format!("`{}` has no lane of its own", change.target()));
+        }
+        let failed = |error: Error| format!("`{} {}` failed: {error}", change.op, change.target());
+        let mut outcome = writer.write(change).await.map_err(failed)?;
+        for look in 0..LOOKS {
+            let Outcome::Pending { poll } = &outcome else { break };
+            clock.sleep(Duration::from_secs(1 << look)).await;
+            outcome = match writer.poll(change, poll).await {
+                // It can be observed, if not asked for.
+                Err(error) if error.kind == ErrorKind::Unsupported => break,
+                answer => answer.map_err(failed)?,
+            };
         }
     }
     Ok(())

@@ -12,8 +12,8 @@ use http::{HeaderMap, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
-use super::Clock;
 use super::clock::later;
+use super::{Clock, Pace};
 
 /// Randomness that a seed makes repeatable: splits up what would otherwise wake at the same instant.
 #[derive(Debug)]
@@ -35,6 +35,12 @@ impl Jitter {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         let most = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
         Duration::from_millis((mixed ^ (mixed >> 31)) % most.saturating_add(1))
+    }
+
+    /// How long to pause after that many tries: twice as long each time, from `first` up to `longest`, less up to half.
+    pub fn pause(&self, tries: u32, first: Duration, longest: Duration) -> Duration {
+        let most = first.saturating_mul(1 << tries.saturating_sub(1).min(16)).min(longest);
+        most / 2 + self.up_to(most / 2)
     }
 }
 
@@ -94,12 +100,27 @@ impl Limiter {
         drop(turn);
         Ok(Slot { bucket })
     }
+
+    /// What is known of a bucket.
+    pub fn pace(&self, bucket: &str) -> Pace {
+        let buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let bucket = buckets.get(bucket).cloned();
+        drop(buckets);
+        bucket.map(|bucket| bucket.state().pace(self.clock.now(), self.budget)).unwrap_or_default()
+    }
 }
 
 impl Slot {
     /// Takes in what an answer says of the bucket.
     pub fn learn(&self, status: StatusCode, headers: &HeaderMap, now: Timestamp) {
         self.bucket.state().learn(status, headers, now);
+    }
+
+    /// Closes the bucket to all, where a server says that it is too much but not for how long.
+    pub fn close(&self, until: Timestamp) {
+        let mut state = self.bucket.state();
+        state.answered = true;
+        state.closed_until = state.closed_until.max(Some(until));
     }
 }
 
@@ -146,6 +167,18 @@ struct Window {
     reset: Option<Timestamp>,
 }
 
+impl Window {
+    /// How many calls of a whole window are ours.
+    fn ours(&self, budget: u8) -> u64 {
+        (self.limit.saturating_mul(u64::from(budget)) / 100).max(1)
+    }
+
+    /// How many of them are left.
+    fn usable(&self, budget: u8) -> u64 {
+        self.remaining.saturating_sub(self.limit.saturating_sub(self.ours(budget)))
+    }
+}
+
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
     Go,
@@ -169,8 +202,7 @@ impl State {
             window.reset = None;
             window.remaining = window.limit;
         }
-        let ours = (window.limit.saturating_mul(u64::from(budget)) / 100).max(1);
-        let usable = window.remaining.saturating_sub(window.limit.saturating_sub(ours));
+        let usable = window.usable(budget);
         if usable > self.in_flight {
             self.go()
         } else if usable == 0
@@ -182,6 +214,16 @@ impl State {
         } else {
             self.go()
         }
+    }
+
+    fn pace(&self, now: Timestamp, budget: u8) -> Pace {
+        let Some(window) = &self.window else {
+            return Pace { closed_until: self.closed_until.filter(|until| *until > now), ..Pace::default() };
+        };
+        let reset = window.reset.filter(|reset| *reset > now);
+        let left = if reset.is_some() { window.usable(budget) } else { window.ours(budget) };
+        let closed = reset.filter(|_| left == 0).max(self.closed_until.filter(|until| *until > now));
+        Pace { closed_until: closed, left: Some(left), per_minute: Some(window.ours(budget)) }
     }
 
     fn go(&mut self) -> Next {

@@ -19,7 +19,13 @@ use url::Url;
 
 use super::clock::later;
 use super::limiter::{ClosedUntil, Jitter, Limiter};
-use super::{Clock, Error, ErrorKind, Transport, TransportError};
+use super::{Clock, Error, ErrorKind, Pace, Transport, TransportError};
+use crate::model::guard::Guard;
+
+/// The pauses before a call is tried again whose server says nothing of when: the first, and the longest.
+pub const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest of them.
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What differs between the vendors' HTTP APIs.
 #[async_trait]
@@ -196,6 +202,12 @@ impl Api {
         self.calls.load(Ordering::Relaxed)
     }
 
+    /// What is known of a bucket.
+    #[must_use]
+    pub fn pace(&self, bucket: &str) -> Pace {
+        self.limiter.pace(bucket)
+    }
+
     /// Reads; `target` is a path with its query.
     pub async fn get(&self, target: &str) -> Result<Answer, Error> {
         self.send(Method::GET, target, None).await
@@ -224,6 +236,7 @@ impl Api {
             };
             let (error, patient) = match after {
                 After::Fail(error) => return Err(error),
+                After::Throttled(error) if !Guard::Throttle.holds() => return Err(error),
                 After::Moved(to) if moves < 3 => {
                     (url, moves) = (to, moves + 1);
                     continue;
@@ -238,8 +251,7 @@ impl Api {
                 After::Again(error) => (error, false),
             };
             // What the limiter was told is waited for there; this is for servers that say nothing.
-            let pause = Duration::from_millis(250 << tries.min(8));
-            let pause = pause / 2 + self.jitter.up_to(pause / 2);
+            let pause = self.jitter.pause(tries, FIRST_PAUSE, LONGEST_PAUSE);
             if (!patient && tries >= self.limits.attempts) || later(self.clock.now(), pause) > deadline {
                 return Err(error);
             }

@@ -200,7 +200,7 @@ pub(super) fn line(line: &Line) -> String {
     }))
 }
 
-fn mark(tone: Tone) -> &'static str {
+pub(super) fn mark(tone: Tone) -> &'static str {
     match tone {
         Tone::Calm => "",
         Tone::Warn => "🟡 ",

@@ -8,6 +8,7 @@ pub mod findings;
 pub mod gitlab;
 mod groups;
 pub mod html;
+pub mod journal;
 pub mod json;
 pub mod markdown;
 mod outline;

@@ -195,7 +195,7 @@ fn glued(parts: &[(String, Ink)]) -> Vec<Word> {
 }
 
 /// A line's pieces with their colours; the words of a title are plain and its literals bold.
-fn inked(line: &Line, title: bool) -> Vec<(String, Ink)> {
+pub(super) fn inked(line: &Line, title: bool) -> Vec<(String, Ink)> {
     let part = |piece: &Piece| match piece {
         Piece::Words(text) => (text.clone(), Ink::Plain),
         Piece::Literal(text) => (text.clone(), if title { Ink::Strong } else { Ink::Plain }),

@@ -201,7 +201,7 @@ fn verdict(report: &Report) -> (String, Ink) {
     }
 }
 
-fn ink(tone: Tone) -> Ink {
+pub(super) fn ink(tone: Tone) -> Ink {
     match tone {
         Tone::Calm => Ink::Good,
         Tone::Warn => Ink::Warn,

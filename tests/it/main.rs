@@ -7,6 +7,7 @@ mod broken;
 mod cli;
 mod example;
 mod invariants;
+mod journal;
 mod kill;
 mod moto;
 mod okta;

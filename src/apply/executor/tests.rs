@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
@@ -10,33 +11,39 @@ use crate::apply::approve::{is_true, reconcile};
 use crate::apply::disk::Place;
 use crate::apply::fixture::*;
 use crate::apply::journal::{History, Lock};
-use crate::model::{Digest, Plan};
+use crate::model::{Approval, Digest, Plan};
 use crate::provider::{ErrorKind, VirtualClock};
+
+mod kinds;
+mod side_by_side;
 
 /// One apply of `changes`, on a world, with a journal in a folder of its own.
 struct Bench {
     folder: tempfile::TempDir,
+    place: Place,
     changes: Vec<Change>,
-    world: std::sync::Arc<World>,
-    clock: VirtualClock,
+    world: Arc<World>,
+    clock: Arc<VirtualClock>,
     stop: Stop,
     observed: Timestamp,
 }
 
 impl Bench {
     fn new(changes: Vec<Change>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         Self {
-            folder: tempfile::tempdir().unwrap(),
+            place: Place::at(folder.path().join("journal")),
+            folder,
             changes,
             world: World::new(Snapshot::default()),
-            clock: VirtualClock::at(start()),
+            clock: Arc::new(VirtualClock::at(start())),
             stop: Stop::default(),
             observed: start(),
         }
     }
 
     fn journal(&self) -> Place {
-        Place::at(self.folder.path().join("journal"))
+        self.place.clone()
     }
 
     /// Applies what is left to be done; `None` where the run was killed.
@@ -45,6 +52,21 @@ impl Bench {
     }
 
     fn apply_plan(&self, fresh: &Plan) -> Option<Report> {
+        self.apply_to(fresh, &Okta::of(&self.world))
+    }
+
+    fn apply_to(&self, fresh: &Plan, provider: &dyn Provider) -> Option<Report> {
+        self.apply_beside(fresh, provider, &Silent, async {})
+    }
+
+    /// Applies while something else happens, and tells how it goes.
+    fn apply_beside(
+        &self,
+        fresh: &Plan,
+        provider: &dyn Provider,
+        progress: &dyn Progress,
+        beside: impl Future<Output = ()>,
+    ) -> Option<Report> {
         let lock = Lock::take(&Place::at(self.folder.path().join("lock")), "a test", start()).unwrap();
         let approved = plan(&self.changes);
         let live = self.world.seen();
@@ -52,23 +74,27 @@ impl Bench {
         let cleared =
             reconcile(&approved, fresh, &live, start(), history.is_finished(), history.is_open()).unwrap();
         let permit = cleared.permit(verdict(fresh), Approval::Simulated).unwrap();
-        let mut journal = Journal::open(&self.journal(), &approved, start(), &lock).unwrap();
-        let okta = Okta::of(&self.world);
+        let now = self.clock.now();
+        let mut journal = Journal::open(&self.journal(), &approved, now, &lock).unwrap();
         let run = Run {
             cleared: &cleared,
             permit: &permit,
-            providers: &[&okta],
+            providers: &[provider],
             live: &live,
             observed: self.observed,
-            clock: &self.clock,
+            clock: &*self.clock,
             journal: &mut journal,
             stop: &self.stop,
-            progress: &Silent,
+            progress,
         };
         wait(self.clock.drive(async {
+            let killed = async {
+                beside.await;
+                self.world.killed.notified().await;
+            };
             tokio::select! {
                 report = execute(run) => Some(report),
-                () = self.world.killed.notified() => None,
+                () = killed => None,
             }
         }))
     }
@@ -257,7 +283,7 @@ fn run<T>(bench: &Bench, allowed: &[Change], breaks: bool, with: impl FnOnce(Run
         providers: &[&okta],
         live: &live,
         observed: start(),
-        clock: &bench.clock,
+        clock: &*bench.clock,
         journal: &mut journal,
         stop: &bench.stop,
         progress: &Silent,
@@ -292,8 +318,8 @@ fn every_call_has_its_intent_on_disk_and_every_end_its_outcome() {
     bench.world.fault(1, Fault::Killed { applied: true });
     assert!(bench.apply().is_none());
     let history = History::read(&bench.journal()).unwrap().unwrap();
-    let intents = history.records.iter().filter(|record| matches!(record.event, Event::Intent { .. }));
-    assert_eq!(intents.count(), bench.world.written().len());
+    let intents: u32 = history.changes.iter().map(|entry| entry.tries).sum();
+    assert_eq!(intents as usize, bench.world.written().len());
     assert_eq!(history.states()[&bench.changes[0].effect], State::Unknown);
     let report = bench.apply().unwrap();
     assert_eq!(report.steps.len(), 1, "the fresh plan has only the rest");
@@ -348,7 +374,7 @@ fn tear(path: &Path, tear: Tear) {
 #[test]
 fn invariant_24_killed_between_any_two_records_and_run_again_nothing_happens_twice() {
     let (changes, before) = story();
-    for call in 0..changes.len() {
+    for (call, width) in (0..changes.len()).flat_map(|call| [(call, 1), (call, 4)]) {
         // Where the call took effect, its intent was synced before it; else a crash can have torn it.
         let torn = [Tear::Nothing, Tear::LineEnd, Tear::Half, Tear::All].map(|tear| (false, tear));
         for (applied, torn) in torn.into_iter().chain([(true, Tear::Nothing)]) {
@@ -356,6 +382,7 @@ fn invariant_24_killed_between_any_two_records_and_run_again_nothing_happens_twi
             for change in &before {
                 bench.world.make(change);
             }
+            bench.world.width.store(width, std::sync::atomic::Ordering::SeqCst);
             bench.world.fault(call, Fault::Killed { applied });
             assert!(bench.apply().is_none());
             let known = lines(&bench.journal().file);
@@ -363,7 +390,7 @@ fn invariant_24_killed_between_any_two_records_and_run_again_nothing_happens_twi
             let report = bench.apply().unwrap();
             assert!(
                 report.steps.iter().all(|step| matches!(step.state, State::Done | State::Already)),
-                "killed at {call}, applied {applied}: {:?}",
+                "killed at {call} of {width}, applied {applied}: {:?}",
                 report.steps
             );
             assert!(lines(&bench.journal().file) > known);

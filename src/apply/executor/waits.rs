@@ -65,8 +65,7 @@ impl<'a> Waits<'a> {
 
     /// How long to pause after that many tries.
     pub(super) fn after(&self, tries: u32) -> Duration {
-        let most = FIRST.saturating_mul(1 << tries.saturating_sub(1).min(8)).min(LONGEST);
-        most / 2 + self.jitter.up_to(most / 2)
+        self.jitter.pause(tries, FIRST, LONGEST)
     }
 
     /// Pauses, and says whether the run still goes on.

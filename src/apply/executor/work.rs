@@ -15,6 +15,7 @@ use crate::apply::MOVED;
 use crate::apply::approve::Cleared;
 use crate::apply::journal::{Event, History};
 use crate::model::guard::Guard;
+use crate::model::history::Entry;
 use crate::model::report::State;
 use crate::model::{Change, Digest, Permit, Snapshot};
 use crate::provider::{Effect, Error, ErrorKind, Outcome, Provider, Writer};
@@ -117,8 +118,7 @@ impl<'a> Work<'a> {
             let hand = Hand { provider: *provider, writer: provider.writer(permit, live) };
             (provider.instance().as_ref(), hand)
         });
-        let opened = |event: &Event| matches!(event, Event::Opened { .. } | Event::Resumed { .. });
-        let opened = history.records.iter().rev().find(|record| opened(&record.event));
+        let opened = history.runs.last().map(|run| run.began);
         Self {
             changes,
             cleared,
@@ -126,7 +126,7 @@ impl<'a> Work<'a> {
             hands: hands.collect(),
             earlier: earlier(history),
             observed,
-            opened: opened.map_or(observed, |record| record.at).min(observed),
+            opened: opened.unwrap_or(observed).min(observed),
             ledger: Ledger::default(),
             waits,
             looks: Looks::default(),
@@ -137,7 +137,8 @@ impl<'a> Work<'a> {
     pub(super) async fn carry_out(&self, group: &[usize]) -> Vec<Next> {
         let mut nexts = Vec::with_capacity(group.len());
         for index in group {
-            nexts.push(self.before(&self.changes[*index]).await);
+            let change = &self.changes[*index];
+            nexts.push(self.before(change).await.map(|next| self.told(change, next)));
         }
         let open: Vec<&Change> = group
             .iter()
@@ -149,20 +150,36 @@ impl<'a> Work<'a> {
             return nexts.into_iter().flatten().collect();
         };
         let begun = self.waits.now();
-        let outcomes = self.attempt(hand, &open, 1).await;
-        let mut outcomes = outcomes.map(Vec::into_iter);
-        for (index, next) in group.iter().zip(&mut nexts).filter(|(_, next)| next.is_none()) {
+        let outcomes = match self.attempt(hand, &open, 1).await {
+            Ok(outcomes) => outcomes,
+            Err(end) => {
+                return nexts
+                    .into_iter()
+                    .map(|next| next.unwrap_or_else(|| Next::Ended(end.clone())))
+                    .collect();
+            }
+        };
+        let nothing = || Error::new(ErrorKind::Malformed, "the provider said nothing of it").maybe_done();
+        let mut outcomes = outcomes.into_iter().chain(std::iter::repeat_with(|| Err(nothing())));
+        let open = group.iter().zip(&mut nexts).filter(|(_, next)| next.is_none());
+        let mut open: Vec<_> = open.zip(&mut outcomes).collect();
+        // What has succeeded does not wait for what is tried again.
+        open.sort_by_key(|(_, outcome)| outcome.is_err());
+        for ((index, next), outcome) in open {
             let change = &self.changes[*index];
-            *next = Some(match &mut outcomes {
-                Ok(outcomes) => {
-                    let nothing = || Error::new(ErrorKind::Malformed, "the provider said nothing of it");
-                    let outcome = outcomes.next().unwrap_or_else(|| Err(nothing().maybe_done()));
-                    self.persist(hand, change, begun, outcome).await
-                }
-                Err(end) => Next::Ended(end.clone()),
-            });
+            *next = Some(self.told(change, self.persist(hand, change, begun, outcome).await));
         }
         nexts.into_iter().flatten().collect()
+    }
+
+    /// Puts the end of a change into the journal, where it has ended.
+    fn told(&self, change: &Change, next: Next) -> Next {
+        if let Next::Ended(end) = &next
+            && end.state != State::NotReached
+        {
+            self.tell(change, end);
+        }
+        next
     }
 
     /// What can be said of a change before any call. `None`: it is to be written.
@@ -358,8 +375,12 @@ impl<'a> Work<'a> {
     }
 
     /// Asks what has become of a change that is pending, until it has ended or has taken too long.
-    pub(super) async fn follow(&self, index: usize, mut poll: String) -> Next {
+    pub(super) async fn follow(&self, index: usize, poll: String) -> Next {
         let change = &self.changes[index];
+        self.told(change, self.ask(change, poll).await)
+    }
+
+    async fn ask(&self, change: &Change, mut poll: String) -> Next {
         let Some(Hand { provider, writer }) = self.hand(change) else {
             return Next::Ended(End::pending(&poll));
         };
@@ -450,14 +471,6 @@ pub(super) fn instance(change: &Change) -> &str {
 }
 
 fn earlier(history: &History) -> BTreeMap<Digest, Earlier> {
-    let mut all: BTreeMap<Digest, Earlier> = BTreeMap::new();
-    for record in &history.records {
-        let (effect, state, poll) = match &record.event {
-            Event::Intent { effect, .. } => (effect, State::Unknown, None),
-            Event::Outcome { effect, state, poll, .. } => (effect, *state, poll.clone()),
-            _ => continue,
-        };
-        all.insert(effect.clone(), Earlier { state, poll, at: record.at });
-    }
-    all
+    let earlier = |entry: &Entry| Earlier { state: entry.state, poll: entry.poll.clone(), at: entry.at };
+    history.changes.iter().map(|entry| (entry.effect.clone(), earlier(entry))).collect()
 }

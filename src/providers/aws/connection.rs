@@ -1,7 +1,8 @@
 //! The connection to one account: credentials, the check whose they are, counting, and what errors mean.
 //!
-//! Invariant: a [`Connection`] exists only after `GetCallerIdentity` named the account that settings name. What is
-//! safe to repeat is repeated by the SDK; a creation is not, once it may have taken effect.
+//! Invariant: a [`Connection`] exists only after `GetCallerIdentity` named the account that settings name. The SDK
+//! repeats nothing: reads are repeated here, writes only where they never left or were refused as too many. IAM takes no
+//! tokens that would make a creation idempotent, so after a lost answer whoever asked looks first.
 //! It must not know what is read or written.
 
 use std::collections::BTreeMap;
@@ -15,9 +16,8 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_iam::config::interceptors::{
-    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef, InterceptorContext,
+    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
 };
-use aws_sdk_iam::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_iam::config::{
     ConfigBag, Credentials, IdentityCache, Intercept, ProvideCredentials, RuntimeComponents,
     SharedAsyncSleep, SharedCredentialsProvider, StalledStreamProtectionConfig,
@@ -30,17 +30,25 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use tokio::sync::OnceCell;
 
+use crate::model::guard::Guard;
 use crate::model::{Address, Attributes, Name, Value};
-use crate::provider::send::presentable;
-use crate::provider::{Caller, Clock, Effect, Error, ErrorKind, Transport};
+use crate::provider::clock::later;
+use crate::provider::limiter::{ClosedUntil, Jitter, Limiter};
+use crate::provider::send::{FIRST_PAUSE, LONGEST_PAUSE, presentable};
+use crate::provider::{Caller, Clock, Effect, Error, ErrorKind, Pace, Transport};
 use crate::providers::Wiring;
 
 use super::transport::{OurTime, OurTransport};
 use super::{Options, principal_of_arn};
 
-/// How often a call is tried before a throttle, or a silence where repeating is safe, becomes an error. With the
-/// SDK's jittered backoff up to 20 seconds that is about two minutes.
-const ATTEMPTS: u32 = 10;
+/// How often a call that may be repeated is tried without an answer.
+const ATTEMPTS: u32 = 5;
+/// How long one call may take in all, throttles included.
+const DEADLINE: Duration = Duration::from_secs(600);
+/// The longest pause after a throttle: IAM does not say how long to wait, and forgets within seconds.
+const LONGEST_THROTTLE: Duration = Duration::from_secs(20);
+/// The bucket of all calls of one account: what IAM counts together is not documented further.
+pub(super) const BUCKET: &str = "iam";
 /// How long one attempt may take.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -51,8 +59,58 @@ pub(super) struct Account {
     pub(super) options: Options,
     pub(super) wiring: Wiring,
     connection: OnceCell<Connection>,
+    line: Arc<Line>,
     calls: Arc<AtomicU64>,
     paths: Paths,
+}
+
+/// How calls are sent: none while the account is throttled, and again where that is safe.
+#[derive(Debug)]
+struct Line {
+    clock: Arc<dyn Clock>,
+    limiter: Limiter,
+    jitter: Jitter,
+}
+
+impl Line {
+    async fn send<T, E, F>(&self, reads: bool, call: impl Fn() -> F) -> Result<T, Error>
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    {
+        let deadline = later(self.clock.now(), DEADLINE);
+        let (mut tries, mut throttles, mut throttled) = (0, 0, None);
+        loop {
+            let slot = self.limiter.acquire(BUCKET, deadline).await;
+            let slot = slot.map_err(|ClosedUntil(_)| {
+                let others = || Error::new(ErrorKind::Throttled, "AWS throttles this account for too long");
+                throttled.take().unwrap_or_else(others)
+            })?;
+            let error = match call().await {
+                Ok(answer) => {
+                    slot.learn(http::StatusCode::OK, &http::HeaderMap::new(), self.clock.now());
+                    return Ok(answer);
+                }
+                Err(error) => failed(error),
+            };
+            let unsure = !reads && error.effect == Effect::Unknown;
+            let error = if unsure { error } else { Error { effect: Effect::None, ..error } };
+            match error.kind {
+                ErrorKind::Throttled if Guard::Throttle.holds() => {
+                    throttles += 1;
+                    let pause = self.jitter.pause(throttles, FIRST_PAUSE, LONGEST_THROTTLE);
+                    slot.close(later(self.clock.now(), pause));
+                    throttled = Some(error);
+                }
+                ErrorKind::Unreachable | ErrorKind::Malformed if !unsure && tries + 1 < ATTEMPTS => {
+                    tries += 1;
+                    drop(slot);
+                    self.clock.sleep(self.jitter.pause(tries, FIRST_PAUSE, LONGEST_PAUSE)).await;
+                }
+                _ => return Err(error),
+            }
+        }
+    }
 }
 
 /// The paths of policies by name, as far as they were seen or made: their ARNs are made of them.
@@ -61,21 +119,36 @@ type Paths = Arc<Mutex<BTreeMap<String, String>>>;
 /// One account whose credentials are known to be its own.
 #[derive(Debug)]
 pub(super) struct Connection {
-    /// For reading, and for writes that end in the same state however often they arrive.
+    /// What makes requests; they are sent by [`Connection::read`] and [`Connection::write`].
     pub(super) iam: aws_sdk_iam::Client,
-    /// For creations: not repeated once they may have taken effect.
-    pub(super) once: aws_sdk_iam::Client,
+    line: Arc<Line>,
     /// The account's id.
     pub(super) account: Name,
     /// `aws`, or the partition of a government or China.
     pub(super) partition: String,
-    /// The time.
-    pub(super) clock: Arc<dyn Clock>,
     caller: Caller,
     paths: Paths,
 }
 
 impl Connection {
+    /// Reads.
+    pub(super) async fn read<T, E, F>(&self, call: impl Fn() -> F) -> Result<T, Error>
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    {
+        self.line.send(true, call).await
+    }
+
+    /// Writes. What may have taken effect is not sent again.
+    pub(super) async fn write<T, E, F>(&self, call: impl Fn() -> F) -> Result<T, Error>
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    {
+        self.line.send(false, call).await
+    }
+
     /// The ARN of a policy of the account.
     pub(super) fn policy_arn(&self, name: &str) -> String {
         let paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
@@ -96,7 +169,10 @@ impl Connection {
 impl Account {
     pub(super) fn new(instance: Name, options: Options, wiring: Wiring) -> Self {
         let (calls, paths) = (Arc::default(), Arc::default());
-        Self { instance, options, wiring, connection: OnceCell::new(), calls, paths }
+        let clock = wiring.clock.clone();
+        let (limiter, jitter) = (Limiter::new(clock.clone(), 100, 0), Jitter::seeded(1));
+        let line = Arc::new(Line { clock, limiter, jitter });
+        Self { instance, options, wiring, connection: OnceCell::new(), line, calls, paths }
     }
 
     /// Remembers the paths of policies.
@@ -117,6 +193,11 @@ impl Account {
 
     pub(super) fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
+    }
+
+    /// What is known of the account's limit.
+    pub(super) fn pace(&self) -> Pace {
+        self.line.limiter.pace(BUCKET)
     }
 
     pub(super) async fn caller(&self) -> Result<Caller, Error> {
@@ -140,11 +221,11 @@ impl Account {
             config = config.into_builder().credentials_provider(provider).build();
         }
         let watch = Watch { calls: self.calls.clone(), simulated: self.wiring.transport.is_some() };
-        let sts = aws_sdk_sts::config::Builder::from(&config).interceptor(watch.clone()).build();
-        let asked = aws_sdk_sts::Client::from_conf(sts).get_caller_identity().send().await;
-        let identity = match asked {
+        let sts = aws_sdk_sts::config::Builder::from(&config).interceptor(watch.clone());
+        let sts = aws_sdk_sts::Client::from_conf(sts.retry_config(RetryConfig::disabled()).build());
+        let identity = match self.line.send(true, || sts.get_caller_identity().send()).await {
             Ok(identity) => identity,
-            Err(error) => return Err(self.no_identity(&config, failed(error)).await),
+            Err(error) => return Err(self.no_identity(&config, error).await),
         };
         let (account, arn) = (identity.account().unwrap_or_default(), identity.arn().unwrap_or_default());
         if account != self.options.account.value {
@@ -154,13 +235,12 @@ impl Account {
             );
             return Err(Error::new(ErrorKind::Auth, message));
         }
-        let iam = || aws_sdk_iam::config::Builder::from(&config).interceptor(watch.clone());
+        let iam = aws_sdk_iam::config::Builder::from(&config).interceptor(watch);
         Ok(Connection {
-            iam: aws_sdk_iam::Client::from_conf(iam().build()),
-            once: aws_sdk_iam::Client::from_conf(iam().retry_classifier(OnlyIfNotDone).build()),
+            iam: aws_sdk_iam::Client::from_conf(iam.retry_config(RetryConfig::disabled()).build()),
+            line: self.line.clone(),
             account: account.into(),
             partition: arn.split(':').nth(1).filter(|part| !part.is_empty()).unwrap_or("aws").to_owned(),
-            clock: self.wiring.clock.clone(),
             paths: self.paths.clone(),
             caller: Caller {
                 principal: principal_of_arn(&self.instance, arn),
@@ -177,7 +257,7 @@ impl Account {
             let message = format!("there are no AWS credentials for `{}`: {}", self.instance, chain(&why));
             return Error::new(ErrorKind::Auth, message);
         }
-        Error { effect: Effect::None, ..error }
+        error
     }
 
     /// The vendor's own chain of credentials, endpoints and regions.
@@ -186,7 +266,6 @@ impl Account {
         let region = RegionProviderChain::first_try(region).or_default_provider().or_else("us-east-1");
         aws_config::defaults(BehaviorVersion::latest())
             .region(region)
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
             .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build())
             .load()
             .await
@@ -214,7 +293,7 @@ impl Account {
             .http_client(OurTransport(transport))
             .sleep_impl(SharedAsyncSleep::new(time.clone()))
             .time_source(SharedTimeSource::new(time))
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .retry_config(RetryConfig::disabled())
             .timeout_config(TimeoutConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build()
@@ -270,25 +349,6 @@ impl Intercept for Watch {
             return Err("the answer breaks off".into());
         }
         Ok(())
-    }
-}
-
-/// Forbids to repeat what may have taken effect: only a refusal by the service, or a request that never left, may be.
-#[derive(Debug)]
-struct OnlyIfNotDone;
-
-impl ClassifyRetry for OnlyIfNotDone {
-    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        let refused = context.response().is_some_and(|response| response.status().is_client_error());
-        let never_left = match context.output_or_error() {
-            Some(Err(error)) => error.as_connector_error().is_some_and(never_left),
-            _ => false,
-        };
-        if refused || never_left { RetryAction::NoActionIndicated } else { RetryAction::RetryForbidden }
-    }
-
-    fn name(&self) -> &'static str {
-        "rolecall: creations"
     }
 }
 

@@ -11,8 +11,8 @@ use crate::model::{Collection, Kind, Lowering, Native, Node, Schema, Spanned};
 use crate::provider::Error;
 
 use super::MEMBER;
-use super::connection::{Connection, failed};
-use super::iam::{IamKind, New, Page, Part, Sent, pages, sent};
+use super::connection::Connection;
+use super::iam::{IamKind, New, Page, Part, Sent, each_page, pages, sent};
 use super::manifest::{self, inline_attribute, path_attribute};
 use super::sweep::{self, PAGE, Seen, attributes};
 
@@ -80,25 +80,25 @@ impl IamKind for Groups {
 
     async fn read(&self, aws: &Connection, name: &str, seen: &mut Seen<'_>) -> Result<(), Error> {
         let iam = &aws.iam;
-        let mut members = iam.get_group().group_name(name).max_items(PAGE).into_paginator().send();
-        let mut found = None;
         let group = seen.address("group", name);
-        while let Some(page) = members.next().await {
-            let page = page.map_err(failed)?;
+        let found = each_page!(aws, iam.get_group().group_name(name).max_items(PAGE), page => {
             for user in page.users() {
                 let user = seen.address("user", user.user_name());
                 seen.edge(&user, MEMBER, &group);
             }
-            found = page.group;
-        }
+            page.group
+        });
         let Some(found) = found else { return Ok(()) };
-        let attached =
-            pages!(iam.list_attached_group_policies().group_name(name).max_items(PAGE), attached_policies);
+        let attached = pages!(
+            aws,
+            iam.list_attached_group_policies().group_name(name).max_items(PAGE),
+            attached_policies
+        );
         let attached = attached.into_iter().flatten().collect::<Vec<_>>();
-        let names = pages!(iam.list_group_policies().group_name(name).max_items(PAGE), policy_names);
+        let names = pages!(aws, iam.list_group_policies().group_name(name).max_items(PAGE), policy_names);
         let inline = sweep::documents(names, |policy| {
             let request = iam.get_group_policy().group_name(name).policy_name(policy);
-            async move { request.send().await.map(|answer| answer.policy_document).map_err(failed) }
+            async move { aws.read(|| request.clone().send()).await.map(|answer| answer.policy_document) }
         })
         .await?;
         add(seen, (found.group_name(), Some(found.group_id()), Some(found.path())), &inline, &attached);
@@ -106,27 +106,27 @@ impl IamKind for Groups {
     }
 
     async fn create(&self, aws: &Connection, name: &str, new: &New<'_>) -> Sent {
-        sent!(aws.once.create_group().group_name(name).set_path(new.text("path").map(str::to_owned)))
+        sent!(aws, aws.iam.create_group().group_name(name).set_path(new.text("path").map(str::to_owned)))
     }
 
     async fn set(&self, aws: &Connection, name: &str, part: Part<'_>) -> Sent {
         let iam = &aws.iam;
         match part {
-            Part::Attach(arn) => sent!(iam.attach_group_policy().group_name(name).policy_arn(arn)),
-            Part::Detach(arn) => sent!(iam.detach_group_policy().group_name(name).policy_arn(arn)),
-            Part::Join(user) => sent!(iam.add_user_to_group().group_name(name).user_name(user)),
-            Part::Leave(user) => sent!(iam.remove_user_from_group().group_name(name).user_name(user)),
+            Part::Attach(arn) => sent!(aws, iam.attach_group_policy().group_name(name).policy_arn(arn)),
+            Part::Detach(arn) => sent!(aws, iam.detach_group_policy().group_name(name).policy_arn(arn)),
+            Part::Join(user) => sent!(aws, iam.add_user_to_group().group_name(name).user_name(user)),
+            Part::Leave(user) => sent!(aws, iam.remove_user_from_group().group_name(name).user_name(user)),
             Part::PutInline(policy, text) => {
-                sent!(iam.put_group_policy().group_name(name).policy_name(policy).policy_document(text))
+                sent!(aws, iam.put_group_policy().group_name(name).policy_name(policy).policy_document(text))
             }
             Part::DeleteInline(policy) => {
-                sent!(iam.delete_group_policy().group_name(name).policy_name(policy))
+                sent!(aws, iam.delete_group_policy().group_name(name).policy_name(policy))
             }
             _ => Err(part.unsupported()),
         }
     }
 
     async fn delete(&self, aws: &Connection, name: &str) -> Sent {
-        sent!(aws.iam.delete_group().group_name(name))
+        sent!(aws, aws.iam.delete_group().group_name(name))
     }
 }

@@ -130,24 +130,50 @@ pub(super) fn tag(key: &str, value: &str) -> Tag {
     Tag::builder().key(key).value(value).build().unwrap_or_else(|_| unreachable!("key and value are set"))
 }
 
+/// What is said of a list that would never end.
+pub(super) fn goes_in_circles() -> Error {
+    Error::new(ErrorKind::Malformed, "IAM gives the same page twice")
+}
+
+/// Reads a list page by page, and does something with each; what it gives for the last.
+macro_rules! each_page {
+    ($aws:expr, $request:expr, $page:ident => $with:expr) => {{
+        let request = $request;
+        let mut marker: Option<String> = None;
+        loop {
+            let $page = $aws.read(|| request.clone().set_marker(marker.clone()).send()).await?;
+            let next = $page.marker.clone().filter(|marker| !marker.is_empty());
+            let last = $with;
+            if next.is_none() {
+                break last;
+            }
+            // A list that begins anew would never end.
+            if next == marker {
+                return Err(crate::providers::aws::iam::goes_in_circles());
+            }
+            marker = next;
+        }
+    }};
+}
+pub(super) use each_page;
+
 /// Reads a list through all of its pages.
 macro_rules! pages {
-    ($request:expr, $field:ident) => {{
-        let mut pages = $request.into_paginator().send();
+    ($aws:expr, $request:expr, $field:ident) => {{
         let mut all = Vec::new();
-        while let Some(page) = pages.next().await {
-            all.extend(page.map_err(failed)?.$field);
-        }
+        crate::providers::aws::iam::each_page!($aws, $request, page => all.extend(page.$field));
         all
     }};
 }
 pub(super) use pages;
 
-/// The vendor's id of a finished request.
+/// Writes; the vendor's id of the finished request.
 macro_rules! sent {
-    ($request:expr) => {{
+    ($aws:expr, $request:expr) => {{
         use aws_sdk_iam::operation::RequestId as _;
-        $request.send().await.map_err(failed).map(|output| output.request_id().map(str::to_owned))
+        let request = $request;
+        let output = $aws.write(|| request.clone().send()).await;
+        output.map(|output| output.request_id().map(str::to_owned))
     }};
 }
 pub(super) use sent;

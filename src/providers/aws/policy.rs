@@ -9,9 +9,9 @@ use crate::model::{Attribute, Flags, Kind, Lowering, Native, Node, Schema, Spann
 use crate::provider::{Error, ErrorKind};
 
 use super::ATTACHED;
-use super::connection::{Connection, failed};
+use super::connection::Connection;
 use super::document::{self, Use};
-use super::iam::{IamKind, New, Page, Part, Sent, pages, sent};
+use super::iam::{IamKind, New, Page, Part, Sent, each_page, pages, sent};
 use super::manifest::{self, POLICY_NAME, path_attribute};
 use super::sweep::{self, PAGE, Seen, attributes};
 
@@ -73,19 +73,16 @@ impl IamKind for Policies {
     async fn read(&self, aws: &Connection, name: &str, seen: &mut Seen<'_>) -> Result<(), Error> {
         let iam = &aws.iam;
         let arn = aws.policy_arn(name);
-        let answer = iam.get_policy().policy_arn(&arn).send().await.map_err(failed)?;
+        let answer = aws.read(|| iam.get_policy().policy_arn(&arn).send()).await?;
         let Some(policy) = answer.policy() else { return Ok(()) };
         let version = policy.default_version_id().unwrap_or("v1");
-        let answer =
-            iam.get_policy_version().policy_arn(&arn).version_id(version).send().await.map_err(failed)?;
+        let request = iam.get_policy_version().policy_arn(&arn).version_id(version);
+        let answer = aws.read(|| request.clone().send()).await?;
         let document = answer.policy_version().and_then(PolicyVersion::document);
         add(seen, &arn, policy.policy_id(), policy.description(), document);
 
-        let mut entities =
-            iam.list_entities_for_policy().policy_arn(&arn).max_items(PAGE).into_paginator().send();
         let Some(resource) = seen.policy(&arn) else { return Ok(()) };
-        while let Some(page) = entities.next().await {
-            let page = page.map_err(failed)?;
+        each_page!(aws, iam.list_entities_for_policy().policy_arn(&arn).max_items(PAGE), page => {
             let users = page.policy_users().iter().filter_map(|user| Some(("user", user.user_name()?)));
             let groups = page.policy_groups().iter().filter_map(|group| Some(("group", group.group_name()?)));
             let roles = page.policy_roles().iter().filter_map(|role| Some(("role", role.role_name()?)));
@@ -93,14 +90,14 @@ impl IamKind for Policies {
                 let principal = seen.address(kind, name);
                 seen.edge(&principal, ATTACHED, &resource);
             }
-        }
+        });
         Ok(())
     }
 
     async fn create(&self, aws: &Connection, name: &str, new: &New<'_>) -> Sent {
-        let request = aws.once.create_policy().policy_name(name).policy_document(new.document("document")?);
+        let request = aws.iam.create_policy().policy_name(name).policy_document(new.document("document")?);
         let request = request.set_description(new.text("description").map(str::to_owned));
-        sent!(request.set_path(new.text("path").map(str::to_owned)))
+        sent!(aws, request.set_path(new.text("path").map(str::to_owned)))
     }
 
     fn field_groups(&self) -> &'static [&'static [&'static str]] {
@@ -112,13 +109,13 @@ impl IamKind for Policies {
         let arn = aws.policy_arn(name);
         let text = New { attributes: values, boundary: None }.document("document")?;
         let request =
-            || aws.once.create_policy_version().policy_arn(&arn).policy_document(&text).set_as_default(true);
-        match sent!(request()) {
+            || aws.iam.create_policy_version().policy_arn(&arn).policy_document(&text).set_as_default(true);
+        match sent!(aws, request()) {
             // Five versions are kept at most. The oldest that does nothing makes room.
             Err(error) if error.code.as_deref() == Some("LimitExceeded") => {
                 let oldest = idle_versions(aws, &arn).await?.into_iter().next().ok_or(error)?;
-                sent!(aws.iam.delete_policy_version().policy_arn(&arn).version_id(oldest))?;
-                sent!(request())
+                sent!(aws, aws.iam.delete_policy_version().policy_arn(&arn).version_id(oldest))?;
+                sent!(aws, request())
             }
             other => other,
         }
@@ -127,12 +124,12 @@ impl IamKind for Policies {
     async fn delete(&self, aws: &Connection, name: &str) -> Sent {
         let arn = aws.policy_arn(name);
         for version in idle_versions(aws, &arn).await? {
-            match sent!(aws.iam.delete_policy_version().policy_arn(&arn).version_id(version)) {
+            match sent!(aws, aws.iam.delete_policy_version().policy_arn(&arn).version_id(version)) {
                 Err(error) if error.kind != ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
         }
-        sent!(aws.iam.delete_policy().policy_arn(&arn))
+        sent!(aws, aws.iam.delete_policy().policy_arn(&arn))
     }
 }
 
@@ -151,7 +148,7 @@ fn add(seen: &mut Seen<'_>, arn: &str, id: Option<&str>, description: Option<&st
 
 /// The ids of the versions that are not in force, oldest first.
 async fn idle_versions(aws: &Connection, arn: &str) -> Result<Vec<String>, Error> {
-    let versions = pages!(aws.iam.list_policy_versions().policy_arn(arn).max_items(PAGE), versions);
+    let versions = pages!(aws, aws.iam.list_policy_versions().policy_arn(arn).max_items(PAGE), versions);
     let mut idle: Vec<PolicyVersion> =
         versions.into_iter().flatten().filter(|version| !version.is_default_version()).collect();
     // Two versions can be of one second; their ids count up, `v9` before `v10`.

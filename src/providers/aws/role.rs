@@ -12,7 +12,7 @@ use crate::model::{
 };
 use crate::provider::{Error, ErrorKind};
 
-use super::connection::{Connection, failed};
+use super::connection::Connection;
 use super::document::{self, Use};
 use super::iam::{IamKind, New, Page, Part, Sent, pages, sent};
 use super::manifest::{self, KEPT, boundary_attribute, inline_attribute, path_attribute, tags_attribute};
@@ -175,7 +175,7 @@ impl IamKind for Roles {
     }
 
     async fn list(&self, aws: &Connection, seen: &mut Seen<'_>) -> Result<(), Error> {
-        for role in pages!(aws.iam.list_roles().max_items(PAGE), roles) {
+        for role in pages!(aws, aws.iam.list_roles().max_items(PAGE), roles) {
             describe(seen, role.role_name(), role.description(), role.max_session_duration());
         }
         Ok(())
@@ -183,19 +183,22 @@ impl IamKind for Roles {
 
     async fn read(&self, aws: &Connection, name: &str, seen: &mut Seen<'_>) -> Result<(), Error> {
         let iam = &aws.iam;
-        let answer = iam.get_role().role_name(name).send().await.map_err(failed)?;
+        let answer = aws.read(|| iam.get_role().role_name(name).send()).await?;
         let Some(role) = answer.role() else { return Ok(()) };
         let attached =
-            pages!(iam.list_attached_role_policies().role_name(name).max_items(PAGE), attached_policies);
+            pages!(aws, iam.list_attached_role_policies().role_name(name).max_items(PAGE), attached_policies);
         let attached = attached.into_iter().flatten().collect::<Vec<_>>();
-        let names = pages!(iam.list_role_policies().role_name(name).max_items(PAGE), policy_names);
+        let names = pages!(aws, iam.list_role_policies().role_name(name).max_items(PAGE), policy_names);
         let inline = sweep::documents(names, |policy| {
             let request = iam.get_role_policy().role_name(name).policy_name(policy);
-            async move { request.send().await.map(|answer| answer.policy_document).map_err(failed) }
+            async move { aws.read(|| request.clone().send()).await.map(|answer| answer.policy_document) }
         })
         .await?;
-        let profiles =
-            pages!(iam.list_instance_profiles_for_role().role_name(name).max_items(PAGE), instance_profiles);
+        let profiles = pages!(
+            aws,
+            iam.list_instance_profiles_for_role().role_name(name).max_items(PAGE),
+            instance_profiles
+        );
         let found = Found {
             name: role.role_name(),
             id: Some(role.role_id()),
@@ -214,11 +217,11 @@ impl IamKind for Roles {
 
     async fn create(&self, aws: &Connection, name: &str, new: &New<'_>) -> Sent {
         let request =
-            aws.once.create_role().role_name(name).assume_role_policy_document(new.document("trust")?);
+            aws.iam.create_role().role_name(name).assume_role_policy_document(new.document("trust")?);
         let request = request.set_tags(Some(new.tags())).set_permissions_boundary(new.boundary.clone());
         let request = request.set_description(new.text("description").map(str::to_owned));
         let request = request.set_max_session_duration(session(new.attributes)?);
-        sent!(request.set_path(new.text("path").map(str::to_owned)))
+        sent!(aws, request.set_path(new.text("path").map(str::to_owned)))
     }
 
     /// `UpdateRole` sets the session back to an hour where it is not told, so both of its fields go together.
@@ -229,31 +232,36 @@ impl IamKind for Roles {
     async fn set(&self, aws: &Connection, name: &str, part: Part<'_>) -> Sent {
         let iam = &aws.iam;
         match part {
-            Part::Attach(arn) => sent!(iam.attach_role_policy().role_name(name).policy_arn(arn)),
-            Part::Detach(arn) => sent!(iam.detach_role_policy().role_name(name).policy_arn(arn)),
+            Part::Attach(arn) => sent!(aws, iam.attach_role_policy().role_name(name).policy_arn(arn)),
+            Part::Detach(arn) => sent!(aws, iam.detach_role_policy().role_name(name).policy_arn(arn)),
             Part::PutInline(policy, text) => {
-                sent!(iam.put_role_policy().role_name(name).policy_name(policy).policy_document(text))
+                sent!(aws, iam.put_role_policy().role_name(name).policy_name(policy).policy_document(text))
             }
-            Part::DeleteInline(policy) => sent!(iam.delete_role_policy().role_name(name).policy_name(policy)),
+            Part::DeleteInline(policy) => {
+                sent!(aws, iam.delete_role_policy().role_name(name).policy_name(policy))
+            }
             Part::PutBoundary(arn) => {
-                sent!(iam.put_role_permissions_boundary().role_name(name).permissions_boundary(arn))
+                sent!(aws, iam.put_role_permissions_boundary().role_name(name).permissions_boundary(arn))
             }
-            Part::DeleteBoundary => sent!(iam.delete_role_permissions_boundary().role_name(name)),
-            Part::Tag(tags) => sent!(iam.tag_role().role_name(name).set_tags(Some(tags.to_vec()))),
-            Part::Untag(keys) => sent!(iam.untag_role().role_name(name).set_tag_keys(Some(keys.to_vec()))),
+            Part::DeleteBoundary => sent!(aws, iam.delete_role_permissions_boundary().role_name(name)),
+            Part::Tag(tags) => sent!(aws, iam.tag_role().role_name(name).set_tags(Some(tags.to_vec()))),
+            Part::Untag(keys) => {
+                sent!(aws, iam.untag_role().role_name(name).set_tag_keys(Some(keys.to_vec())))
+            }
             Part::Fields("trust", values) => {
                 let trust = New { attributes: values, boundary: None }.document("trust")?;
-                sent!(iam.update_assume_role_policy().role_name(name).policy_document(trust))
+                sent!(aws, iam.update_assume_role_policy().role_name(name).policy_document(trust))
             }
             Part::Fields("description", values) => {
                 let description = values.get("description").and_then(Value::as_text).unwrap_or_default();
                 let request = iam.update_role().role_name(name).description(description);
-                sent!(request.set_max_session_duration(session(values)?))
+                sent!(aws, request.set_max_session_duration(session(values)?))
             }
             Part::Drop(what) => match what.strip_prefix(INSTANCE_PROFILE) {
                 // The profile itself stays: machines may name it, and it may be given another role.
                 Some(profile) => {
                     sent!(
+                        aws,
                         iam.remove_role_from_instance_profile()
                             .role_name(name)
                             .instance_profile_name(profile)
@@ -266,7 +274,7 @@ impl IamKind for Roles {
     }
 
     async fn delete(&self, aws: &Connection, name: &str) -> Sent {
-        sent!(aws.iam.delete_role().role_name(name))
+        sent!(aws, aws.iam.delete_role().role_name(name))
     }
 }
 

@@ -10,15 +10,18 @@ use async_trait::async_trait;
 use aws_sdk_iam::types::{AttachedPolicy, PolicyDetail, Tag};
 
 use crate::model::{
-    Account as Listed, Address, Attributes, Coverage, GrantKey, LiveGrant, Name, Permit, Resource, Snapshot,
-    Value,
+    Account as Listed, Address, Attributes, Change, Coverage, GrantKey, LiveGrant, Name, Permit, Resource,
+    Snapshot, Value,
 };
-use crate::provider::{Caller, Effect, Error, ErrorKind, Inventoried, Provider, Writer};
+use crate::provider::{Caller, Error, ErrorKind, Inventoried, Lane, Pace, Patience, Provider, Writer};
 
-use super::connection::{Account, failed};
-use super::iam::IamKind;
-use super::writer::AwsWriter;
-use super::{ATTACHED, KINDS, MARK, document};
+use super::connection::{Account, BUCKET};
+use super::iam::{IamKind, each_page};
+use super::writer::{AwsWriter, LAG};
+use super::{ATTACHED, KINDS, MARK, MEMBER, document};
+
+/// How many changes of an account are under way at once: IAM takes few calls a second.
+const WIDTH: usize = 5;
 
 /// The largest page that IAM gives.
 pub(super) const PAGE: i32 = 1000;
@@ -69,6 +72,24 @@ impl Provider for std::sync::Arc<Account> {
     fn calls(&self) -> u64 {
         Account::calls(self)
     }
+
+    fn lane(&self, change: &Change) -> Lane {
+        // IAM refuses what changes one thing twice at a time. Members are in no document of the group's.
+        let alone = match &change.grant {
+            Some(edge) if &*edge.relation == MEMBER => None,
+            Some(edge) => Some(edge.principal.as_str().into()),
+            None => Some(change.address.as_str().into()),
+        };
+        Lane { alone, ..Lane::new(BUCKET, WIDTH) }
+    }
+
+    fn pace(&self, _: &str) -> Pace {
+        Account::pace(self)
+    }
+
+    fn patience(&self) -> Patience {
+        Patience { lag: LAG, ..Patience::default() }
+    }
 }
 
 impl Account {
@@ -76,13 +97,9 @@ impl Account {
         let aws = self.connection().await?;
         let entities = KINDS.iter().filter_map(|kind| kind.entity()).collect();
         let request = aws.iam.get_account_authorization_details().set_filter(Some(entities)).max_items(PAGE);
-        let mut pages = request.into_paginator().send();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| as_read(failed(error)))?;
-            KINDS.iter().for_each(|kind| kind.sweep(&page, seen));
-        }
+        each_page!(aws, request, page => KINDS.iter().for_each(|kind| kind.sweep(&page, seen)));
         for kind in KINDS {
-            kind.list(aws, seen).await.map_err(as_read)?;
+            kind.list(aws, seen).await?;
         }
         Ok(())
     }
@@ -99,7 +116,7 @@ pub(super) async fn read(account: &Account, address: &Address) -> Result<Snapsho
     let aws = account.connection().await?;
     match kind.read(aws, &address.name(), &mut seen).await {
         Err(error) if error.kind == ErrorKind::NotFound => seen.snapshot = Snapshot::default(),
-        other => other.map_err(as_read)?,
+        other => other?,
     }
     let mut snapshot = seen.snapshot;
     snapshot.coverage.insert(address.as_str().into(), Coverage::Complete);
@@ -110,11 +127,6 @@ pub(super) async fn read(account: &Account, address: &Address) -> Result<Snapsho
 /// What knows how to treat an address.
 pub(super) fn kind_of(address: &Address) -> Option<&'static dyn IamKind> {
     KINDS.iter().copied().find(|kind| kind.kind().schema.kind.as_ref() == address.kind())
-}
-
-/// A read changes nothing, whatever became of it.
-fn as_read(error: Error) -> Error {
-    Error { effect: Effect::None, ..error }
 }
 
 /// What was seen so far.

@@ -2,7 +2,9 @@
 //!
 //! Invariant: a request that may have reached the other side is told apart from one that never left.
 
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_iam::config::{AsyncSleep, HttpClient, RuntimeComponents, Sleep};
@@ -15,6 +17,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 
 use crate::provider::{Clock, Transport};
 
@@ -25,10 +28,18 @@ pub(super) struct OurTime(pub(super) Arc<dyn Clock>);
 impl AsyncSleep for OurTime {
     fn sleep(&self, duration: Duration) -> Sleep {
         let clock = self.0.clone();
-        // The SDK wants a future that is `Sync`, which a task's handle is.
-        Sleep::new(async move {
-            let _ = tokio::spawn(async move { clock.sleep(duration).await }).await;
-        })
+        Sleep::new(Unshared(Mutex::new(Box::pin(async move { clock.sleep(duration).await }))))
+    }
+}
+
+/// A future that is `Sync`, as the SDK wants it: it can be polled only by whoever has it alone.
+struct Unshared(Mutex<BoxFuture<'static, ()>>);
+
+impl Future for Unshared {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).as_mut().poll(context)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::model::{Collection, Kind, Lowering, Native, Node, Schema, Spanned};
 use crate::provider::{Error, ErrorKind};
 
 use super::MEMBER;
-use super::connection::{Connection, failed};
+use super::connection::Connection;
 use super::iam::{IamKind, New, Page, Part, Sent, pages, sent};
 use super::manifest::{self, boundary_attribute, inline_attribute, path_attribute, tags_attribute};
 use super::sweep::{self, PAGE, Seen, attributes};
@@ -128,16 +128,16 @@ impl IamKind for Users {
 
     async fn read(&self, aws: &Connection, name: &str, seen: &mut Seen<'_>) -> Result<(), Error> {
         let iam = &aws.iam;
-        let answer = iam.get_user().user_name(name).send().await.map_err(failed)?;
+        let answer = aws.read(|| iam.get_user().user_name(name).send()).await?;
         let Some(user) = answer.user() else { return Ok(()) };
-        let groups = pages!(iam.list_groups_for_user().user_name(name).max_items(PAGE), groups);
+        let groups = pages!(aws, iam.list_groups_for_user().user_name(name).max_items(PAGE), groups);
         let attached =
-            pages!(iam.list_attached_user_policies().user_name(name).max_items(PAGE), attached_policies);
+            pages!(aws, iam.list_attached_user_policies().user_name(name).max_items(PAGE), attached_policies);
         let attached = attached.into_iter().flatten().collect::<Vec<_>>();
-        let names = pages!(iam.list_user_policies().user_name(name).max_items(PAGE), policy_names);
+        let names = pages!(aws, iam.list_user_policies().user_name(name).max_items(PAGE), policy_names);
         let inline = sweep::documents(names, |policy| {
             let request = iam.get_user_policy().user_name(name).policy_name(policy);
-            async move { request.send().await.map(|answer| answer.policy_document).map_err(failed) }
+            async move { aws.read(|| request.clone().send()).await.map(|answer| answer.policy_document) }
         })
         .await?;
         let found = Found {
@@ -152,15 +152,15 @@ impl IamKind for Users {
         };
         found.add(seen);
 
-        let keys = pages!(iam.list_access_keys().user_name(name).max_items(PAGE), access_key_metadata);
+        let keys = pages!(aws, iam.list_access_keys().user_name(name).max_items(PAGE), access_key_metadata);
         let keys = keys.iter().filter_map(|key| Some(format!("{ACCESS_KEY}{}", key.access_key_id()?)));
         let mut dependents: Vec<String> = keys.collect();
-        match iam.get_login_profile().user_name(name).send().await.map_err(failed) {
+        match aws.read(|| iam.get_login_profile().user_name(name).send()).await {
             Ok(_) => dependents.push(LOGIN_PROFILE.to_owned()),
             Err(error) if error.kind == ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        let devices = pages!(iam.list_mfa_devices().user_name(name).max_items(PAGE), mfa_devices);
+        let devices = pages!(aws, iam.list_mfa_devices().user_name(name).max_items(PAGE), mfa_devices);
         dependents.extend(devices.iter().map(|device| format!("{MFA_DEVICE}{}", device.serial_number())));
         if let Some(resource) = seen.snapshot.resources.get_mut(&seen.address("user", name)) {
             resource.dependents = dependents;
@@ -169,47 +169,51 @@ impl IamKind for Users {
     }
 
     async fn create(&self, aws: &Connection, name: &str, new: &New<'_>) -> Sent {
-        let request = aws.once.create_user().user_name(name).set_tags(Some(new.tags()));
+        let request = aws.iam.create_user().user_name(name).set_tags(Some(new.tags()));
         let request = request.set_permissions_boundary(new.boundary.clone());
-        sent!(request.set_path(new.text("path").map(str::to_owned)))
+        sent!(aws, request.set_path(new.text("path").map(str::to_owned)))
     }
 
     async fn set(&self, aws: &Connection, name: &str, part: Part<'_>) -> Sent {
         let iam = &aws.iam;
         match part {
-            Part::Attach(arn) => sent!(iam.attach_user_policy().user_name(name).policy_arn(arn)),
-            Part::Detach(arn) => sent!(iam.detach_user_policy().user_name(name).policy_arn(arn)),
+            Part::Attach(arn) => sent!(aws, iam.attach_user_policy().user_name(name).policy_arn(arn)),
+            Part::Detach(arn) => sent!(aws, iam.detach_user_policy().user_name(name).policy_arn(arn)),
             Part::PutInline(policy, text) => {
-                sent!(iam.put_user_policy().user_name(name).policy_name(policy).policy_document(text))
+                sent!(aws, iam.put_user_policy().user_name(name).policy_name(policy).policy_document(text))
             }
-            Part::DeleteInline(policy) => sent!(iam.delete_user_policy().user_name(name).policy_name(policy)),
+            Part::DeleteInline(policy) => {
+                sent!(aws, iam.delete_user_policy().user_name(name).policy_name(policy))
+            }
             Part::PutBoundary(arn) => {
-                sent!(iam.put_user_permissions_boundary().user_name(name).permissions_boundary(arn))
+                sent!(aws, iam.put_user_permissions_boundary().user_name(name).permissions_boundary(arn))
             }
-            Part::DeleteBoundary => sent!(iam.delete_user_permissions_boundary().user_name(name)),
-            Part::Tag(tags) => sent!(iam.tag_user().user_name(name).set_tags(Some(tags.to_vec()))),
-            Part::Untag(keys) => sent!(iam.untag_user().user_name(name).set_tag_keys(Some(keys.to_vec()))),
+            Part::DeleteBoundary => sent!(aws, iam.delete_user_permissions_boundary().user_name(name)),
+            Part::Tag(tags) => sent!(aws, iam.tag_user().user_name(name).set_tags(Some(tags.to_vec()))),
+            Part::Untag(keys) => {
+                sent!(aws, iam.untag_user().user_name(name).set_tag_keys(Some(keys.to_vec())))
+            }
             Part::Drop(what) => drop_dependent(aws, name, what).await,
             Part::Join(_) | Part::Leave(_) | Part::Fields(..) => Err(part.unsupported()),
         }
     }
 
     async fn delete(&self, aws: &Connection, name: &str) -> Sent {
-        sent!(aws.iam.delete_user().user_name(name))
+        sent!(aws, aws.iam.delete_user().user_name(name))
     }
 }
 
 async fn drop_dependent(aws: &Connection, name: &str, what: &str) -> Sent {
     let iam = &aws.iam;
     if let Some(key) = what.strip_prefix(ACCESS_KEY) {
-        return sent!(iam.delete_access_key().user_name(name).access_key_id(key));
+        return sent!(aws, iam.delete_access_key().user_name(name).access_key_id(key));
     }
     if let Some(device) = what.strip_prefix(MFA_DEVICE) {
         // A virtual device is a thing of its own that someone may give to another user; it opens nothing by itself.
-        return sent!(iam.deactivate_mfa_device().user_name(name).serial_number(device));
+        return sent!(aws, iam.deactivate_mfa_device().user_name(name).serial_number(device));
     }
     if what == LOGIN_PROFILE {
-        return sent!(iam.delete_login_profile().user_name(name));
+        return sent!(aws, iam.delete_login_profile().user_name(name));
     }
     Err(Part::Drop(what).unsupported())
 }

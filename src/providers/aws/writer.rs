@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::model::guard::Guard;
 use crate::model::{Address, Attributes, Change, GrantKey, Name, Op, Permit, Resource, Snapshot, Value};
 use crate::provider::{Effect, Error, ErrorKind, Outcome, Writer};
 
@@ -20,6 +21,12 @@ use super::{MEMBER, document};
 
 /// How long to wait, each time, for IAM to know everywhere what was made a moment ago. AWS says seconds.
 const PATIENCE: [u64; 6] = [1, 2, 4, 8, 8, 8];
+/// The same in all: what does not show by then is not there.
+pub(super) const LAG: Duration = Duration::from_secs(31);
+
+fn patience() -> &'static [u64] {
+    if Guard::Lag.holds() { &PATIENCE } else { &[] }
+}
 
 /// What writes to one account.
 #[derive(Debug)]
@@ -107,7 +114,7 @@ impl AwsWriter {
             let create = || kind.create(aws, &name, &new);
             match self.settle(&about, change.after.as_ref(), create).await {
                 Err(error) if error.code.as_deref() == Some("EntityAlreadyExists") => {
-                    found = Some(self.look_patiently(aws, address).await?.ok_or(error)?);
+                    found = Some(self.look_patiently(address).await?.ok_or(error)?);
                 }
                 Err(error) => {
                     if error.effect == Effect::Unknown {
@@ -153,7 +160,7 @@ impl AwsWriter {
         } else {
             self.live.resources.get(address).cloned()
         };
-        if let Some(found) = found {
+        if let Some(found) = found.filter(|_| Guard::Idempotent.holds()) {
             let own = kind.field_groups().iter().copied().flatten();
             for name in own.filter(|name| same(name, wanted.get(**name), found.attributes.get(**name))) {
                 fields.remove(*name);
@@ -302,7 +309,7 @@ impl AwsWriter {
         F: Future<Output = Sent> + Send,
     {
         let clock = &self.account.wiring.clock;
-        for seconds in PATIENCE {
+        for seconds in patience() {
             let error = match call().await {
                 Err(error) => error,
                 done => return done,
@@ -319,7 +326,7 @@ impl AwsWriter {
             if !early {
                 return Err(error);
             }
-            clock.sleep(Duration::from_secs(seconds)).await;
+            clock.sleep(Duration::from_secs(*seconds)).await;
         }
         call().await
     }
@@ -329,12 +336,12 @@ impl AwsWriter {
     }
 
     /// Looks at what is said to exist, until it shows.
-    async fn look_patiently(&self, aws: &Connection, address: &Address) -> Result<Option<Resource>, Error> {
-        for seconds in PATIENCE {
+    async fn look_patiently(&self, address: &Address) -> Result<Option<Resource>, Error> {
+        for seconds in patience() {
             if let Some(found) = self.look(address).await? {
                 return Ok(Some(found));
             }
-            aws.clock.sleep(Duration::from_secs(seconds)).await;
+            self.account.wiring.clock.sleep(Duration::from_secs(*seconds)).await;
         }
         self.look(address).await
     }

@@ -3,6 +3,7 @@
 //! Invariant: the token goes into one header, marked as sensitive, and nowhere else.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,6 +21,9 @@ use crate::providers::Wiring;
 
 /// Where the token is looked for: our own name first, then that of Okta's tools.
 const TOKENS: [&str; 2] = ["OKTA_API_TOKEN", "OKTA_CLIENT_TOKEN"];
+
+/// How long what was written may be missing from what is read. Okta says seconds.
+pub(super) const LAG: Duration = Duration::from_secs(15);
 
 /// What stays as it is in a part of a path or query.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -1,7 +1,7 @@
 //! Groups and their members.
 //!
-//! Invariant: only groups of Okta's own are changed, and of their profile only what is managed; a group is created once,
-//! even where the answer to its creation is lost. It must not nest groups: Okta cannot.
+//! Invariant: only groups of Okta's own are changed, and of their profile only what is managed; what is there already is
+//! never made into what was approved for a new group. It must not nest groups: Okta cannot.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,6 +18,7 @@ use super::client::{Okta, encoded};
 use super::rules::Rules;
 use super::user::{self, User};
 use super::writer::Session;
+use crate::model::guard::Guard;
 use crate::model::{
     Address, Attribute, Attributes, Change, Code, Collection, Coverage, Finding, GrantKey, Kind, LiveGrant,
     Lowering, Native, Op, Relation, Resource, Schema, Scope, Snapshot, Spanned, Value,
@@ -231,6 +232,23 @@ impl OktaKind for Groups {
         Ok(find(okta, address).await?.map(|group| group.id))
     }
 
+    fn bucket(&self, change: &Change) -> &'static str {
+        match (&change.grant, change.op) {
+            (Some(_), _) => "/",
+            (None, Op::Create) => "/groups",
+            (None, _) => "/groups/{id}",
+        }
+    }
+
+    /// Only deletions are ever pending.
+    async fn poll(&self, session: &Session, _: &Change, poll: &str) -> Result<Outcome, Error> {
+        Ok(if gone_yet(&session.okta, poll).await.map_err(Error::maybe_done)? {
+            Outcome::Done { request_id: None }
+        } else {
+            Outcome::Pending { poll: poll.to_owned() }
+        })
+    }
+
     async fn write(&self, session: &Session, change: &Change) -> Result<Outcome, Error> {
         let description = change.after.as_ref().and_then(|after| after.get("description")?.as_text());
         match (change.op, &change.grant) {
@@ -250,7 +268,8 @@ impl OktaKind for Groups {
     }
 }
 
-/// Creates a group, once: where it turns out to be there already, whether or not from here, it is made as wanted.
+/// Creates a group. Okta knows no token that would make this idempotent, but it refuses a second group of the same name;
+/// then the one that is there is taken for what was wanted if it is that, and left alone if it is not.
 async fn create(session: &Session, address: &Address, description: Option<&str>) -> Result<Outcome, Error> {
     let okta = &session.okta;
     let mut profile = json!({ "name": address.name() });
@@ -258,38 +277,38 @@ async fn create(session: &Session, address: &Address, description: Option<&str>)
         profile["description"] = description.into();
     }
     let body = json!({ "profile": profile });
-    let mut lost = false;
-    loop {
-        let refusal = match okta.api.send(Method::POST, "/api/v1/groups", Some(&body)).await {
-            Ok(answer) => {
-                let request_id = answer.request_id.clone();
-                // Its id is all that is needed; without it, it is looked for when it is used.
-                if let Ok(group) = answer.json::<Group>() {
-                    session.learn(address, &group.id);
-                }
-                return Ok(Outcome::Done { request_id });
-            }
-            Err(error) => error,
-        };
-        let unknown = refusal.effect == Effect::Unknown;
-        // Okta refuses a name that is taken with the same code as any other bad value, so it is looked for.
-        let taken = matches!(refusal.kind, ErrorKind::Conflict | ErrorKind::Other);
-        if !unknown && !taken {
-            return Err(refusal);
-        }
-        match find(okta, address).await {
-            Ok(Some(group)) if group.mastered().is_none() => {
+    let refusal = match okta.api.send(Method::POST, "/api/v1/groups", Some(&body)).await {
+        Ok(answer) => {
+            let request_id = answer.request_id.clone();
+            // Its id is all that is needed; without it, it is looked for when it is used.
+            if let Ok(group) = answer.json::<Group>() {
                 session.learn(address, &group.id);
-                return match description {
-                    Some(text) if text != group.description() => describe(okta, &group.id, description).await,
-                    _ => Ok(Outcome::Done { request_id: refusal.request_id }),
-                };
             }
-            // It is not there, and Okta would refuse a second one of this name: once more does no harm.
-            Ok(None) if unknown && !lost => lost = true,
-            _ => return Err(refusal),
+            return Ok(Outcome::Done { request_id });
         }
+        Err(error) => error,
+    };
+    // A name that is taken is refused with the same code as any other bad value, so it is looked for.
+    let refused = refusal.effect == Effect::None;
+    if !refused || !matches!(refusal.kind, ErrorKind::Conflict | ErrorKind::Other) {
+        return Err(refusal);
     }
+    let mut found = find(okta, address).await?;
+    for seconds in [1, 2, 4, 8] {
+        if found.is_some() || !Guard::Lag.holds() {
+            break;
+        }
+        okta.api.clock().sleep(Duration::from_secs(seconds)).await;
+        found = find(okta, address).await?;
+    }
+    let Some(group) = found.filter(|group| group.mastered().is_none()) else { return Err(refusal) };
+    if description.is_some_and(|text| text != group.description()) {
+        let message = format!("`{address}` exists already, and its `description` is not what was approved");
+        let error = Error::new(ErrorKind::Conflict, message);
+        return Err(Error { code: refusal.code, request_id: refusal.request_id, ..error });
+    }
+    session.learn(address, &group.id);
+    Ok(Outcome::Done { request_id: refusal.request_id })
 }
 
 /// Sets the description and keeps all else, which a replacement would lose.
@@ -297,7 +316,8 @@ async fn describe(okta: &Okta, id: &str, description: Option<&str>) -> Result<Ou
     let target = format!("/api/v1/groups/{}", encoded(id));
     let answer = okta.api.get(&target).await?;
     let group: Group = answer.json()?;
-    let Some(description) = description.filter(|text| *text != group.description()) else {
+    let same = |text: &str| text == group.description() && Guard::Idempotent.holds();
+    let Some(description) = description.filter(|text| !same(text)) else {
         return Ok(Outcome::Done { request_id: answer.request_id });
     };
     let mut profile = group.profile.others;
@@ -318,14 +338,20 @@ async fn delete(session: &Session, address: &Address) -> Result<Outcome, Error> 
         }
         Err(error) => return Err(error),
     };
-    for wait in [1, 2, 4, 8, 16] {
-        match okta.api.get(&target).await {
-            Err(error) if error.kind == ErrorKind::NotFound => return Ok(Outcome::Done { request_id }),
-            Err(error) => return Err(error.maybe_done()),
-            Ok(_) => okta.api.clock().sleep(Duration::from_secs(wait)).await,
-        }
+    Ok(match gone_yet(okta, &target).await {
+        Ok(true) => Outcome::Done { request_id },
+        // It was accepted, whatever became of the question.
+        Ok(false) | Err(_) => Outcome::Pending { poll: target },
+    })
+}
+
+/// Whether a deleted group is gone: Okta takes its time.
+async fn gone_yet(okta: &Okta, target: &str) -> Result<bool, Error> {
+    match okta.api.get(target).await {
+        Ok(_) => Ok(false),
+        Err(error) if error.kind == ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
     }
-    Ok(Outcome::Pending { poll: target })
 }
 
 async fn grant(session: &Session, key: &GrantKey) -> Result<Outcome, Error> {

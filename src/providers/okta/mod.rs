@@ -11,7 +11,9 @@ use async_trait::async_trait;
 
 use crate::model::settings::ProviderSettings;
 use crate::model::{Address, Change, Code, Kind, Permit, ProviderType, Relation, Snapshot};
-use crate::provider::{Caller, Error, ErrorKind, Inventoried, Outcome, Provider, Writer};
+use crate::provider::{
+    Caller, Error, ErrorKind, Inventoried, Lane, Outcome, Pace, Patience, Provider, Writer,
+};
 
 use super::Wiring;
 use client::Okta;
@@ -51,6 +53,17 @@ trait OktaKind: Send + Sync {
 
     /// The id of one of this kind, looked up just now; `None` where there is none.
     async fn id(&self, okta: &Okta, address: &Address) -> Result<Option<String>, Error>;
+
+    /// The bucket that such a change counts against; of most it is the one that all others share.
+    fn bucket(&self, _: &Change) -> &'static str {
+        "/"
+    }
+
+    /// Asks what became of a change that was pending.
+    async fn poll(&self, _: &Session, change: &Change, _poll: &str) -> Result<Outcome, Error> {
+        let message = format!("Okta cannot be asked what became of `{} {}`", change.op, change.target());
+        Err(Error::new(ErrorKind::Unsupported, message))
+    }
 
     /// Carries out a change to one of this kind, or to an edge on it. The permit has been checked.
     async fn write(&self, session: &Session, change: &Change) -> Result<Outcome, Error>;
@@ -127,6 +140,21 @@ impl Provider for OktaProvider {
 
     fn calls(&self) -> u64 {
         self.okta.api.calls()
+    }
+
+    /// What counts against one limit is one lane. What replaces a whole profile, or removes it, is alone with it.
+    fn lane(&self, change: &Change) -> Lane {
+        let bucket = kind_of(&change.address).map_or("/", |kind| kind.bucket(change));
+        let alone = change.grant.is_none().then(|| change.address.as_str().into());
+        Lane { alone, ..Lane::new(bucket, self.okta.api.in_flight()) }
+    }
+
+    fn pace(&self, lane: &str) -> Pace {
+        self.okta.api.pace(lane)
+    }
+
+    fn patience(&self) -> Patience {
+        Patience { lag: client::LAG, ..Patience::default() }
     }
 }
 

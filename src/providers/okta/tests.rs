@@ -438,28 +438,56 @@ async fn invariant_24_a_lost_answer_to_a_creation_is_looked_up_and_nothing_is_cr
         json!({ "id": "00g8", "type": "OKTA_GROUP", "profile": { "name": "rbac_x", "description": "x" } }),
     ]);
     let adopted = case(there.fault("POST /api/v1/groups", lost()));
+    let error = adopted.write(&Snapshot::default(), &wanted).await.unwrap_err();
+    assert_eq!(error.effect, Effect::Unknown, "whoever asked looks first");
+    assert!(adopted.okta.read(&wanted.address).await.unwrap().resources.contains_key(&wanted.address));
+    // And if it did not show: a second one is refused, and the first is taken for what it is.
     adopted.write(&Snapshot::default(), &wanted).await.unwrap();
-    assert_eq!(adopted.writes(), ["POST /api/v1/groups"]);
-    // It took no effect: it is not there, and is created now.
+    assert_eq!(adopted.writes(), ["POST /api/v1/groups"; 2]);
+    // It took no effect: it is created by the next try.
     let repeated = case(org().fault("POST /api/v1/groups", answer(503, "")));
+    assert_eq!(repeated.write(&Snapshot::default(), &wanted).await.unwrap_err().effect, Effect::Unknown);
     repeated.write(&Snapshot::default(), &wanted).await.unwrap();
     assert_eq!(repeated.writes(), ["POST /api/v1/groups"; 2]);
-    // Lost twice, and never there: whoever asked decides.
-    let unknown = case(org().fault("POST /api/v1/groups", lost()).fault("POST /api/v1/groups", lost()));
-    let error = unknown.write(&Snapshot::default(), &wanted).await.unwrap_err();
-    assert_eq!((error.effect, unknown.writes().len()), (Effect::Unknown, 2));
 }
 
 #[tokio::test]
-async fn invariant_23_a_group_that_is_there_already_is_made_as_wanted() {
+async fn invariant_23_a_group_that_is_there_already_is_done_if_it_is_as_wanted_and_else_a_conflict() {
     let case = case(org());
-    case.write(&Snapshot::default(), &create(&address("okta:group/sales"), described("who sells")))
-        .await
-        .unwrap();
-    assert_eq!(case.writes(), ["POST /api/v1/groups", "PUT /api/v1/groups/00g4"]);
+    let there = case.okta.read(&address("okta:group/sales")).await.unwrap();
+    let described_so = there.resources[&address("okta:group/sales")].attributes.clone();
+    case.write(&Snapshot::default(), &create(&address("okta:group/sales"), described_so)).await.unwrap();
+    let other = create(&address("okta:group/sales"), described("who sells"));
+    let error = case.write(&Snapshot::default(), &other).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Conflict);
+    assert_eq!(case.writes(), ["POST /api/v1/groups"; 2], "what is there is left alone");
+}
+
+#[tokio::test]
+async fn a_changed_description_keeps_what_else_the_profile_has() {
+    let case = case(org());
+    let changed = update(&address("okta:group/sales"), described(""), described("who sells"));
+    case.write(&Snapshot::default(), &changed).await.unwrap();
+    assert_eq!(case.writes(), ["PUT /api/v1/groups/00g4"]);
     let body: Json = serde_json::from_slice(case.transport.sent().last().unwrap().body()).unwrap();
     let profile = json!({ "name": "sales", "description": "who sells", "custom": "kept" });
     assert_eq!(body, json!({ "profile": profile }), "attributes of the organization's own are kept");
+}
+
+#[tokio::test]
+async fn what_is_one_limit_of_oktas_is_one_lane_and_what_rewrites_a_group_is_alone_with_it() {
+    let case = case(org());
+    let (x, y) = (address("okta:group/x"), address("okta:group/y"));
+    let lane = |change: &Change| case.okta.lane(change);
+    let joined = lane(&grant(&member("klibby@acme.com", "okta:group/x")));
+    assert_eq!((&*joined.name, joined.alone), ("/", None));
+    let (made, changed) =
+        (lane(&create(&x, described(""))), lane(&update(&x, described(""), described("y"))));
+    assert_eq!((&*made.name, &*changed.name), ("/groups", "/groups/{id}"));
+    assert_eq!(made.alone, changed.alone);
+    assert_ne!(made.alone, lane(&create(&y, described(""))).alone);
+    case.okta.observe(&BTreeSet::new()).await;
+    assert_eq!(case.okta.pace("/"), Default::default(), "no headers tell of a limit");
 }
 
 #[tokio::test]
@@ -496,6 +524,10 @@ async fn invariant_27_a_deletion_waits_until_the_group_is_gone() {
     assert_eq!(outcome, Outcome::Pending { poll: "/api/v1/groups/00g4".into() });
     let gone = case(org().fault("GET /api/v1/groups/00g4", not_found()));
     assert!(matches!(gone.write(&live, &deleted).await, Ok(Outcome::Done { .. })));
+    let asked = |case: &Case| case.okta.writer(&permit(&[&deleted]), &live);
+    let poll = "/api/v1/groups/00g4";
+    assert!(matches!(asked(&lingering).poll(&deleted, poll).await, Ok(Outcome::Pending { .. })));
+    assert!(matches!(asked(&gone).poll(&deleted, poll).await, Ok(Outcome::Done { .. })));
 }
 
 #[tokio::test]

@@ -52,4 +52,8 @@ impl Writer for Session {
         covered(&self.permit, change)?;
         kind_of(&change.address)?.write(self, change).await
     }
+
+    async fn poll(&self, change: &Change, poll: &str) -> Result<Outcome, Error> {
+        kind_of(&change.address)?.poll(self, change, poll).await
+    }
 }

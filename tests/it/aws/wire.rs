@@ -398,7 +398,7 @@ async fn invariant_28_a_throttle_is_waited_out_in_virtual_time_and_has_an_end() 
     assert!(
         matches!(&seen.coverage["aws/222222222222"], Coverage::Partial(why) if why.contains("Throttling"))
     );
-    assert_eq!(endless.aws.calls(), 1 + 10);
+    assert!((20..200).contains(&endless.aws.calls()), "{}", endless.aws.calls());
     assert!(throttles.load(Ordering::SeqCst) > 4);
 }
 
