@@ -13,7 +13,7 @@ use super::progress::Shown;
 use super::session::{Options, Session};
 use super::{Exit, Failure, Format, print, repo, repo_or_here, say, style};
 use crate::apply::executor::Stop;
-use crate::apply::memory::{FORGED, read_plan};
+use crate::apply::memory::{FORGED, Memory, read_plan};
 use crate::model::{Code, Finding, Plan, Sources};
 use crate::render::terminal::Style;
 use crate::render::{json, terminal};
@@ -35,10 +35,8 @@ pub(super) const CODES: &[Code] = &[DIRTY, NOBODY_TO_ASK, OTHER_TIME];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The plan: a plan.json; the last one made unless given
-    plan: Option<PathBuf>,
-    /// The access repo
-    repo: Option<PathBuf>,
+    #[command(flatten)]
+    chosen: Chosen,
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -50,28 +48,41 @@ pub(super) struct Arguments {
     report: Option<PathBuf>,
 }
 
-impl Arguments {
-    /// A single argument that is an access repo is REPO: `rolecall apply examples/acme`.
-    fn places(&self) -> (Option<&Path>, PathBuf) {
+/// Which plan, and of which access repo.
+#[derive(Debug, clap::Args)]
+pub(super) struct Chosen {
+    /// The plan: a plan.json; the last one made unless given
+    plan: Option<PathBuf>,
+    /// The access repo
+    repo: Option<PathBuf>,
+}
+
+impl Chosen {
+    /// The access repo. A single argument that is one is REPO: `rolecall apply examples/acme`.
+    pub(super) fn repo(&self) -> PathBuf {
         match (&self.plan, &self.repo) {
-            (Some(only), None) if only.is_dir() => (None, only.clone()),
-            (plan, repo) => (plan.as_deref(), repo_or_here(repo.as_ref())),
+            (Some(only), None) if only.is_dir() => only.clone(),
+            (_, repo) => repo_or_here(repo.as_ref()),
         }
+    }
+
+    /// The plan. One that was changed is one that nobody approved.
+    pub(super) fn plan(&self, memory: &Memory) -> Result<Plan, Failure> {
+        let read = match &self.plan {
+            Some(file) if self.repo.is_some() || !file.is_dir() => read_plan(file),
+            _ => memory.last_plan(),
+        };
+        read.map_err(|finding| {
+            let exit = if finding.code.as_ref() == FORGED.code { Exit::Stale } else { Exit::Error };
+            Failure::from(finding).exit(exit)
+        })
     }
 }
 
 pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure> {
-    let (file, repo) = arguments.places();
+    let repo = arguments.chosen.repo();
     let mut session = Session::open(Options { repo: repo.clone(), ..Options::default() }).await?;
-    let approved = match file {
-        Some(file) => read_plan(file),
-        None => session.memory.last_plan(),
-    }
-    .map_err(|finding| {
-        // A plan that was changed is one that nobody approved.
-        let exit = if finding.code.as_ref() == FORGED.code { Exit::Stale } else { Exit::Error };
-        Failure::from(finding).exit(exit)
-    })?;
+    let approved = arguments.chosen.plan(&session.memory)?;
     let approval = approval(&session, &approved, arguments.approve.as_deref())?;
     committed(&session, &repo)?;
     let style = Style { zone: session.head.settings.timezone.clone(), ..style(false) };

@@ -19,6 +19,7 @@ mod explain;
 mod journal;
 mod plan;
 mod progress;
+mod rehearse;
 pub mod repo;
 mod schema;
 mod session;
@@ -123,6 +124,8 @@ enum Command {
     Plan(plan::Arguments),
     /// Carry out a plan that was approved
     Apply(apply::Arguments),
+    /// Carry out a plan on a simulated copy of live: what it takes, and where it ends
+    Rehearse(rehearse::Arguments),
     /// Show what was changed behind Git's back
     Drift(drift::Arguments),
     /// Tell who has what, and why
@@ -164,6 +167,7 @@ pub fn main() -> ExitCode {
             Command::Check(arguments) => check::run(&arguments, format),
             Command::Plan(arguments) => plan::run(&arguments, format).await,
             Command::Apply(arguments) => apply::run(&arguments, format).await,
+            Command::Rehearse(arguments) => rehearse::run(&arguments, format).await,
             Command::Drift(arguments) => drift::run(&arguments, format).await,
             Command::Explain(arguments) => explain::run(&arguments, format).await,
             Command::Journal(arguments) => journal::run(&arguments, format),
@@ -194,17 +198,17 @@ pub fn main() -> ExitCode {
 /// Every number that a finding of this program can have, for the table in the docs.
 #[must_use]
 pub fn codes() -> Vec<crate::model::Code> {
-    let here =
-        [
-            apply::CODES,
-            explain::CODES,
-            repo::CODES,
-            schema::CODES,
-            session::CODES,
-            simulate::CODES,
-            soak::CODES,
-        ]
-        .concat();
+    let here = [
+        apply::CODES,
+        explain::CODES,
+        rehearse::CODES,
+        repo::CODES,
+        schema::CODES,
+        session::CODES,
+        simulate::CODES,
+        soak::CODES,
+    ]
+    .concat();
     let parts = [
         crate::manifest::CODES,
         crate::resolve::CODES,

@@ -20,7 +20,7 @@ mod observe;
 mod planning;
 
 pub(super) use observe::Observed;
-pub(super) use planning::Planned;
+pub(super) use planning::{Planned, deletions};
 
 /// The simulated world is not below the access repo.
 const WORLD: Code = Code { code: "RC703", title: "`simulate` does not name a file of the access repo" };

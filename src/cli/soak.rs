@@ -73,7 +73,8 @@ pub(super) fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure
     };
     let started: std::io::Result<()> = std::thread::scope(|scope| {
         let jobs: Vec<_> = (0..arguments.jobs.max(1)).map(|_| scope.spawn(work)).collect();
-        jobs.into_iter().try_for_each(|job| job.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        jobs.into_iter()
+            .try_for_each(|job| job.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
     started.map_err(|error| Finding::error(NO_SOAK, format!("no runtime can be started: {error}")))?;
     let summary = all.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -143,9 +144,7 @@ impl Summary {
         if fails {
             let guard = arguments.without_guard.map(|guard| format!(" --without-guard {guard}"));
             let guard = guard.unwrap_or_default();
-            text.push_str(&format!(
-                "  again: rolecall soak --first {seed} --seeds 1 --verbose{guard}\n"
-            ));
+            text.push_str(&format!("  again: rolecall soak --first {seed} --seeds 1 --verbose{guard}\n"));
         }
         print(&text);
     }

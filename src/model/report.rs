@@ -3,6 +3,8 @@
 //! Invariant: every change of the plan appears exactly once, whatever happened.
 //! It must not hold what a vendor answered beyond code, message and request id.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::plan::{Drift, Held, Op, Risk};
@@ -79,4 +81,51 @@ impl Report {
     pub fn count(&self, state: State) -> usize {
         self.steps.iter().filter(|step| step.state == state).count()
     }
+}
+
+/// The `format` of a rehearsal.
+pub const REHEARSAL_FORMAT: &str = "rolecall.rehearsal/v1";
+
+/// What an apply did that was carried out on a simulated copy of live. Times are those of the copy.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rehearsal {
+    /// `rolecall.rehearsal/v1`.
+    pub format: String,
+    /// What became of each change, and what would be left.
+    pub report: Report,
+    /// Calls that read.
+    pub reads: u64,
+    /// Calls that write.
+    pub writes: u64,
+    /// Calls by the vendor's name of the action.
+    pub calls: BTreeMap<String, u64>,
+    /// How long each call took, in milliseconds.
+    pub latency: u64,
+    /// How long it took, in milliseconds.
+    pub took: Took,
+    /// What writing waited for.
+    pub waited: Vec<Waited>,
+}
+
+/// How long an apply took, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Took {
+    /// Reading all that the plan is made from.
+    pub reading: u64,
+    /// Carrying out the changes.
+    pub writing: u64,
+    /// Looking at what has become of it.
+    pub verifying: u64,
+}
+
+/// Something that was waited for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waited {
+    /// What: a limit of a provider, or a pause before something is tried again.
+    pub what: String,
+    /// How often.
+    pub times: u64,
+    /// How long in all, in milliseconds; waits for the same that overlap count once.
+    pub ms: u64,
 }

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::escape::is_unseen;
+use crate::model::report::Rehearsal;
 use crate::model::{Plan, Report};
 
 /// A plan (`rolecall.plan/v1`).
@@ -22,13 +23,19 @@ pub fn report(report: &Report) -> String {
     pretty(report)
 }
 
-/// Any of our own values.
+/// A rehearsal (`rolecall.rehearsal/v1`).
+#[must_use]
+pub fn rehearsal(rehearsal: &Rehearsal) -> String {
+    pretty(rehearsal)
+}
+
 /// What moved by itself.
 #[must_use]
 pub fn drift(plan: &Plan) -> String {
     pretty(&plan.drift)
 }
 
+/// Any of our own values.
 pub(super) fn pretty(value: &impl Serialize) -> String {
     // Our own values have text keys and whole numbers only, which is all that JSON can refuse.
     let json = serde_json::to_string_pretty(value).unwrap_or_default();

@@ -13,6 +13,7 @@ pub mod json;
 pub mod markdown;
 mod outline;
 mod page;
+pub mod rehearsal;
 pub mod terminal;
 mod values;
 mod words;

@@ -96,10 +96,33 @@ pub fn drift(plan: &Plan, style: &Style) -> String {
 /// The report of an apply.
 #[must_use]
 pub fn report(report: &Report, style: &Style) -> String {
-    let Report { plan, effect, approval, steps, left, held, drift, converged, calls } = report;
+    let Report { plan, effect, approval, steps, left: _, held, drift, converged, calls } = report;
     let mut page = Page::new(style);
     let (headline, tone) = verdict(report);
     page.line(0, 0, &[(headline, tone)]);
+    outcome(&mut page, report, style);
+    page.blank();
+    page.fact(0, "plan", &vec![literal(plan)]);
+    page.fact(0, "effect", &vec![literal(effect.short())]);
+    page.fact(0, "approved", &prose(approval));
+    page.fact(0, "calls", &prose(&count(*calls, "call", "calls")));
+    page.blank();
+    let next = if *converged && !(held.is_empty() && drift.is_empty()) {
+        prose("nothing is left to do; what is held or moved by itself stands above")
+    } else if *converged {
+        prose("nothing: what is live is what the files ask for")
+    } else if steps.iter().any(|step| step.state == State::Refused) {
+        prose("plan again with `rolecall plan`: what was refused needs a look at what changed meanwhile")
+    } else {
+        prose("run `rolecall apply` again: it goes on where this one stopped")
+    };
+    page.fact(0, "next", &next);
+    page.finish()
+}
+
+/// What became of each change, and what is left.
+pub(super) fn outcome(page: &mut Page, report: &Report, style: &Style) {
+    let Report { steps, left, held, drift, .. } = report;
     let wrong = [
         (State::Failed, "Failed: the provider said no", Ink::Alarm),
         (
@@ -139,10 +162,10 @@ pub fn report(report: &Report, style: &Style) -> String {
         }
     }
     for part in groups::held(held, &style.zone) {
-        section(&mut page, &part);
+        section(page, &part);
     }
     if let Some(part) = groups::drift(drift) {
-        section(&mut page, &part);
+        section(page, &part);
     }
     if !left.is_empty() {
         page.blank();
@@ -151,26 +174,10 @@ pub fn report(report: &Report, style: &Style) -> String {
             page.line(2, 4, &[(line.clone(), Ink::Plain)]);
         }
     }
-    page.blank();
-    page.fact(0, "plan", &vec![literal(plan)]);
-    page.fact(0, "effect", &vec![literal(effect.short())]);
-    page.fact(0, "approved", &prose(approval));
-    page.fact(0, "calls", &prose(&count(*calls, "call", "calls")));
-    page.blank();
-    let next = if *converged && !(held.is_empty() && drift.is_empty()) {
-        prose("nothing is left to do; what is held or moved by itself stands above")
-    } else if *converged {
-        prose("nothing: what is live is what the files ask for")
-    } else if steps.iter().any(|step| step.state == State::Refused) {
-        prose("plan again with `rolecall plan`: what was refused needs a look at what changed meanwhile")
-    } else {
-        prose("run `rolecall apply` again: it goes on where this one stopped")
-    };
-    page.fact(0, "next", &next);
-    page.finish()
 }
 
-fn verdict(report: &Report) -> (String, Ink) {
+/// How many changes came to what.
+pub(super) fn tally(report: &Report) -> String {
     let states = [
         (State::Done, "done"),
         (State::Already, "true already"),
@@ -192,7 +199,11 @@ fn verdict(report: &Report) -> (String, Ink) {
     if !report.drift.is_empty() {
         parts.push(format!("{} drift", report.drift.len()));
     }
-    let parts = if parts.is_empty() { "nothing to do".to_owned() } else { list(&parts) };
+    if parts.is_empty() { "nothing to do".to_owned() } else { list(&parts) }
+}
+
+fn verdict(report: &Report) -> (String, Ink) {
+    let parts = tally(report);
     let failed = report.count(State::Failed) + report.count(State::Unknown) > 0;
     match (report.converged, failed) {
         (true, _) => (format!("applied and verified: {parts}"), Ink::Good),

@@ -51,11 +51,13 @@ impl Simulator {
         let there = self.inner.faults.duration() / 2;
         wait(clock, there).await;
         let (answered, silence, _turn) = self.exchange(request);
-        if self.inner.faults.is_mourned() {
+        wait(clock, there + silence).await;
+        let faults = &self.inner.faults;
+        if faults.is_mourned() {
             return std::future::pending().await;
         }
-        wait(clock, there + silence).await;
         answered
+            .and_then(|answer| if faults.is_dead() { lost("this process is dead", true) } else { Ok(answer) })
     }
 
     /// What the caller gets, how long he waits for it in vain, and his turn, which lasts until he has it.
@@ -95,7 +97,6 @@ impl Simulator {
             return (lost(&error.to_string(), true), silence, turn);
         }
         let answered = match (fault, reply) {
-            _ if lot.fate == Fate::Last => lost("this process is dead", true),
             (_, None) => lost("connection reset", true),
             (Some(Fault::ResetAfter), _) => lost("connection reset while reading the answer", true),
             (Some(Fault::TimeoutAfter), _) => {

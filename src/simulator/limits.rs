@@ -41,8 +41,7 @@ pub(super) struct Window {
 impl Limits {
     /// Counts a call to Okta.
     pub(super) fn okta(&mut self, world: &World, bucket: &'static str, now: Timestamp) -> Window {
-        let default = BUCKETS.iter().find(|(name, _)| *name == bucket).map_or(u32::MAX, |(_, limit)| *limit);
-        let limit = world.okta.limits.get(bucket).copied().unwrap_or(default);
+        let limit = limit(world, bucket);
         let minute = SignedDuration::from_secs(60);
         let (start, used) = self.windows.entry(bucket.to_owned()).or_insert((now, 0));
         if now.duration_since(*start) >= minute {
@@ -59,8 +58,7 @@ impl Limits {
 
     /// Whether so many calls to Okta at once are too many.
     pub(super) fn too_many_at_once(world: &World, under_way: usize) -> bool {
-        let most = world.okta.limits.get("concurrent").copied().unwrap_or(75);
-        usize::try_from(most).is_ok_and(|most| under_way > most)
+        usize::try_from(limit(world, "concurrent")).is_ok_and(|most| under_way > most)
     }
 
     /// Counts a call to AWS; `false`: it is too many.
@@ -77,4 +75,10 @@ impl Limits {
         }
         fits
     }
+}
+
+/// What Okta allows in this world.
+fn limit(world: &World, bucket: &str) -> u32 {
+    let default = BUCKETS.iter().find(|(name, _)| *name == bucket).map_or(u32::MAX, |(_, limit)| *limit);
+    world.okta.limits.get(bucket).copied().unwrap_or(default)
 }

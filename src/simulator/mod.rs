@@ -22,6 +22,7 @@ mod limits;
 mod mix;
 mod okta;
 mod order;
+mod seed;
 mod serve;
 mod store;
 mod watch;
@@ -34,6 +35,7 @@ mod tests;
 pub use edits::{Edit, PlannedEdit, When};
 pub use faults::{Fault, Faults, Lag, Latency, Planned};
 pub use mix::Mix;
+pub use seed::{Seen, seed};
 pub use store::{BUSY, INVALID, UNREADABLE, WorldError};
 pub use watch::Written;
 pub use world::{

@@ -176,6 +176,38 @@ fn an_edit_is_written_and_checked() {
 }
 
 #[tokio::test]
+async fn the_file_says_what_goes_wrong_and_has_what_others_did() {
+    let (_folder, path) = on_disk();
+    let faults = "faults:
+  lag: { okta: 60 }
+  skew: 60
+  latency: { ms: 1000 }
+  seed: 3
+  mix: [{ fault: wrong_counts, per_mille: 1000 }]
+  edits: [{ action: 'GET *', skip: 1, edit: { add_member: { group: b, login: dmurphy@acme.com } } }]
+okta:";
+    fs::write(&path, WORLD.replace("okta:", faults)).unwrap();
+    let simulator = Simulator::open(&path).unwrap();
+    let list = || okta("GET", "/groups", &Json::Null);
+    assert_eq!(simulator.call(create("c")).await.unwrap().status(), StatusCode::OK);
+    let seen = simulator.call(list()).await.unwrap();
+    assert_eq!(json_of(&seen).as_array().unwrap().len(), 2, "`c` is not seen yet");
+    assert_eq!(seen.headers()["x-rate-limit-remaining"], "500");
+    assert_eq!(
+        seen.headers()["date"],
+        "Sun, 22 Nov 2026 17:01:01 GMT",
+        "it left 1.5 seconds after the start"
+    );
+    let _ = simulator.call(list()).await.unwrap();
+    drop(simulator);
+    let again = Simulator::open(&path).unwrap();
+    assert_eq!(groups(&again), ["a", "b", "c"]);
+    assert!(again.world().okta.group_named("b").unwrap().members.contains("dmurphy@acme.com"));
+    let unknown = WORLD.replace("okta:", "faults: { latencies: 1 }\nokta:");
+    assert!(World::parse(&unknown).unwrap_err().message.contains("latencies"));
+}
+
+#[tokio::test]
 async fn invariant_25_faults_say_whether_the_effect_took_place() {
     let cases = [
         (Fault::ResetBefore, false),

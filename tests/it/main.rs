@@ -12,6 +12,7 @@ mod kill;
 mod moto;
 mod okta;
 mod pipeline;
+mod rehearse;
 mod repo;
 mod scenarios;
 mod servers;

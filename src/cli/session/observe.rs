@@ -19,6 +19,8 @@ use crate::resolve;
 pub(in crate::cli) struct Observed {
     pub(in crate::cli) now: Timestamp,
     pub(in crate::cli) inventory: Inventory,
+    /// People as the directory has them, before settings say who is who.
+    pub(in crate::cli) records: Vec<DirectoryRecord>,
     pub(in crate::cli) head: Desired,
     pub(in crate::cli) base: Option<Desired>,
     pub(in crate::cli) own_head: Ownership,
@@ -56,7 +58,7 @@ impl Session {
         for part in seen.await {
             live.merge(part);
         }
-        Ok(Observed { now, inventory, head, base, own_head, own_base, live, findings })
+        Ok(Observed { now, inventory, records, head, base, own_head, own_base, live, findings })
     }
 
     async fn inventory(&self) -> Result<(Vec<DirectoryRecord>, Vec<Account>, Vec<String>), Failure> {

@@ -12,8 +12,8 @@ use crate::cli::Failure;
 use crate::gate::{self, Judged, Rules};
 use crate::model::plan::PLAN_FORMAT;
 use crate::model::{
-    Address, Basis, Coverage, Desired, Digest, Draft, Op, Plan, ProviderBasis, Ruling, Snapshot, Summary,
-    Verdict, has_errors,
+    Address, Basis, Change, Coverage, Desired, Digest, Draft, Held, Op, Plan, ProviderBasis, Ruling,
+    Snapshot, Summary, Verdict, has_errors,
 };
 use crate::planner::{self, Input};
 
@@ -25,10 +25,16 @@ pub(in crate::cli) struct Planned {
     pub(in crate::cli) desired: Desired,
 }
 
+/// What changes would delete, held or not.
+pub(in crate::cli) fn deletions<'a>(changes: &'a [Change], held: &'a [Held]) -> Vec<&'a Address> {
+    let all = changes.iter().chain(held.iter().map(|held| &held.change));
+    all.filter(|change| change.op == Op::Delete).map(|change| &change.address).collect()
+}
+
 impl Session {
     /// Makes a plan from scratch.
     pub(in crate::cli) async fn plan(&self) -> Result<Planned, Failure> {
-        let Observed { now, inventory, head, base, own_head, own_base, mut live, mut findings } =
+        let Observed { now, inventory, records: _, head, base, own_head, own_base, mut live, mut findings } =
             self.observe().await?;
         if has_errors(&findings) {
             return Err(Failure::in_sources(findings, &self.head.sources));
@@ -109,18 +115,17 @@ impl Session {
         Ok(Planned { plan, verdict: judged.verdict, live, desired: head })
     }
 
-    /// Reads once more, closely, what would be deleted: what hangs on it (keys, devices) is an effect of the deletion, and a
-    /// sweep does not show it. Says whether anything was read.
+    /// Looks at what a draft would delete; says whether anything was read.
     async fn look_at_deletions(&self, draft: &Draft, live: &mut Snapshot) -> bool {
-        let held = draft.held.iter().map(|held| &held.change);
-        let deletions: Vec<&Address> = draft
-            .changes
-            .iter()
-            .chain(held)
-            .filter(|change| change.op == Op::Delete)
-            .map(|change| &change.address)
-            .collect();
-        for address in &deletions {
+        let deletions = deletions(&draft.changes, &draft.held);
+        self.look_closely(&deletions, live).await;
+        !deletions.is_empty()
+    }
+
+    /// Reads once more, closely: what hangs on a thing (keys, devices) is an effect of its deletion, and a sweep does not
+    /// show it.
+    pub(in crate::cli) async fn look_closely(&self, at: &[&Address], live: &mut Snapshot) {
+        for address in at {
             let Some(provider) = self.providers.get(address.instance()) else { continue };
             match provider.read(address).await {
                 Ok(seen) => live.merge(seen),
@@ -130,7 +135,6 @@ impl Session {
                 }
             }
         }
-        !deletions.is_empty()
     }
 
     /// Leaves out what `--only` does not pick, and whatever needs what was left out. The gate has judged the whole: what a
@@ -140,7 +144,7 @@ impl Session {
         if only.is_empty() {
             return;
         }
-        let picked = |change: &crate::model::Change| only.iter().any(|pattern| change.is_on(pattern));
+        let picked = |change: &Change| only.iter().any(|pattern| change.is_on(pattern));
         let mut left_out: BTreeSet<Digest> = judged
             .changes
             .iter()

@@ -2,7 +2,7 @@
 //!
 //! Invariant: an edit is told in words, so that a failing seed can be read; it follows from the dice and what is there.
 
-use jiff::{ToSpan, Timestamp};
+use jiff::{Timestamp, ToSpan};
 use serde_json::json;
 
 use super::dice::Dice;
@@ -90,7 +90,8 @@ fn targets(dice: &mut Dice, repo: &mut Repo, name: &str, n: usize) -> String {
         }
         1 => {
             for other in repo.roles.values_mut() {
-                for entry in other.members.iter_mut().filter(|entry| entry.who == Who::Role(name.to_owned())) {
+                for entry in other.members.iter_mut().filter(|entry| entry.who == Who::Role(name.to_owned()))
+                {
                     entry.who = Who::Role(format!("n{n}"));
                 }
             }
@@ -154,7 +155,9 @@ fn of_native(dice: &mut Dice, repo: &mut Repo, somebody: &str, n: usize, which: 
             match kind {
                 "policy" => iam.document = Some(format!("arn:aws:s3:::e{}/*", dice.below(99))),
                 "role" if dice.percent(50) => iam.description = Some(format!("d{}", dice.below(99))),
-                "role" => iam.document = dice.percent(70).then(|| format!("arn:aws:s3:::i{}/*", dice.below(9))),
+                "role" => {
+                    iam.document = dice.percent(70).then(|| format!("arn:aws:s3:::i{}/*", dice.below(9)))
+                }
                 "user" if name != CALLER => {
                     iam.tags.insert("team".into(), format!("t{}", dice.below(9)));
                 }
@@ -347,7 +350,8 @@ pub(super) fn by_hand(dice: &mut Dice, world: &mut World, repo: &Repo, n: usize)
     let names: Vec<String> = world.okta.groups.values().map(|group| group.name.clone()).collect();
     let names: Vec<String> = names.into_iter().filter(|name| name != BREAK_GLASS.0).collect();
     let ours = dice.one(&roles).cloned();
-    let name = if dice.percent(50) { ours.or_else(|| dice.one(&names).cloned()) } else { dice.one(&names).cloned() };
+    let name =
+        if dice.percent(50) { ours.or_else(|| dice.one(&names).cloned()) } else { dice.one(&names).cloned() };
     let name = name.unwrap_or_default();
     match dice.below(10) {
         0..4 => {

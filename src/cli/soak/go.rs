@@ -69,14 +69,15 @@ impl Go {
 /// What the writes did.
 pub(super) fn writes(site: &Site) -> Vec<Write> {
     let mut last: Option<(Arc<World>, Arc<Facts>)> = None;
-    let seen = |world: &Arc<World>, last: &mut Option<(Arc<World>, Arc<Facts>)>| {
-        match last.as_ref().filter(|(known, _)| Arc::ptr_eq(known, world)) {
-            Some((_, facts)) => facts.clone(),
-            None => {
-                let facts = Arc::new(facts(world));
-                *last = Some((world.clone(), facts.clone()));
-                facts
-            }
+    let seen = |world: &Arc<World>, last: &mut Option<(Arc<World>, Arc<Facts>)>| match last
+        .as_ref()
+        .filter(|(known, _)| Arc::ptr_eq(known, world))
+    {
+        Some((_, facts)) => facts.clone(),
+        None => {
+            let facts = Arc::new(facts(world));
+            *last = Some((world.clone(), facts.clone()));
+            facts
         }
     };
     let watched: Vec<Written> = site.simulator.watched();

@@ -130,7 +130,12 @@ impl Site {
     }
 
     /// Two of them, the second of which begins so much later.
-    pub(super) async fn apply_twice(&self, sources: &Sources, plan: &Plan, later: Duration) -> (Ended, Ended) {
+    pub(super) async fn apply_twice(
+        &self,
+        sources: &Sources,
+        plan: &Plan,
+        later: Duration,
+    ) -> (Ended, Ended) {
         let clock = self.simulator.clock();
         let second = async {
             clock.sleep(later).await;
@@ -144,8 +149,7 @@ impl Site {
             let mut session = self.session(sources).await?;
             let approval = approval(&session, plan, None)?;
             let (confirm, stop) = (|_: &Plan, _: &Sources| Ok(true), Stop::default());
-            let order =
-                Order { approved: plan, approval, confirm: &confirm, stop: &stop, progress: &Silent };
+            let order = Order { approved: plan, approval, confirm: &confirm, stop: &stop, progress: &Silent };
             carry_out(&mut session, order).await
         };
         let death = self.simulator.faults().death();

@@ -120,7 +120,10 @@ impl Trouble {
                 2..4 => Death::Writes(n % 8),
                 4..7 => {
                     let torn = Crash::Torn(dice.below(200));
-                    Death::Disk(n % 20, dice.pick(&[Crash::Before, torn, Crash::After]).copied().unwrap_or(torn))
+                    Death::Disk(
+                        n % 20,
+                        dice.pick(&[Crash::Before, torn, Crash::After]).copied().unwrap_or(torn),
+                    )
                 }
                 _ => Death::Full(u64::try_from(dice.below(20_000)).unwrap_or(0)),
             }
@@ -136,7 +139,11 @@ impl Trouble {
         };
         let ms = u64::try_from(dice.between(20, 300)).unwrap_or(20);
         // Two can meet only where things take time.
-        let latency = if dice.percent(50) || event == Some(Event::Twice) { Latency { ms, jitter_ms: ms / 2 } } else { Latency::default() };
+        let latency = if dice.percent(50) || event == Some(Event::Twice) {
+            Latency { ms, jitter_ms: ms / 2 }
+        } else {
+            Latency::default()
+        };
         let skew = if dice.percent(10) { i64::try_from(dice.below(240)).unwrap_or(0) - 120 } else { 0 };
         Self {
             network,

@@ -7,9 +7,7 @@ use serde_json::json;
 
 use super::dice::Dice;
 use super::facts::{ACCOUNT, DOMAIN};
-use super::repo::{
-    ADMINS, BREAK_GLASS, CALLER, Cap, Entry, Group, Iam, May, Own, Repo, Role, Who,
-};
+use super::repo::{ADMINS, BREAK_GLASS, CALLER, Cap, Entry, Group, Iam, May, Own, Repo, Role, Who};
 use crate::simulator::{
     AwsAccount, IamGroup, IamPolicy, IamRole, IamUser, OktaGroup, OktaUser, UserStatus, World,
 };
@@ -97,20 +95,26 @@ fn account(dice: &mut Dice, handles: &[String]) -> AwsAccount {
         "Version": "2012-10-17",
         "Statement": [{ "Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*" }],
     });
-    let policy = IamPolicy { name: "hand-policy".into(), document: statement.clone(), ..IamPolicy::default() };
+    let policy =
+        IamPolicy { name: "hand-policy".into(), document: statement.clone(), ..IamPolicy::default() };
     account.policies.insert(policy.name.clone(), policy);
     let policies = set(["hand-policy"]);
     let group = IamGroup { name: "hand-made".into(), policies: policies.clone(), ..IamGroup::default() };
     account.groups.insert(group.name.clone(), group);
-    let operators =
-        IamGroup { name: "ci-operators".into(), policies: set(["managed:IAMFullAccess"]), ..IamGroup::default() };
+    let operators = IamGroup {
+        name: "ci-operators".into(),
+        policies: set(["managed:IAMFullAccess"]),
+        ..IamGroup::default()
+    };
     account.groups.insert(operators.name.clone(), operators);
     let role = IamRole { name: "hand-role".into(), trust: statement, policies, ..IamRole::default() };
     account.roles.insert(role.name.clone(), role);
     for handle in handles {
         if dice.percent(60) {
             let groups = if dice.percent(20) { set(["hand-made"]) } else { BTreeSet::new() };
-            account.users.insert(handle.clone(), IamUser { name: handle.clone(), groups, ..IamUser::default() });
+            account
+                .users
+                .insert(handle.clone(), IamUser { name: handle.clone(), groups, ..IamUser::default() });
         }
     }
     let caller = IamUser { name: CALLER.into(), groups: set(["ci-operators"]), ..IamUser::default() };
@@ -168,7 +172,8 @@ pub(super) fn native(dice: &mut Dice, n: usize) -> (&'static str, String, Iam) {
         1 => {
             let max_session = Some(u8::try_from(dice.between(2, 5)).unwrap_or(2));
             let document = dice.percent(50).then(|| format!("arn:aws:s3:::in{}/*", dice.below(9)));
-            let iam = Iam { policies, max_session, document, description: Some("reads".into()), ..Iam::default() };
+            let iam =
+                Iam { policies, max_session, document, description: Some("reads".into()), ..Iam::default() };
             ("role", format!("ci-role{n}"), iam)
         }
         _ => {

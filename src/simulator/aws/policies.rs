@@ -66,11 +66,8 @@ impl Iam<'_> {
     pub(super) fn policy_ref(&self, arn: &str) -> Result<String, Problem> {
         if let Some(name) = arn.strip_prefix("arn:aws:iam::aws:policy/") {
             let reference = format!("managed:{name}");
-            return if MANAGED.contains(&name) || self.is_named(&reference) {
-                Ok(reference)
-            } else {
-                Err(no_policy(arn))
-            };
+            let there = MANAGED.contains(&name) || self.world.aws.managed.contains(name);
+            return if there || self.is_named(&reference) { Ok(reference) } else { Err(no_policy(arn)) };
         }
         self.own_policy(arn).map(|policy| policy.name.clone())
     }

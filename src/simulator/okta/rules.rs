@@ -24,7 +24,7 @@ impl Context<'_> {
         let (name, expression, groups) = self.rule_body(None)?;
         let id = format!("0pr{}", keyed::token(&["rule", &name, &self.moment.n.to_string()], 17));
         let status = RuleStatus::Inactive;
-        let rule = OktaRule { name, id: id.clone(), status, groups, members: BTreeSet::new(), expression };
+        let rule = OktaRule { name, id: id.clone(), status, groups, expression, ..OktaRule::default() };
         self.okta_mut().rules.insert(id.clone(), rule);
         self.read_rule(&id)
     }
@@ -103,6 +103,8 @@ impl Context<'_> {
         let expression = rule.expression.clone().unwrap_or_else(|| logins().collect::<Vec<_>>().join(" OR "));
         let groups = self.okta().groups.values().filter(|group| rule.groups.contains(&group.name));
         let ids: Vec<&String> = groups.map(|group| &group.id).collect();
+        let excepted = rule.except.iter().filter_map(|login| Some(&self.okta().users.get(login)?.id));
+        let excepted: Vec<&String> = excepted.collect();
         let status = match rule.status {
             RuleStatus::Active => "ACTIVE",
             RuleStatus::Inactive => "INACTIVE",
@@ -112,7 +114,7 @@ impl Context<'_> {
             "type": "group_rule", "id": rule.id, "status": status, "name": rule.name,
             "created": stamp(None), "lastUpdated": stamp(None),
             "conditions": {
-                "people": {"users": {"exclude": []}, "groups": {"exclude": []}},
+                "people": {"users": {"exclude": excepted}, "groups": {"exclude": []}},
                 "expression": {"value": expression, "type": "urn:okta:expression:1.0"}
             },
             "actions": {"assignUserToGroups": {"groupIds": ids}}

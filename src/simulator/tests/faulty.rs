@@ -187,10 +187,22 @@ async fn invariant_24_death_comes_at_any_call_before_it_is_carried_out_or_before
 }
 
 #[tokio::test]
+async fn invariant_24_the_dead_do_not_hear_what_was_on_its_way_to_them() {
+    let simulator = world(WORLD);
+    simulator.faults().latency(Latency { ms: 100, jitter_ms: 0 });
+    simulator.faults().die_at_call(2, When::Before);
+    let calls = ["n1", "n2"].map(|name| simulator.call(create(name)));
+    let answers = simulator.clock().drive(join_all(calls)).await;
+    assert!(answers.iter().all(Result::is_err));
+    assert_eq!(simulator.writes(), 1);
+}
+
+#[tokio::test]
 async fn invariant_24_who_waits_for_a_death_sees_the_dead_do_nothing_more() {
-    for when in [When::Before, When::After] {
+    let cases = [(When::Before, 0), (When::Before, 10), (When::After, 0), (When::After, 10)];
+    for (when, ms) in cases {
         let simulator = world(WORLD);
-        simulator.faults().latency(Latency { ms: 10, jitter_ms: 50 });
+        simulator.faults().latency(Latency { ms, jitter_ms: 5 * ms });
         simulator.faults().die_at_call(7, when);
         let returned = std::cell::Cell::new(0);
         let one = |n: u32| {

@@ -22,6 +22,12 @@ pub struct Aws {
     /// Calls per account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<AwsLimits>,
+    /// ARNs of roles that everyone may assume, whatever they trust and whether or not they are there.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub open_roles: BTreeSet<String>,
+    /// Names of AWS's own policies, besides those that are always there.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub managed: BTreeSet<String>,
     /// Accounts by id.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub accounts: BTreeMap<String, AwsAccount>,

@@ -130,6 +130,9 @@ pub struct OktaRule {
     pub groups: BTreeSet<String>,
     /// Logins of those whom it puts in. The simulator does not evaluate expressions.
     pub members: BTreeSet<String>,
+    /// Logins of those whom it never puts in.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub except: BTreeSet<String>,
     /// The expression that the API shows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expression: Option<String>,

@@ -61,7 +61,8 @@ fn nothing_twice(run: &mut Run, go: &Go) {
             twice.push(format!("{} was made twice", did.fact));
         }
     }
-    let doubled = go.after.keys().filter(|fact| matches!(fact, Fact::Thing(thing) if thing.ends_with(" twice")));
+    let doubled =
+        go.after.keys().filter(|fact| matches!(fact, Fact::Thing(thing) if thing.ends_with(" twice")));
     twice.extend(doubled.map(ToString::to_string));
     run.told.docket.judge(Judge::NothingTwice, (!twice.is_empty()).then(|| twice.join(", ")));
 
@@ -91,8 +92,12 @@ fn order(run: &mut Run, go: &Go) {
     let mut given: BTreeMap<&str, usize> = BTreeMap::new();
     let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
     for (at, write) in go.writes.iter().enumerate() {
-        for did in write.did.iter().filter(|did| matches!(&did.fact, Fact::Edge(_, what) if what.contains("rbac_"))) {
-            let Some(handle) = did.fact.handle().filter(|handle| at_work(&go.world, handle)) else { continue };
+        for did in
+            write.did.iter().filter(|did| matches!(&did.fact, Fact::Edge(_, what) if what.contains("rbac_")))
+        {
+            let Some(handle) = did.fact.handle().filter(|handle| at_work(&go.world, handle)) else {
+                continue;
+            };
             if did.is_new() && asked.contains(&did.fact) {
                 given.insert(handle, at);
             } else if did.is_removal() && run.moved.contains(handle) && !now.contains(&did.fact) {

@@ -39,7 +39,8 @@ fn unowned(run: &mut Run, go: &Go) {
         Fact::Field(thing, _) => head(thing) == May::All || both(thing) == May::All,
         Fact::Edge(who, what) => {
             // What was deleted took its edges along.
-            let along = |did: &Difference| matches!(&did.fact, Fact::Thing(thing) if thing == who || thing == what);
+            let along =
+                |did: &Difference| matches!(&did.fact, Fact::Thing(thing) if thing == who || thing == what);
             let okta = what.starts_with("okta:");
             let own = |thing: &str| {
                 if did.is_new() { head(thing) >= May::Add } else { both(thing) >= May::Members }
@@ -100,7 +101,8 @@ fn unread(run: &mut Run, go: &Go) {
         .removals()
         .filter(|(_, did)| match &did.fact {
             Fact::Thing(thing) => {
-                thing.starts_with(scope) && (guard == Guard::Coverage || populated.contains_key(thing.as_str()))
+                thing.starts_with(scope)
+                    && (guard == Guard::Coverage || populated.contains_key(thing.as_str()))
             }
             fact @ Fact::Edge(who, _) => who.starts_with(scope) && !is_leaver(&go.world, fact),
             Fact::Field(..) => false,
@@ -152,8 +154,7 @@ fn caps(run: &mut Run, go: &Go, asked: &BTreeSet<Fact>) {
     let total = members(go.before.keys());
     let allowed = |group: &str| judging.removals.of(total.get(group).map_or(0, BTreeSet::len));
     let leaver = |fact: &Fact| is_leaver(&go.world, fact) || is_leaver(&go.end, fact);
-    let taken: Vec<&Fact> =
-        go.removals().map(|(_, did)| &did.fact).filter(|fact| !leaver(fact)).collect();
+    let taken: Vec<&Fact> = go.removals().map(|(_, did)| &did.fact).filter(|fact| !leaver(fact)).collect();
     let mut wrong = Vec::new();
     if !go.repo.waived {
         for (group, went) in members(taken.iter().copied()) {
@@ -203,7 +204,8 @@ fn callers(run: &mut Run, go: &Go, asked: &BTreeSet<Fact>) {
     };
     let wrong: Vec<String> =
         go.removals().filter(|(_, did)| is_own(&did.fact)).map(|(_, did)| did.to_string()).collect();
-    let dropped = go.before.keys().any(|fact| is_own(fact) && run.ours.contains(fact) && !asked.contains(fact));
+    let dropped =
+        go.before.keys().any(|fact| is_own(fact) && run.ours.contains(fact) && !asked.contains(fact));
     if dropped || !wrong.is_empty() {
         run.told.docket.guard(Guard::OwnAccess, said(&wrong));
     }
