@@ -297,4 +297,4 @@ fn host() -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -250,11 +250,9 @@ impl Memory {
     }
 
     /// Where the lock is.
-    ///
-    /// # Errors
-    /// None so far.
-    pub fn lock(&self) -> Result<Place, Finding> {
-        Ok(self.place("lock"))
+    #[must_use]
+    pub fn lock(&self) -> Place {
+        self.place("lock")
     }
 
     fn place(&self, name: &str) -> Place {

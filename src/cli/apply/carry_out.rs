@@ -79,7 +79,7 @@ pub(in crate::cli) fn exit(report: &Report) -> Exit {
 async fn execute(session: &Session, order: Order<'_>) -> Result<Option<Report>, Failure> {
     let approved = order.approved;
     let now = session.clock.now();
-    let lock = Lock::take(&session.memory.lock()?, "rolecall apply", now)?;
+    let lock = Lock::take(&session.memory.lock(), "rolecall apply", now)?;
     session.still_verified()?;
     let path = session.memory.journal(&approved.id)?;
     // Only a run that began to write left something half done.
