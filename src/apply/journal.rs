@@ -297,4 +297,4 @@ fn host() -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;

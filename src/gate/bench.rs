@@ -162,6 +162,15 @@ pub(super) fn edges_on<'a>(live: &'a Snapshot, resource: &Address) -> &'a [LiveG
     &rest[..rest.partition_point(|grant| grant.key.resource == *resource)]
 }
 
+/// The edges of a run that are a principal's.
+pub(super) fn edges_of<'a>(
+    run: &'a [LiveGrant],
+    principal: &Address,
+) -> impl Iterator<Item = &'a GrantKey> + use<'a> {
+    let rest = &run[run.partition_point(|edge| edge.key.principal < *principal)..];
+    rest[..rest.partition_point(|edge| edge.key.principal == *principal)].iter().map(|edge| &edge.key)
+}
+
 /// The access that an update takes away, counted: keys that go from a flagged map, flagged values that become nothing.
 pub(super) fn stripped(rules: &Rules<'_>, change: &Change) -> u64 {
     let (Op::Update, None, Some(schema)) = (change.op, &change.grant, rules.schemas.of(&change.address))

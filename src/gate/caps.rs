@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::bench::{Bench, MEMBER, Stop, edges_on, stripped};
 use super::{GROUP_CAP, LEAVERS_CAP, PROVIDER_CAP, RUN_CAP, Rules};
 use crate::model::settings::Cap;
-use crate::model::{Address, Change, Code, GrantKey, Guard, Op, Status, Why};
+use crate::model::{Address, Change, Code, GrantKey, Guard, LiveGrant, Op, Status, Why};
 
 /// What one cap counts.
 #[derive(Default)]
@@ -188,22 +188,24 @@ fn instance(change: &Change) -> &str {
     change.grant.as_ref().map_or(&change.address, |grant| &grant.principal).instance()
 }
 
-/// The live edges of one provider that belong to something head knows. The edges come sorted by resource, so that each
-/// resource is looked up once.
+/// The live edges of one provider that belong to something head knows.
 fn known_edges(rules: &Rules<'_>, instance: &str) -> u64 {
     let head = rules.head;
-    let mut resource: Option<(&Address, bool)> = None;
-    let mut count = 0;
-    for edge in rules.live.grants.iter().filter(|edge| edge.key.principal.instance() == instance) {
-        let address = &edge.key.resource;
-        let known = match resource {
-            Some((last, known)) if last == address => known,
-            _ => head.resources.contains_key(address) || head.named.contains_key(address),
+    let known_edges = |run: &[LiveGrant]| {
+        let (Some(LiveGrant { key: first, .. }), Some(LiveGrant { key: last, .. })) =
+            (run.first(), run.last())
+        else {
+            return 0;
         };
-        resource = Some((address, known));
-        if known || head.resources.contains_key(&edge.key.principal) || head.claims(&edge.key) {
-            count += 1;
+        let known = head.resources.contains_key(&first.resource) || head.named.contains_key(&first.resource);
+        // Principals are sorted, so what the first and the last have in common all have.
+        if known && first.principal.place() == last.principal.place() {
+            return if first.principal.instance() == instance { run.len() } else { 0 };
         }
-    }
-    count
+        let of_instance = run.iter().map(|edge| &edge.key).filter(|key| key.principal.instance() == instance);
+        of_instance
+            .filter(|key| known || head.resources.contains_key(&key.principal) || head.claims(key))
+            .count()
+    };
+    rules.live.runs().map(|run| known_edges(run) as u64).sum()
 }

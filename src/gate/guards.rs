@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::bench::{Bench, MEMBER, Stop, edges_on};
+use super::bench::{Bench, MEMBER, Stop, edges_of, edges_on};
 use super::{DRIFT_ACTS, EMPTY_GROUP, LAST_ADMIN, PROTECTED, PROTECTED_MOVED, PROTECTS_NOTHING, Rules};
 use crate::model::plan::Standing;
 use crate::model::settings::Heal;
@@ -280,7 +280,8 @@ pub(super) fn protects_nothing(rules: &Rules<'_>) -> Vec<Finding> {
             || (address.instance() == "person" && person())
             || head.people.values().any(|person| person == address)
             || inventory.people.values().any(has)
-            || live.grants.iter().any(|edge| edge.key.resource == *address || edge.key.principal == *address)
+            || !edges_on(live, address).is_empty()
+            || live.runs().any(|run| edges_of(run, address).next().is_some())
     };
     let unknown = |pattern: &&Spanned<Pattern>| pattern.literal().is_some_and(|address| !is_known(&address));
     let unknown = rules.settings.protected.iter().filter(unknown);

@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 
 use super::OWN_ACCESS;
-use super::bench::{Bench, MEMBER, Stop, stripped};
-use crate::model::{Address, Attribute, Change, Guard, Name, Op, Value, Why};
+use super::bench::{Bench, MEMBER, Stop, edges_of, stripped};
+use crate::model::{Address, Attribute, Change, GrantKey, Guard, Name, Op, Snapshot, Value, Why};
 
 /// The vendor's own policies that do nothing but deny.
 const DENYING: [&str; 4] = [
@@ -57,11 +57,9 @@ impl<'a> Bench<'a> {
     fn callers_and_groups(&self) -> BTreeSet<&'a Address> {
         let mut own: BTreeSet<&Address> = self.rules.callers.iter().collect();
         loop {
-            let members = self.rules.live.grants.iter().filter(|edge| edge.key.relation.as_ref() == MEMBER);
-            let groups: Vec<&Address> = members
-                .filter(|edge| own.contains(&edge.key.principal) && !own.contains(&edge.key.resource))
-                .map(|edge| &edge.key.resource)
-                .collect();
+            let members = edges_from(self.rules.live, &own).filter(|key| key.relation.as_ref() == MEMBER);
+            let groups: Vec<&Address> =
+                members.map(|key| &key.resource).filter(|group| !own.contains(group)).collect();
             if groups.is_empty() {
                 return own;
             }
@@ -72,7 +70,7 @@ impl<'a> Bench<'a> {
     /// What is attached to them, and the policies that bound them.
     fn attached_to(&self, own: &BTreeSet<&'a Address>) -> BTreeSet<Address> {
         let live = self.rules.live;
-        let edges = live.grants.iter().filter(|edge| own.contains(&edge.key.principal));
+        let edges = edges_from(live, own);
         let bounds = own.iter().filter_map(|address| Some((*address, live.resources.get(*address)?)));
         let bounds = bounds.flat_map(|(address, resource)| {
             let schema = self.rules.schemas.of(address);
@@ -82,7 +80,7 @@ impl<'a> Bench<'a> {
                 .filter(|attribute| bounds_access(attribute));
             bounding.filter_map(|attribute| resource.attributes.get(&attribute.name)?.as_text()?.parse().ok())
         });
-        edges.map(|edge| edge.key.resource.clone()).chain(bounds).collect()
+        edges.map(|key| key.resource.clone()).chain(bounds).collect()
     }
 
     /// Whether an update may leave less access than there was: an edge's attributes, or a document or flagged attribute
@@ -126,6 +124,17 @@ impl<'a> Bench<'a> {
         }
         false
     }
+}
+
+/// The live edges from a few principals.
+fn edges_from<'a, 'o>(
+    live: &'a Snapshot,
+    own: &'o BTreeSet<&Address>,
+) -> impl Iterator<Item = &'a GrantKey> + 'o
+where
+    'a: 'o,
+{
+    live.runs().flat_map(move |run| own.iter().flat_map(move |principal| edges_of(run, principal)))
 }
 
 /// Whether an attribute names what limits access instead of giving it: a permissions boundary.

@@ -35,7 +35,7 @@ pub struct Tree {
 }
 
 /// A person or service account that the directory does not master.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// The handle.
     pub name: Spanned<String>,
@@ -93,7 +93,7 @@ pub struct Role {
 }
 
 /// One entry of `members` or `except`: all of its conditions.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleEntry {
     /// What must be true; at least one.
     pub conditions: Vec<Condition>,
@@ -108,7 +108,7 @@ pub struct RoleEntry {
 }
 
 /// One key of an entry; any of its values.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
     /// `handle:` these very people.
     Handle(Vec<Spanned<String>>),
@@ -139,7 +139,7 @@ pub struct AccessEntry {
 }
 
 /// `kind: Grant`: one request, one file.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GrantFile {
     /// Its name.
     pub name: Spanned<String>,

@@ -44,19 +44,29 @@ impl Address {
     /// The address of a thing in a provider; the parts are given plain and encoded here.
     #[must_use]
     pub fn new(instance: &str, scope: Option<&str>, kind: &str, name: &str) -> Self {
-        let part = |text| utf8_percent_encode(text, ENCODED_PART);
-        let name = utf8_percent_encode(name, ENCODED);
-        Self(match scope {
-            Some(scope) => format!("{}/{}:{}/{name}", part(instance), part(scope), part(kind)).into(),
-            None => format!("{}:{}/{name}", part(instance), part(kind)).into(),
-        })
+        let mut text =
+            String::with_capacity(instance.len() + scope.map_or(0, str::len) + kind.len() + name.len() + 3);
+        text.extend(utf8_percent_encode(instance, ENCODED_PART));
+        if let Some(scope) = scope {
+            text.push('/');
+            text.extend(utf8_percent_encode(scope, ENCODED_PART));
+        }
+        text.push(':');
+        text.extend(utf8_percent_encode(kind, ENCODED_PART));
+        text.push('/');
+        text.extend(utf8_percent_encode(name, ENCODED));
+        Self(text.into())
     }
 
     /// The address of something that belongs to no provider: `person:dmurphy`, `role:sec_sirt`, `managed:ReadOnlyAccess`.
     #[must_use]
     pub fn reserved(instance: &str, name: &str) -> Self {
         debug_assert!(RESERVED_INSTANCES.contains(&instance));
-        Self(format!("{instance}:{}", utf8_percent_encode(name, ENCODED)).into())
+        let mut text = String::with_capacity(instance.len() + name.len() + 1);
+        text.push_str(instance);
+        text.push(':');
+        text.extend(utf8_percent_encode(name, ENCODED));
+        Self(text.into())
     }
 
     /// `person:HANDLE`.

@@ -3,7 +3,8 @@
 //! Invariant: what was not seen to be true says so, and keeps the cause it had until it is.
 //! It must not justify anything by itself: it only tells standing changes and drift from requests.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ pub struct Demand {
     /// The `format`.
     pub format: String,
     /// Edges.
+    #[serde(deserialize_with = "super::saved::demanded")]
     pub grants: Vec<DemandedGrant>,
     /// Fields of resources.
     pub resources: BTreeMap<Address, BTreeMap<Name, DemandedField>>,
@@ -44,7 +46,7 @@ pub enum DemandState {
 }
 
 /// An edge that was demanded, or (`want: null`) demanded to be gone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DemandedGrant {
     /// The edge.
     #[serde(flatten)]
@@ -52,23 +54,22 @@ pub struct DemandedGrant {
     /// Its attributes; `None`: it is to be gone.
     pub want: Option<Attributes>,
     /// Whether that came true.
-    #[serde(default)]
     pub state: DemandState,
     /// The cause it had, which it keeps until it is true.
     pub cause: Cause,
     /// Which rule moved it, of a standing one; kept likewise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub standing: Option<Standing>,
     /// Whose principal it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<Address>,
     /// Who asked.
-    pub reason: Origin,
-    /// All roles that gave it: each of them can be frozen.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub roles: BTreeSet<Name>,
+    pub reason: Arc<Origin>,
+    /// All roles that gave it, sorted: each of them can be frozen.
+    #[serde(skip_serializing_if = "<[Name]>::is_empty")]
+    pub roles: Arc<[Name]>,
     /// When it ends.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
 }
 

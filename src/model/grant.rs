@@ -35,6 +35,21 @@ impl GrantKey {
         }
     }
 
+    /// Whether two edges are of one relation on one resource.
+    #[must_use]
+    pub fn is_beside(&self, other: &Self) -> bool {
+        self.resource == other.resource && self.relation == other.relation
+    }
+
+    /// Whether it comes before another one, asked of neighbours in a list: those are mostly beside each other.
+    #[must_use]
+    pub fn precedes(&self, other: &Self) -> bool {
+        match self.is_beside(other) {
+            true => (&self.principal, &self.condition) < (&other.principal, &other.condition),
+            false => self < other,
+        }
+    }
+
     /// Whether the edge belongs to a collection.
     #[must_use]
     pub fn is_in(&self, collection: &Collection) -> bool {

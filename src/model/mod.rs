@@ -8,6 +8,7 @@ pub mod decode;
 pub mod demand;
 pub mod finding;
 pub mod grant;
+pub mod grants;
 pub mod guard;
 pub mod history;
 pub mod inventory;
@@ -19,6 +20,7 @@ pub mod permit;
 pub mod plan;
 pub mod report;
 pub mod resource;
+pub mod saved;
 pub mod settings;
 pub mod snapshot;
 pub mod span;
@@ -29,6 +31,7 @@ pub use decode::decode;
 pub use demand::{DEMAND_FORMAT, Demand, DemandState, DemandedField, DemandedGrant};
 pub use finding::{Code, Finding, Level, Sources, Waiver, has_errors, nearest};
 pub use grant::{Collection, GrantKey};
+pub use grants::Grants;
 pub use guard::Guard;
 pub use inventory::{Account, DirectoryRecord, Inventory, Person, Status};
 pub use kind::{
@@ -44,7 +47,7 @@ pub use plan::{
     Tally, Waived, Why,
 };
 pub use report::Report;
-pub use resource::{Desired, Lapse, LapseCause, Origin, Sensitivity, Wanted, WantedGrant};
+pub use resource::{Desired, Lapse, LapseCause, Origin, Sensitivity, Terms, Wanted, WantedGrant};
 pub use settings::{Directory, Settings};
 pub use snapshot::{Coverage, LiveGrant, Resource, Scope, Snapshot};
 pub use span::{Entry, Many, Node, NodeValue, Span, Spanned};

@@ -67,6 +67,15 @@ pub fn any_matches(patterns: &[Pattern], text: &str) -> bool {
 }
 
 fn matches(pattern: &str, text: &str) -> bool {
+    // Most patterns are a name, or how names begin.
+    match pattern.split_once(['*', '?']) {
+        None => return pattern == text,
+        Some((start, "")) if pattern.ends_with('*') && !pattern.contains('/') => {
+            return text.starts_with(start);
+        }
+        Some((start, _)) if !text.starts_with(start) => return false,
+        Some(_) => {}
+    }
     let segmented = pattern.contains('/');
     let pattern: Vec<char> = pattern.chars().collect();
     let text: Vec<char> = text.chars().collect();

@@ -4,6 +4,7 @@
 //! It must not say what to do about it: that is the plan's.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::address::{Address, Name};
 use super::finding::Finding;
 use super::grant::{Collection, GrantKey};
+use super::grants::Grants;
 use super::plan::Why;
 use super::span::Span;
 use super::value::Attributes;
@@ -74,21 +76,42 @@ pub enum Sensitivity {
     High,
 }
 
-/// An edge that should exist.
+/// An edge that should exist. What it is asked on is read as if it stood here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WantedGrant {
     /// The edge.
     pub key: GrantKey,
+    /// Whose principal it is (`person:x`), where it is a person's.
+    pub subject: Option<Address>,
+    /// On which terms; all members that an entry gives a role share them.
+    pub terms: Arc<Terms>,
+}
+
+/// On which terms an edge is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Terms {
     /// Its attributes.
     pub attributes: Attributes,
-    /// Who asked; at least one.
+    /// Who asked; at least one, sorted.
     pub origins: Vec<Arc<Origin>>,
     /// When the last of them ends.
     pub until: Option<jiff::Timestamp>,
-    /// Whose principal it is (`person:x`), where it is a person's.
-    pub subject: Option<Address>,
     /// The highest sensitivity of those who ask.
     pub sensitivity: Sensitivity,
+}
+
+impl Deref for WantedGrant {
+    type Target = Terms;
+
+    fn deref(&self) -> &Terms {
+        &self.terms
+    }
+}
+
+impl DerefMut for WantedGrant {
+    fn deref_mut(&mut self) -> &mut Terms {
+        Arc::make_mut(&mut self.terms)
+    }
 }
 
 /// Why an edge that YAML still mentions, or mentioned, is not wanted at `now`.
@@ -124,7 +147,7 @@ pub struct Desired {
     /// Resources by address.
     pub resources: BTreeMap<Address, Wanted>,
     /// Edges, sorted by key, unique.
-    pub grants: Vec<WantedGrant>,
+    pub grants: Grants,
     /// Edges that YAML mentions and that are not wanted at `now`.
     pub lapsed: BTreeMap<GrantKey, Lapse>,
     /// Collections that are what YAML says, no more, with the place that claims them.
@@ -132,7 +155,7 @@ pub struct Desired {
     /// Targets that access entries name, declared or not.
     pub named: BTreeMap<Address, Arc<Origin>>,
     /// The principal of each known person in each instance, to recognise live edges of people.
-    pub people: BTreeMap<Address, Address>,
+    pub people: Arc<BTreeMap<Address, Address>>,
     /// Roles whose removals are held because an entry cites a value or manager that is gone, and why.
     pub frozen: BTreeMap<Name, Finding>,
     /// Roles that may have members whom their `except` was to keep out, because that could not be worked out: nobody
@@ -152,7 +175,7 @@ impl Desired {
     /// An edge by key.
     #[must_use]
     pub fn grant(&self, key: &GrantKey) -> Option<&WantedGrant> {
-        self.grants.binary_search_by(|grant| grant.key.cmp(key)).ok().and_then(|index| self.grants.get(index))
+        self.grants.get(key)
     }
 
     /// Whether an edge belongs to a claimed collection.

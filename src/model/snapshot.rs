@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::address::{Address, Name};
 use super::grant::GrantKey;
-use super::value::{Attributes, Digest};
+use super::value::{Attributes, Digest, Lines};
 
 /// The `format` of a saved snapshot.
 pub const SNAPSHOT_FORMAT: &str = "rolecall.snapshot/v1";
@@ -32,16 +32,16 @@ pub struct Resource {
 }
 
 /// An edge that exists.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct LiveGrant {
     /// The edge.
     #[serde(flatten)]
     pub key: GrantKey,
     /// Its attributes.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: Attributes,
     /// What put it there, where that makes it unremovable by hand (`group rule x`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub via: Option<String>,
 }
 
@@ -65,6 +65,7 @@ pub struct Snapshot {
     /// Resources by address.
     pub resources: BTreeMap<Address, Resource>,
     /// Edges, sorted by key, unique.
+    #[serde(deserialize_with = "super::saved::live")]
     pub grants: Vec<LiveGrant>,
     /// How much of each scope was read; a scope that is not here was not read at all.
     pub coverage: BTreeMap<Scope, Coverage>,
@@ -76,14 +77,26 @@ pub struct Snapshot {
 impl Snapshot {
     /// Puts in order what was gathered in any order.
     pub fn normalize(&mut self) {
-        self.grants.sort();
-        self.grants.dedup_by(|a, b| a.key == b.key);
+        if !self.grants.is_sorted_by(|one, two| one.key.precedes(&two.key)) {
+            self.grants.sort();
+            self.grants.dedup_by(|a, b| a.key == b.key);
+        }
     }
 
     /// Takes in what another part of the world was seen to hold.
     pub fn merge(&mut self, other: Self) {
         self.resources.extend(other.resources);
-        self.grants.extend(other.grants);
+        self.normalize();
+        // What is read again, to be looked at closely, is there already; the rest is one more run of sorted edges.
+        let mut new = Vec::new();
+        for grant in other.grants {
+            match self.grants.binary_search_by(|known| known.key.cmp(&grant.key)) {
+                Ok(at) if grant < self.grants[at] => self.grants[at] = grant,
+                Ok(_) => {}
+                Err(_) => new.push(grant),
+            }
+        }
+        self.grants.append(&mut new);
         self.coverage.extend(other.coverage);
         for (instance, calls) in other.calls {
             *self.calls.entry(instance).or_default() += calls;
@@ -95,6 +108,17 @@ impl Snapshot {
     #[must_use]
     pub fn grant(&self, key: &GrantKey) -> Option<&LiveGrant> {
         self.grants.binary_search_by(|grant| grant.key.cmp(key)).ok().and_then(|index| self.grants.get(index))
+    }
+
+    /// The edges, one slice for each relation on each resource.
+    pub fn runs(&self) -> impl Iterator<Item = &[LiveGrant]> {
+        let mut rest = self.grants.as_slice();
+        std::iter::from_fn(move || {
+            let first = &rest.first()?.key;
+            let (run, after) = rest.split_at(length(rest, |grant| grant.key.is_beside(first)));
+            rest = after;
+            Some(run)
+        })
     }
 
     /// How much was read of what would show whether this resource exists: the scope of its kind, else of its place.
@@ -115,11 +139,45 @@ impl Snapshot {
             .or_else(|| self.coverage.get(key.resource.place()))
     }
 
-    /// The digest of one instance's part.
+    /// The digest of one instance's part: of a line for each resource, then for each relation on a resource one line and
+    /// one for each principal. What stands in a line is JSON with sorted keys, or an address, which has no line breaks.
     #[must_use]
     pub fn digest_of(&self, instance: &str) -> Digest {
-        let resources: Vec<_> = self.resources.iter().filter(|(a, _)| a.instance() == instance).collect();
-        let grants: Vec<_> = self.grants.iter().filter(|g| g.key.principal.instance() == instance).collect();
-        Digest::of(&(resources, grants))
+        let is_of = |address: &Address| {
+            let rest = address.as_str().strip_prefix(instance);
+            rest.is_some_and(|rest| rest.starts_with([':', '/']))
+        };
+        let mut lines = Lines::default();
+        for (address, resource) in self.resources.iter().filter(|(address, _)| is_of(address)) {
+            lines.text(address.as_str());
+            lines.json(resource);
+            lines.end();
+        }
+        for run in self.runs() {
+            let mut told = false;
+            for LiveGrant { key, attributes, via } in run.iter().filter(|edge| is_of(&edge.key.principal)) {
+                if !std::mem::replace(&mut told, true) {
+                    lines.text(key.resource.as_str());
+                    lines.json(&key.relation);
+                    lines.end();
+                }
+                lines.text(key.principal.as_str());
+                if key.condition.is_some() || !attributes.is_empty() || via.is_some() {
+                    lines.json(&(&key.condition, attributes, via));
+                }
+                lines.end();
+            }
+        }
+        lines.digest()
     }
+}
+
+/// How many of a sorted list's first items are `alike`, without looking at each.
+pub fn length<T>(items: &[T], alike: impl Fn(&T) -> bool) -> usize {
+    let mut step = 1;
+    while items.get(step).is_some_and(&alike) {
+        step *= 2;
+    }
+    let (from, to) = (step / 2, items.len().min(step));
+    items.get(from..to).map_or(items.len(), |rest| from + rest.partition_point(alike))
 }

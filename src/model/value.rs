@@ -248,17 +248,61 @@ impl<'de> Deserialize<'de> for Value {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Digest(String);
 
+/// Lines that are digested as they come.
+#[derive(Default)]
+pub(super) struct Lines {
+    sha: Sha256,
+    buffer: Vec<u8>,
+}
+
+impl Lines {
+    /// How much is kept before it is digested.
+    const BUFFER: usize = 1 << 15;
+
+    /// A text without line breaks or tabs.
+    pub(super) fn text(&mut self, text: &str) {
+        self.buffer.extend_from_slice(text.as_bytes());
+    }
+
+    /// A tab and a value.
+    pub(super) fn json(&mut self, value: &impl Serialize) {
+        self.buffer.push(b'\t');
+        // Our own values have text keys, which is all that JSON can refuse.
+        let _ = serde_json::to_writer(&mut self.buffer, value);
+    }
+
+    /// Ends a line.
+    pub(super) fn end(&mut self) {
+        self.buffer.push(b'\n');
+        if self.buffer.len() >= Self::BUFFER {
+            self.sha.update(&self.buffer);
+            self.buffer.clear();
+        }
+    }
+
+    /// The digest of all lines.
+    pub(super) fn digest(mut self) -> Digest {
+        self.sha.update(&self.buffer);
+        Digest::of_hash(&self.sha.finalize())
+    }
+}
+
 impl Digest {
+    fn of_hash(hash: &[u8]) -> Self {
+        const DIGITS: [char; 16] =
+            ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+        let mut text = String::with_capacity(71);
+        text.push_str("sha256:");
+        for byte in hash {
+            text.extend([DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+        Self(text)
+    }
+
     /// The digest of bytes.
     #[must_use]
     pub fn of_bytes(bytes: &[u8]) -> Self {
-        use fmt::Write as _;
-        let mut text = String::with_capacity(71);
-        text.push_str("sha256:");
-        for byte in Sha256::digest(bytes) {
-            let _ = write!(text, "{byte:02x}");
-        }
-        Self(text)
+        Self::of_hash(&Sha256::digest(bytes))
     }
 
     /// The digest of a value's RFC 8785 canonical JSON.

@@ -4,11 +4,12 @@
 //! It must not forget what could not be read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::model::DEMAND_FORMAT;
 use crate::model::{
     Address, Attributes, Cause, Change, Coverage, Demand, DemandState, DemandedField, DemandedGrant, Desired,
-    Digest, GrantKey, May, Name, Op, Ownership, Plan, Schemas, Snapshot, Value,
+    Digest, GrantKey, May, Name, Op, Origin, Ownership, Plan, Schemas, Snapshot, Terms, Value,
 };
 
 use super::edges::{holds, is_read};
@@ -121,6 +122,8 @@ impl<'a> Memory<'a> {
     }
 
     fn wanted_grants(&self, head: &Desired, demand: &mut Demand) {
+        // Neighbours are mostly wanted on the same terms.
+        let mut last: Option<(Arc<Terms>, Arc<[Name]>)> = None;
         for wanted in &head.grants {
             let Some(origin) = wanted.origins.first() else { continue };
             let live = self.live.grant(&wanted.key);
@@ -128,6 +131,11 @@ impl<'a> Memory<'a> {
             let before = self.grants.get(&wanted.key).filter(|g| g.want.as_ref() == Some(&wanted.attributes));
             let change = self.edges.get(&wanted.key).filter(|(change, _)| !change.op.is_removal());
             let (state, cause) = standing_of(is_true, change, before.map(|grant| (grant.state, grant.cause)));
+            let roles = match &last {
+                Some((terms, roles)) if Arc::ptr_eq(terms, &wanted.terms) => Arc::clone(roles),
+                _ => roles_of(&wanted.origins),
+            };
+            last = Some((wanted.terms.clone(), roles.clone()));
             demand.grants.push(DemandedGrant {
                 key: wanted.key.clone(),
                 want: Some(wanted.attributes.clone()),
@@ -138,8 +146,8 @@ impl<'a> Memory<'a> {
                     None => before.and_then(|grant| grant.standing),
                 },
                 subject: wanted.subject.clone(),
-                reason: (**origin).clone(),
-                roles: wanted.origins.iter().filter_map(|origin| origin.role.clone()).collect(),
+                reason: origin.clone(),
+                roles,
                 until: wanted.until,
             });
         }
@@ -160,8 +168,8 @@ impl<'a> Memory<'a> {
                     cause: change.cause,
                     standing: change.standing,
                     subject: change.subject.clone(),
-                    reason: change.reason.clone(),
-                    roles: self.grants.get(*key).map(|before| before.roles.clone()).unwrap_or_default(),
+                    reason: Arc::new(change.reason.clone()),
+                    roles: self.grants.get(*key).map_or_else(|| Arc::from([]), |before| before.roles.clone()),
                     until: None,
                 });
             }
@@ -273,6 +281,12 @@ impl<'a> Memory<'a> {
         }
         wanted
     }
+}
+
+/// The roles that ask, sorted.
+fn roles_of(origins: &[Arc<Origin>]) -> Arc<[Name]> {
+    let roles: BTreeSet<Name> = origins.iter().filter_map(|origin| origin.role.clone()).collect();
+    roles.into_iter().collect()
 }
 
 /// The state and cause to remember. What no change was to mend is drift or unread: then memory stays as it was, and what

@@ -1,15 +1,18 @@
-//! Edges: one merge over the sorted H, B, D and L, and for each key what must happen and why.
+//! Edges: one merge over the sorted H, B, D and L, run by run, and for each key what must happen and why.
 //!
 //! Invariant: an edge is taken away only where both sides' `own` allow it, and without base only from those who are gone.
 //! Edges that a group rule put in count as there and are never taken away.
 //! It must not look up a key that the merge has at hand: there may be a million.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::model::plan::{Standing, UNTIL};
+use crate::model::snapshot::length;
 use crate::model::{
     Address, Attributes, Cause, Change, Coverage, DemandState, DemandedGrant, Draft, Finding, GrantKey,
-    Guard, LapseCause, LiveGrant, May, Op, Origin, Snapshot, Span, WantedGrant,
+    Guard, LapseCause, LiveGrant, May, Name, Op, Origin, Snapshot, Span, WantedGrant,
 };
 
 use super::facts::{Facts, Side};
@@ -21,47 +24,74 @@ use super::{NOT_OWNED, tally};
 pub(super) fn compare(facts: &Facts<'_>, settled: &Settled, out: &mut Draft) -> Vec<Change> {
     let input = facts.input;
     let mut this = Edges { facts, settled, changes: Vec::new(), refused: BTreeMap::new() };
-    let head = sorted(&input.head.grants, |grant| &grant.key);
-    let base = sorted(input.base.map_or(&[], |base| &base.grants), |grant| &grant.key);
     // Without base, memory has nothing to say.
     let demand = input.demand.filter(|_| input.base.is_some());
-    let demand = sorted(demand.map_or(&[], |demand| &demand.grants), |grant| &grant.key);
-    let live = sorted(&input.live.grants, |grant| &grant.key);
-
-    let (mut h, mut b, mut d, mut l) = (0, 0, 0, 0);
-    loop {
-        let (head, base, demand, live) = (head.get(h), base.get(b), demand.get(d), live.get(l));
-        let keys = [head.map(|g| &g.key), base.map(|g| &g.key), demand.map(|g| &g.key), live.map(|g| &g.key)];
-        let Some(key) = keys.into_iter().flatten().min() else { break };
-        let at = Key {
-            key,
-            head: head.filter(|g| g.key == *key).copied(),
-            base: base.filter(|g| g.key == *key).copied(),
-            demand: demand.filter(|g| g.key == *key).copied(),
-        };
-        let live = live.filter(|g| g.key == *key).copied();
-        h += usize::from(at.head.is_some());
-        b += usize::from(at.base.is_some());
-        d += usize::from(at.demand.is_some());
-        l += usize::from(live.is_some());
-        match (at.head, live) {
-            (Some(head), live) => this.wanted(&at, head, live, out),
-            (None, Some(live)) => this.unwanted(&at, live, out),
-            (None, None) => this.out_of_sight(&at),
-        }
+    let mut rest = Rest {
+        head: input.head.grants.runs(),
+        base: input.base.map_or(&[], |base| base.grants.runs()),
+        demand: demand.map_or(&[], |demand| &demand.grants),
+        live: &input.live.grants,
+    };
+    while let Some(run) = rest.next() {
+        this.run(&run, out);
     }
     this.report(out);
     this.changes
 }
 
-/// References in the order of their keys; the inputs are sorted already unless someone was careless.
-fn sorted<T>(items: &[T], key: impl Fn(&T) -> &GrantKey) -> Vec<&T> {
-    let mut items: Vec<&T> = items.iter().collect();
-    if !items.is_sorted_by(|one, other| key(one) < key(other)) {
-        items.sort_by(|one, other| key(one).cmp(key(other)));
-        items.dedup_by(|one, other| key(one) == key(other));
+/// What has not been looked at.
+struct Rest<'a> {
+    head: &'a [Arc<Vec<WantedGrant>>],
+    base: &'a [Arc<Vec<WantedGrant>>],
+    demand: &'a [DemandedGrant],
+    live: &'a [LiveGrant],
+}
+
+/// The edges of one relation on one resource, on all sides.
+#[derive(Clone, Copy)]
+struct Run<'a> {
+    head: &'a [WantedGrant],
+    base: &'a [WantedGrant],
+    demand: &'a [DemandedGrant],
+    live: &'a [LiveGrant],
+    /// Head and base want the very same.
+    same: bool,
+}
+
+impl<'a> Rest<'a> {
+    fn next(&mut self) -> Option<Run<'a>> {
+        let first = |runs: &'a [Arc<Vec<WantedGrant>>]| runs.first()?.first().map(|grant| &grant.key);
+        let (head, base) = (first(self.head), first(self.base));
+        let demand = self.demand.first().map(|grant| &grant.key);
+        let keys = [head, base, demand, self.live.first().map(|grant| &grant.key)];
+        let here = keys.into_iter().flatten().min_by_key(|key| (&key.resource, &key.relation))?;
+        let is_here = |key: &GrantKey| key.is_beside(here);
+        let wanted = |runs: &mut &'a [Arc<Vec<WantedGrant>>], key: Option<&GrantKey>| {
+            let (run, rest) = runs.split_first().filter(|_| key.is_some_and(is_here))?;
+            *runs = rest;
+            Some(run)
+        };
+        let (head, base) = (wanted(&mut self.head, head), wanted(&mut self.base, base));
+        let (demand, rest) = self.demand.split_at(length(self.demand, |grant| is_here(&grant.key)));
+        self.demand = rest;
+        let (live, rest) = self.live.split_at(length(self.live, |grant| is_here(&grant.key)));
+        self.live = rest;
+        let same = head.zip(base).is_some_and(|(head, base)| Arc::ptr_eq(head, base));
+        let slice = |run: Option<&'a Arc<Vec<WantedGrant>>>| run.map_or(&[][..], |run| run.as_slice());
+        Some(Run { head: slice(head), base: slice(base), demand, live, same })
     }
-    items
+}
+
+/// In a run, edges differ by these.
+fn end(key: &GrantKey) -> (&Address, &Option<Name>) {
+    (&key.principal, &key.condition)
+}
+
+/// Takes the first item if it has this key.
+fn take<'a, T>(items: &mut &'a [T], key: impl Fn(&T) -> &GrantKey, wanted: &GrantKey) -> Option<&'a T> {
+    let (first, rest) = items.split_first().filter(|(first, _)| end(key(first)) == end(wanted))?;
+    *items = rest;
+    Some(first)
 }
 
 /// One key, on all sides but live.
@@ -106,9 +136,54 @@ struct Edges<'a, 'f> {
 }
 
 impl<'a> Edges<'a, '_> {
+    fn run(&mut self, run: &Run<'a>, out: &mut Draft) {
+        let Run { mut head, mut base, mut demand, mut live, same } = *run;
+        let allowed = head.first().is_some_and(|head| self.facts.own_all(Side::Head, &head.key) >= May::Add);
+        loop {
+            // What is there and stays as it is, is most of it.
+            while let ([wanted, more @ ..], [there, others @ ..]) = (head, live) {
+                let key = end(&wanted.key);
+                let was = if same { Some(wanted) } else { base.first().filter(|base| end(&base.key) == key) };
+                let remembered = demand.first().map_or(Ordering::Greater, |first| end(&first.key).cmp(&key));
+                let stays = allowed
+                    && Guard::Idempotent.holds()
+                    && was.map_or(self.facts.input.base.is_none(), |was| was.until == wanted.until)
+                    && remembered.is_ge()
+                    && end(&there.key) == key
+                    && is_there(there, wanted);
+                if !stays {
+                    break;
+                }
+                (head, live) = (more, others);
+                if was.is_some() {
+                    base = base.get(1..).unwrap_or_default();
+                }
+                if remembered.is_eq() {
+                    demand = demand.get(1..).unwrap_or_default();
+                }
+            }
+            let wants = [head.first(), base.first()].map(|grant| grant.map(|grant| &grant.key));
+            let others = [demand.first().map(|grant| &grant.key), live.first().map(|grant| &grant.key)];
+            let Some(key) = wants.into_iter().chain(others).flatten().min_by_key(|key| end(key)) else {
+                return;
+            };
+            let at = Key {
+                key,
+                head: take(&mut head, |grant| &grant.key, key),
+                base: take(&mut base, |grant| &grant.key, key),
+                demand: take(&mut demand, |grant| &grant.key, key),
+            };
+            match (at.head, take(&mut live, |grant| &grant.key, key)) {
+                (Some(head), live) => self.wanted(&at, head, live, out),
+                (None, Some(live)) => self.unwanted(&at, live, out),
+                (None, None) => self.out_of_sight(&at),
+            }
+        }
+    }
+
     fn wanted(&mut self, at: &Key<'a>, head: &'a WantedGrant, live: Option<&'a LiveGrant>, out: &mut Draft) {
         let live = live.filter(|_| Guard::Idempotent.holds());
-        let is_there = live.is_some_and(|live| live.via.is_some() || holds(live, &head.attributes));
+        let is_there = live.is_some_and(|live| is_there(live, head));
         let op = if live.is_some() { Op::Update } else { Op::Grant };
         let needed = if op == Op::Update && !is_there { May::Members } else { May::Add };
         if self.facts.own_edge(Side::Head, at.key, head.subject.is_some()) < needed {
@@ -328,9 +403,9 @@ impl<'a> Edges<'a, '_> {
             }),
             (None, Some(demand)) if demand.want.is_some() => Some(Origin {
                 text: format!("no longer asked for: {}", demand.reason.text),
-                ..demand.reason.clone()
+                ..(*demand.reason).clone()
             }),
-            (None, Some(demand)) if demand.state != DemandState::True => Some(demand.reason.clone()),
+            (None, Some(demand)) if demand.state != DemandState::True => Some((*demand.reason).clone()),
             _ => None,
         };
         if let (Some(person), Some(gone)) = (subject, gone) {
@@ -399,6 +474,11 @@ pub(super) fn is_read(live: &Snapshot, key: &GrantKey) -> bool {
     live.coverage_of_grant(key) == Some(&Coverage::Complete)
         || is_absent(&key.resource)
         || is_absent(&key.principal)
+}
+
+/// Whether a live edge is what is wanted, or nobody's to change.
+fn is_there(live: &LiveGrant, wanted: &WantedGrant) -> bool {
+    live.via.is_some() || holds(live, &wanted.attributes)
 }
 
 /// Whether a live edge has the attributes that are wanted; others are unmanaged.

@@ -8,8 +8,8 @@
 //! Invariant: without base there is no base's `own` to ask; with a base but without its `own`, it allows nothing.
 //! It must not decide what to do about a difference.
 
-use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::{
@@ -31,6 +31,8 @@ pub(super) enum Side {
 struct Claims<'a> {
     of_resource: HashMap<&'a Address, Vec<(&'a Name, &'a Arc<Origin>)>>,
     of_principal: HashMap<&'a Address, Vec<(&'a Name, &'a Arc<Origin>)>>,
+    /// The sorts of edges that any principal claims.
+    by_principals: BTreeSet<&'a Name>,
 }
 
 impl<'a> Claims<'a> {
@@ -43,6 +45,8 @@ impl<'a> Claims<'a> {
             };
             map.entry(collection.owner()).or_default().push((relation, origin));
         }
+        claims.by_principals =
+            claims.of_principal.values().flatten().map(|(relation, _)| *relation).collect();
         claims
     }
 
@@ -73,14 +77,15 @@ pub(super) struct Facts<'a> {
     own: RefCell<[HashMap<Address, May>; 2]>,
     /// What is told of absent things: looking for a name that is near is dear, and many may wait for one thing.
     advice: RefCell<HashMap<Address, Option<String>>>,
+    // What follows is asked for seldom, and is dear where there are many edges.
     /// People that either side knows, besides those in the inventory.
-    known: HashSet<&'a Address>,
+    known: OnceCell<HashSet<&'a Address>>,
     /// The records of people in the directory.
-    records: HashSet<&'a Address>,
+    records: OnceCell<HashSet<&'a Address>>,
     /// People for whom memory saw an edge.
-    served: HashSet<&'a Address>,
+    served: OnceCell<HashSet<&'a Address>>,
     /// Resources of which memory saw edges.
-    populated: HashSet<&'a Address>,
+    populated: OnceCell<HashSet<&'a Address>>,
     /// What memory wants of each edge; filled only where a role is frozen or doubtful, since nobody else asks.
     demanded: HashMap<&'a GrantKey, &'a DemandedGrant>,
     /// Why nothing that rests on the inventory may be removed.
@@ -89,18 +94,15 @@ pub(super) struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     pub(super) fn new(input: &'a Input<'a>) -> Self {
-        let sides = || std::iter::once(input.head).chain(input.base);
-        let demanded = || {
-            let grants = input.demand.iter().flat_map(|demand| &demand.grants);
-            grants.filter(|grant| grant.want.is_some() && grant.state == DemandState::True)
-        };
         let asks = !input.head.frozen.is_empty() || !input.head.doubtful.is_empty();
         let all = input.demand.filter(|_| asks).into_iter().flat_map(|demand| &demand.grants);
         let wants = all.filter(|grant| grant.want.is_some()).map(|grant| (&grant.key, grant));
-        let served: HashSet<_> = demanded().filter_map(|grant| grant.subject.as_ref()).collect();
         let inventory_gap = match input.inventory.incomplete.as_slice() {
             _ if !Guard::Coverage.holds() => None,
-            [] if Guard::EmptyList.holds() && input.inventory.people.is_empty() && !served.is_empty() => {
+            [] if Guard::EmptyList.holds()
+                && input.inventory.people.is_empty()
+                && demanded(input).any(|grant| grant.subject.is_some()) =>
+            {
                 Some("the directory is empty, and the last run knew people".to_owned())
             }
             [] => None,
@@ -112,13 +114,18 @@ impl<'a> Facts<'a> {
             base: input.base.map(Claims::of).unwrap_or_default(),
             own: RefCell::default(),
             advice: RefCell::default(),
-            known: sides().flat_map(|side| side.people.values().chain(&side.gone)).collect(),
-            records: input.inventory.people.values().filter_map(|person| person.record.as_ref()).collect(),
+            known: OnceCell::new(),
+            records: OnceCell::new(),
             demanded: wants.collect(),
-            populated: demanded().map(|grant| &grant.key.resource).collect(),
-            served,
+            populated: OnceCell::new(),
+            served: OnceCell::new(),
             inventory_gap,
         }
+    }
+
+    fn records(&self) -> &HashSet<&'a Address> {
+        let people = &self.input.inventory.people;
+        self.records.get_or_init(|| people.values().filter_map(|person| person.record.as_ref()).collect())
     }
 
     /// What one side's `own` allows on a thing.
@@ -142,6 +149,14 @@ impl<'a> Facts<'a> {
     /// What one side's `own` allows on an edge.
     pub(super) fn own_edge(&self, side: Side, key: &GrantKey, person: bool) -> May {
         self.deciding(key, person).map(|end| self.own(side, end)).max().unwrap_or_default()
+    }
+
+    /// What one side's `own` allows at least on every edge of one relation on one resource.
+    pub(super) fn own_all(&self, side: Side, key: &GrantKey) -> May {
+        let counts = self.head.by_resource(key).is_some()
+            || self.base.by_resource(key).is_some()
+            || ![&self.head, &self.base].iter().any(|claims| claims.by_principals.contains(&key.relation));
+        if counts && !key.resource.is_reserved() { self.own(side, &key.resource) } else { May::Look }
     }
 
     /// The ends of an edge whose `own` counts: the resource first, where it does.
@@ -199,11 +214,6 @@ impl<'a> Facts<'a> {
         claims.by_resource(key).or_else(|| claims.by_principal(key))
     }
 
-    /// Whether a side claims anything of a thing.
-    pub(super) fn claims_of(&self, address: &Address) -> bool {
-        self.head.of_resource.contains_key(address) || self.head.of_principal.contains_key(address)
-    }
-
     /// The person behind a principal.
     pub(super) fn person(&self, principal: &Address) -> Option<&'a Address> {
         let base = || self.input.base.and_then(|base| base.people.get(principal));
@@ -228,12 +238,15 @@ impl<'a> Facts<'a> {
 
     /// Whether a person is in the directory or in either side's manifests.
     pub(super) fn is_known(&self, person: &Address) -> bool {
-        self.known.contains(person) || self.status(person).is_some()
+        let sides = || std::iter::once(self.input.head).chain(self.input.base);
+        let known = || sides().flat_map(|side| side.people.values().chain(&side.gone)).collect();
+        self.status(person).is_some() || self.known.get_or_init(known).contains(person)
     }
 
     /// Whether memory saw an edge of a person.
     pub(super) fn was_served(&self, person: &Address) -> bool {
-        self.served.contains(person)
+        let served = || demanded(self.input).filter_map(|grant| grant.subject.as_ref()).collect();
+        self.served.get_or_init(served).contains(person)
     }
 
     /// Whether memory saw a thing that base asks for, and now it is not there; unless the user asks to have it back.
@@ -254,14 +267,15 @@ impl<'a> Facts<'a> {
 
     /// Whether memory saw edges on a thing.
     pub(super) fn was_populated(&self, resource: &Address) -> bool {
-        self.populated.contains(resource)
+        let populated = || demanded(self.input).map(|grant| &grant.key.resource).collect();
+        self.populated.get_or_init(populated).contains(resource)
     }
 
     /// Whether a thing exists as far as was seen.
     pub(super) fn exists(&self, address: &Address) -> bool {
         address.is_reserved()
             || self.input.live.resources.contains_key(address)
-            || self.records.contains(address)
+            || self.records().contains(address)
     }
 
     /// Whether a thing would have been seen if it existed.
@@ -272,7 +286,7 @@ impl<'a> Facts<'a> {
             None => {
                 self.input.inventory.incomplete.is_empty()
                     && self
-                        .records
+                        .records()
                         .iter()
                         .any(|record| record.place() == address.place() && record.kind() == address.kind())
             }
@@ -294,6 +308,12 @@ impl<'a> Facts<'a> {
     pub(super) fn mastered(&self, address: &Address) -> Option<&'a str> {
         self.input.live.resources.get(address)?.mastered.as_deref()
     }
+}
+
+/// What memory saw to be true.
+fn demanded<'a>(input: &'a Input<'_>) -> impl Iterator<Item = &'a DemandedGrant> {
+    let grants = input.demand.iter().flat_map(|demand| &demand.grants);
+    grants.filter(|grant| grant.want.is_some() && grant.state == DemandState::True)
 }
 
 /// The plural by which `own:` selects an address's kind.

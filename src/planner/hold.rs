@@ -196,7 +196,7 @@ fn taking(facts: &Facts<'_>, change: &Change, waiting: &mut Waiting) -> Option<R
         Some(LapseCause::Expired | LapseCause::Excepted | LapseCause::Left | LapseCause::Suspended)
     ) || subject.is_some_and(|person| head.removed.contains_key(person));
     if !explicit {
-        let demanded = facts.demanded(key).into_iter().flat_map(|demand| &demand.roles);
+        let demanded = facts.demanded(key).into_iter().flat_map(|demand| demand.roles.iter());
         let roles = change.reason.role.iter().chain(base_roles(facts, change)).chain(demanded);
         for role in roles {
             if let Some(finding) = head.frozen.get(role) {

@@ -6,10 +6,14 @@
 //! Invariant: pure, and the same for any order of its input; nothing outside `own` ever becomes a change that writes.
 //! It must not judge: protection, caps and guardrails are the gate's.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 
 use crate::model::settings::Heal;
-use crate::model::{Code, Demand, Desired, Draft, Inventory, Ownership, Pattern, Schemas, Snapshot};
+use crate::model::{
+    Code, Demand, Desired, Draft, GrantKey, Inventory, Ownership, Pattern, Schemas, Snapshot,
+};
 
 mod demand;
 mod edges;
@@ -71,6 +75,21 @@ pub struct Input<'a> {
 
 /// What must change, why, and in which order.
 pub fn draft(input: &Input<'_>) -> Draft {
+    // What was read from files or gathered from many places is in order unless someone was careless.
+    let live = in_order(input.live, |live| &live.grants, |grant| &grant.key, Snapshot::normalize);
+    let demand = input.demand.map(|demand| {
+        in_order(
+            demand,
+            |demand| &demand.grants,
+            |grant| &grant.key,
+            |demand| {
+                demand.grants.sort_by(|one, other| one.key.cmp(&other.key));
+                demand.grants.dedup_by(|one, other| one.key == other.key);
+            },
+        )
+    });
+    let input = &Input { live: &live, demand: demand.as_deref(), ..*input };
+
     let mut out = Draft::default();
     let facts = facts::Facts::new(input);
 
@@ -97,4 +116,19 @@ pub fn draft(input: &Input<'_>) -> Draft {
     out.findings.sort();
     out.findings.dedup();
     out
+}
+
+/// A list of edges in the order of their keys.
+fn in_order<'a, T: Clone, G>(
+    whole: &'a T,
+    grants: impl Fn(&T) -> &Vec<G>,
+    key: impl Fn(&G) -> &GrantKey,
+    sort: impl FnOnce(&mut T),
+) -> Cow<'a, T> {
+    if grants(whole).is_sorted_by(|one, other| key(one).precedes(key(other))) {
+        return Cow::Borrowed(whole);
+    }
+    let mut whole = whole.clone();
+    sort(&mut whole);
+    Cow::Owned(whole)
 }

@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use crate::model::plan::Standing;
 use crate::model::{
-    Address, Attributes, Cause, Change, DemandState, DemandedField, Desired, Draft, Finding, LiveGrant, May,
-    Op, Origin, Resource, Sensitivity, Value,
+    Address, Attributes, Cause, Change, DemandState, DemandedField, Desired, Draft, Finding, GrantKey,
+    LiveGrant, May, Op, Origin, Resource, Sensitivity, Value,
 };
 
 use super::facts::{Facts, Side};
 use super::fields::{Difference, Sides, is_same};
 use super::proposal::{Demanded, Proposal, cause, drift, put_back};
+use super::tally::between;
 use super::{IMMUTABLE, MASTERED, NOT_DELETED, NOT_OWNED};
 
 /// The field of [`DemandedField`] that stands for the resource's existence.
@@ -90,19 +91,44 @@ struct Touched<'a> {
 
 impl<'a> Touched<'a> {
     fn of(facts: &Facts<'a>, vanished: &HashSet<&'a Address>) -> Self {
+        let mut vanished: Vec<&Address> = vanished.iter().copied().collect();
+        vanished.sort();
         let (mut used, mut live) = (HashSet::new(), HashMap::<_, Vec<_>>::new());
-        if !vanished.is_empty() {
-            let ends = facts.input.head.grants.iter().flat_map(|g| [&g.key.resource, &g.key.principal]);
-            used.extend(ends.filter(|end| vanished.contains(*end)));
-            for grant in &facts.input.live.grants {
-                for end in [&grant.key.resource, &grant.key.principal] {
-                    if vanished.contains(end) {
-                        live.entry(end).or_default().push(grant);
-                    }
-                }
-            }
+        for run in facts.input.head.grants.runs() {
+            touching(
+                run,
+                |grant| &grant.key,
+                &vanished,
+                |end, _| {
+                    used.insert(end);
+                },
+            );
+        }
+        for run in facts.input.live.runs() {
+            let push = |end, grant| live.entry(end).or_default().push(grant);
+            touching(run, |grant: &LiveGrant| &grant.key, &vanished, push);
         }
         Self { used, live }
+    }
+}
+
+/// Calls `found` for each edge of a run that is on one of some things, or from one; most runs have none.
+fn touching<'a, T>(
+    run: &'a [T],
+    key: impl Fn(&T) -> &GrantKey,
+    things: &[&'a Address],
+    mut found: impl FnMut(&'a Address, &'a T),
+) {
+    let (Some(first), Some(last)) = (run.first(), run.last()) else { return };
+    if let Ok(at) = things.binary_search(&&key(first).resource) {
+        run.iter().for_each(|edge| found(things[at], edge));
+    }
+    if let Some(things) = between(things, [&key(first).principal, &key(last).principal]) {
+        for edge in run {
+            if let Ok(at) = things.binary_search(&&key(edge).principal) {
+                found(things[at], edge);
+            }
+        }
     }
 }
 

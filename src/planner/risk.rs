@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::model::{Address, Attributes, Change, Draft, Name, Op, Risk, Sensitivity, Value};
+use crate::model::{Address, Attributes, Change, Draft, GrantKey, Name, Op, Risk, Sensitivity, Value};
 
 use super::facts::Facts;
 use super::resources::Asked;
+use super::tally::between;
 
 type Reasons = Vec<(Risk, String)>;
 type Statement = BTreeMap<Name, Value>;
@@ -60,17 +61,19 @@ impl<'a> Given<'a> {
         let mut known = 0;
         while attached.len() > known {
             known = attached.len();
-            let wanted = facts.input.head.grants.iter().map(|grant| &grant.key);
+            let mut things: Vec<Address> = attached.keys().cloned().collect();
+            things.sort();
+            let things: Vec<&Address> = things.iter().collect();
             let mut found = Vec::new();
-            for key in wanted.chain(facts.input.live.grants.iter().map(|grant| &grant.key)) {
-                if let Some(attached) = attached.get_mut(&key.principal)
-                    && attached.insert(&key.resource)
-                {
-                    found.push(&key.resource);
-                }
+            for run in facts.input.head.grants.runs() {
+                attach(&things, run, |grant| &grant.key, &mut found);
             }
-            for thing in found {
-                attached.entry(thing.clone()).or_default();
+            for run in facts.input.live.runs() {
+                attach(&things, run, |grant| &grant.key, &mut found);
+            }
+            found.retain(|key| attached.get_mut(&key.principal).is_some_and(|a| a.insert(&key.resource)));
+            for key in found {
+                attached.entry(key.resource.clone()).or_default();
             }
         }
         Self { attached }
@@ -94,6 +97,19 @@ impl<'a> Given<'a> {
                 },
             ));
         }
+    }
+}
+
+/// The edges of a run whose principals are among these things. People's edges are most of all, and those have none.
+fn attach<'a, T>(
+    things: &[&Address],
+    run: &'a [T],
+    key: impl Fn(&'a T) -> &'a GrantKey,
+    found: &mut Vec<&'a GrantKey>,
+) {
+    let (Some(first), Some(last)) = (run.first().map(&key), run.last().map(&key)) else { return };
+    if let Some(things) = between(things, [&first.principal, &last.principal]) {
+        found.extend(run.iter().map(key).filter(|key| things.binary_search(&&key.principal).is_ok()));
     }
 }
 

@@ -3,11 +3,11 @@
 //! Invariant: whatever is counted here is in no change and no drift.
 //! It must not list: a few examples are enough, the rest is a number.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
-use crate::model::{Address, Draft, GrantKey, May, Tally};
+use crate::model::{Address, Collection, Desired, Draft, GrantKey, May, Tally};
 
-use super::facts::{Facts, Side, plural};
+use super::facts::{Facts, plural};
 
 /// How many examples are named.
 const EXAMPLES: usize = 5;
@@ -29,40 +29,66 @@ pub(super) fn grant(tally: &mut Tally, key: &GrantKey) {
 /// Counts the resources. Those are better examples than edges.
 pub(super) fn resources(facts: &Facts<'_>, out: &mut Draft) {
     let input = facts.input;
-    let (mut unmanaged, mut unclaimed) = (Vec::new(), BTreeSet::new());
+    let (head, base) = (input.head, input.base.into_iter().flat_map(|base| &base.resources));
+    let base = base.filter(|(_, wanted)| wanted.declared).map(|(address, _)| address);
+    let claimed = head.claims.keys().map(Collection::owner);
+    let mut declared: Vec<&Address> =
+        head.resources.keys().chain(head.named.keys()).chain(base).chain(claimed).collect();
+    declared.sort();
+    // Both lists are in order, so that nothing needs to be looked up.
+    let mut declared = declared.into_iter().peekable();
+    let (mut unmanaged, mut unclaimed) = (Vec::new(), Vec::new());
     for address in input.live.resources.keys() {
-        let declared = input.head.resources.contains_key(address)
-            || input.head.named.contains_key(address)
-            || input.base.and_then(|base| base.resources.get(address)).is_some_and(|base| base.declared)
-            || facts.claims_of(address);
-        if declared {
+        while declared.next_if(|other| *other < address).is_some() {}
+        if declared.peek() == Some(&address) {
             continue;
         }
-        if facts.own(Side::Head, address) == May::Look {
+        if input.own.may(address, plural(input, address)) == May::Look {
             unmanaged.push(address);
         } else {
-            unclaimed.insert(address);
+            unclaimed.push(address);
         }
     }
-    if !unclaimed.is_empty() {
-        // What head's edges touch is wanted, even where nobody names it: the principals of people.
-        let ends: HashSet<&Address> =
-            input.head.grants.iter().flat_map(|grant| [&grant.key.resource, &grant.key.principal]).collect();
-        unclaimed.retain(|address| !ends.contains(address));
-    }
-    count(facts, &mut out.unmanaged, unmanaged);
-    count(facts, &mut out.unclaimed, unclaimed);
+    // What head's edges touch is wanted, even where nobody names it: the principals of people.
+    let touched = touched(head, &unclaimed);
+    unclaimed.retain(|address| !touched.contains(address));
+    count(facts, &mut out.unmanaged, &unmanaged);
+    count(facts, &mut out.unclaimed, &unclaimed);
 }
 
-fn count<'a>(facts: &Facts<'_>, tally: &mut Tally, addresses: impl IntoIterator<Item = &'a Address>) {
-    let mut examples = Vec::new();
-    for address in addresses {
-        let name = format!("{} {}", address.instance(), plural(facts.input, address));
-        *tally.resources.entry(name).or_default() += 1;
-        if examples.len() < EXAMPLES {
-            examples.push(address.to_string());
+/// Which of these, sorted, are ends of what is wanted.
+fn touched<'a>(head: &Desired, addresses: &[&'a Address]) -> BTreeSet<&'a Address> {
+    let mut touched = BTreeSet::new();
+    for run in head.grants.runs() {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+        touched.extend(addresses.binary_search(&&first.key.resource).ok().map(|at| addresses[at]));
+        let principals = [&first.key.principal, &last.key.principal];
+        if let Some(overlap) = between(addresses, principals) {
+            let found = run.iter().filter_map(|grant| overlap.binary_search(&&grant.key.principal).ok());
+            touched.extend(found.map(|at| overlap[at]));
         }
     }
+    touched
+}
+
+/// Those of sorted addresses that lie between two; most runs of edges have none of them.
+pub(super) fn between<'s, 'a>(
+    addresses: &'s [&'a Address],
+    [first, last]: [&Address; 2],
+) -> Option<&'s [&'a Address]> {
+    let from = addresses.partition_point(|address| *address < first);
+    let rest = addresses.get(from..)?;
+    rest.get(..rest.partition_point(|address| *address <= last)).filter(|between| !between.is_empty())
+}
+
+fn count(facts: &Facts<'_>, tally: &mut Tally, addresses: &[&Address]) {
+    let is_alike = |one: &&Address, two: &&Address| one.place() == two.place() && one.kind() == two.kind();
+    for alike in addresses.chunk_by(is_alike) {
+        let Some(first) = alike.first() else { continue };
+        let name = format!("{} {}", first.instance(), plural(facts.input, first));
+        *tally.resources.entry(name).or_default() += alike.len() as u64;
+    }
+    let mut examples: Vec<String> = addresses.iter().take(EXAMPLES).map(ToString::to_string).collect();
     examples.append(&mut tally.examples);
     examples.truncate(EXAMPLES);
     examples.sort();

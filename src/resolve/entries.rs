@@ -4,7 +4,7 @@
 //! caller must be able to say why he has nothing. Values are compared in lower_snake_case; two that collide match nothing
 //! in `members` and both in `except`: whoever may be meant gets nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::people::normalized;
 use super::{NO_SUCH_PERSON, NO_SUCH_VALUE, VALUE_CLASH};
@@ -18,13 +18,23 @@ pub(super) type Set = Vec<u32>;
 pub(super) struct Crowd<'a> {
     /// People in the order of handles.
     pub(super) people: Vec<&'a Person>,
-    by_handle: BTreeMap<&'a str, u32>,
-    by_kind: BTreeMap<&'a str, Set>,
-    by_manager: BTreeMap<&'a str, Set>,
+    by_kind: HashMap<&'a str, Set>,
+    by_manager: HashMap<&'a str, Set>,
     by_value: BTreeMap<&'a str, BTreeMap<String, Set>>,
     /// Values that look alike although they differ, by attribute.
     clashes: BTreeMap<&'a str, BTreeSet<String>>,
     complete: bool,
+}
+
+/// The values of one attribute while people are counted. Many have the same one, spelled in few ways.
+#[derive(Default)]
+struct Values<'a> {
+    /// By spelling: the place in `sets`.
+    spellings: HashMap<&'a str, usize>,
+    /// By value, normalized: likewise.
+    places: BTreeMap<String, usize>,
+    /// Who has each, and how the first one spells it.
+    sets: Vec<(&'a str, Set)>,
 }
 
 /// What was met while an entry was worked out.
@@ -60,16 +70,14 @@ impl<'a> Crowd<'a> {
     pub(super) fn of(inventory: &'a Inventory, findings: &mut Vec<Finding>) -> Self {
         let mut crowd = Self {
             people: inventory.people.values().collect(),
-            by_handle: BTreeMap::new(),
-            by_kind: BTreeMap::new(),
-            by_manager: BTreeMap::new(),
+            by_kind: HashMap::new(),
+            by_manager: HashMap::new(),
             by_value: BTreeMap::new(),
             clashes: BTreeMap::new(),
             complete: inventory.incomplete.is_empty(),
         };
-        let mut spellings: BTreeMap<(&str, String), &str> = BTreeMap::new();
+        let mut attributes: Vec<(&str, Values<'_>)> = Vec::new();
         for (number, person) in (0_u32..).zip(inventory.people.values()) {
-            crowd.by_handle.insert(&person.handle, number);
             if let Some(kind) = &person.kind {
                 crowd.by_kind.entry(kind).or_default().push(number);
             }
@@ -77,25 +85,56 @@ impl<'a> Crowd<'a> {
                 crowd.by_manager.entry(manager).or_default().push(number);
             }
             for (name, value) in &person.attributes {
-                let key = normalized(value);
-                crowd.by_value.entry(name).or_default().entry(key.clone()).or_default().push(number);
-                let spelled = spellings.entry((name, key.clone())).or_insert(value);
-                // Case and space around it are typing, anything else is another value.
-                let same = spelled.trim().to_lowercase() == value.trim().to_lowercase();
-                if !same && crowd.clashes.entry(name).or_default().insert(key) {
-                    let message = format!(
-                        "`{spelled}` and `{value}` are the same {name} to an entry, so `members` matches neither and `except` both"
-                    );
-                    findings
-                        .push(Finding::warning(VALUE_CLASH, message).help("make them one in the directory"));
-                }
+                let known = attributes.iter().position(|(known, _)| *known == name.as_ref());
+                let at = known.unwrap_or_else(|| {
+                    attributes.push((name, Values::default()));
+                    attributes.len() - 1
+                });
+                let values = &mut attributes[at].1;
+                let place = match values.spellings.get(value.as_str()) {
+                    Some(place) => *place,
+                    None => crowd.spelled(name, value, values, findings),
+                };
+                values.sets[place].1.push(number);
             }
+        }
+        for (name, Values { places, mut sets, .. }) in attributes {
+            let sets = places.into_iter().map(|(value, place)| (value, std::mem::take(&mut sets[place].1)));
+            crowd.by_value.insert(name, sets.collect());
         }
         crowd
     }
 
+    /// The place of a value that is spelled like this for the first time.
+    fn spelled(
+        &mut self,
+        name: &'a str,
+        value: &'a str,
+        values: &mut Values<'a>,
+        findings: &mut Vec<Finding>,
+    ) -> usize {
+        let key = normalized(value);
+        let next = values.sets.len();
+        let place = *values.places.entry(key.clone()).or_insert(next);
+        values.spellings.insert(value, place);
+        if place == next {
+            values.sets.push((value, Set::new()));
+        }
+        let first = values.sets[place].0;
+        // Case and space around it are typing, anything else is another value.
+        let same = first.trim().to_lowercase() == value.trim().to_lowercase();
+        if !same && self.clashes.entry(name).or_default().insert(key) {
+            let message = format!(
+                "`{first}` and `{value}` are the same {name} to an entry, so `members` matches neither and `except` both"
+            );
+            findings.push(Finding::warning(VALUE_CLASH, message).help("make them one in the directory"));
+        }
+        place
+    }
+
     pub(super) fn number(&self, handle: &str) -> Option<u32> {
-        self.by_handle.get(handle).copied()
+        let found = self.people.binary_search_by(|person| person.handle.as_ref().cmp(handle));
+        found.ok().and_then(|at| u32::try_from(at).ok())
     }
 
     pub(super) fn person(&self, number: u32) -> Option<&'a Person> {
@@ -173,7 +212,7 @@ impl<'a> Crowd<'a> {
         if !self.complete || self.number(handle).is_some() {
             return None;
         }
-        Some(match nearest(handle, self.by_handle.keys().copied()) {
+        Some(match nearest(handle, self.people.iter().map(|person| person.handle.as_ref())) {
             Some(near) => format!("did you mean `{near}`?"),
             None => "name a person of the directory, or add a `User` manifest".to_owned(),
         })

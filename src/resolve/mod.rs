@@ -5,16 +5,21 @@
 
 mod entries;
 mod people;
+mod principals;
 mod roles;
+mod runs;
 mod wanted;
 
 #[cfg(test)]
 mod tests;
 
-pub use people::{Principals, normalized, people};
-pub use wanted::resolve;
+pub use people::{normalized, people};
 
-use crate::model::Code;
+use jiff::Timestamp;
+
+use crate::manifest::Tree;
+use crate::model::{Account, Code, Desired, DirectoryRecord, Finding, Inventory, Registry};
+use wanted::{Known, side};
 
 /// Two people would have one handle.
 pub const HANDLE_CLASH: Code =
@@ -48,6 +53,74 @@ pub const NO_SUCH_MANIFEST: Code = Code { code: "RC206", title: "a manifest that
 /// A provider that is named does not exist.
 pub const NO_SUCH_PROVIDER: Code =
     Code { code: "RC207", title: "a provider that is named is not in `providers:`" };
+
+/// What head and base ask for at one `now`, of the same records of the directory, each through its own settings and
+/// `User` manifests.
+#[derive(Debug)]
+pub struct Sides {
+    /// People, as head sees them.
+    pub inventory: Inventory,
+    /// What there is to say about them.
+    pub about_people: Vec<Finding>,
+    /// What head asks for.
+    pub head: Desired,
+    /// What base asks for.
+    pub base: Option<Desired>,
+}
+
+/// What a tree asks for at `now`. `base` (the tree of the last verified apply) tells which dead citations are old; give
+/// `None` for base itself.
+#[must_use]
+pub fn resolve(
+    tree: &Tree,
+    base: Option<&Tree>,
+    inventory: &Inventory,
+    registry: &Registry,
+    now: Timestamp,
+) -> Desired {
+    side(tree, base, &Known::of(tree, inventory, registry), None, registry, now).0
+}
+
+/// What both sides ask for. What they ask for alike is worked out once, and shared.
+#[must_use]
+pub fn sides(
+    head: &Tree,
+    base: Option<&Tree>,
+    records: &[DirectoryRecord],
+    accounts: Vec<Account>,
+    incomplete: Vec<String>,
+    registry: &Registry,
+    now: Timestamp,
+) -> Sides {
+    let same_people = base.filter(|base| sees_alike(head, base));
+    let other_people = base
+        .filter(|_| same_people.is_none())
+        .map(|base| people(base, records, accounts.clone(), incomplete.clone(), now).0);
+    let (inventory, about_people) = people(head, records, accounts, incomplete, now);
+    let known = Known::of(head, &inventory, registry);
+    let (desired, worked) = side(head, base, &known, None, registry, now);
+    let base = match (base, other_people) {
+        (Some(base), Some(people)) => Some(resolve(base, None, &people, registry, now)),
+        (Some(base), None) => Some(side(base, None, &known, Some(&worked), registry, now).0),
+        (None, _) => None,
+    };
+    drop(known);
+    Sides { inventory, about_people, head: desired, base }
+}
+
+/// Whether two trees see the same people by the same names. Then what they ask for alike is the same.
+fn sees_alike(one: &Tree, two: &Tree) -> bool {
+    let of = |tree: &Tree| {
+        let settings = &tree.settings;
+        let providers = settings.providers.iter();
+        let providers: Vec<_> = providers
+            .map(|(name, provider)| (name.clone(), provider.provider.clone(), provider.scope.clone()))
+            .collect();
+        let people = (settings.directory.clone(), settings.types.clone(), settings.identities.clone());
+        (people, providers, settings.timezone.clone())
+    };
+    one.users == two.users && of(one) == of(two)
+}
 
 /// All codes of this module.
 pub const CODES: &[Code] = &[

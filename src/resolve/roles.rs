@@ -15,8 +15,8 @@ use super::{FROZEN, NO_SUCH_PERSON};
 use crate::manifest::{Condition, GrantFile, Role, RoleEntry, Tree};
 use crate::model::{Finding, LapseCause, Name, Origin, Status, Why};
 
-/// Why and until when a person has a role.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Why and until when somebody has a role.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Membership {
     /// The entries and grants that give it.
     pub(super) origins: Vec<Arc<Origin>>,
@@ -25,41 +25,125 @@ pub(super) struct Membership {
 }
 
 /// Who has one role.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Members {
-    /// Members by number.
-    pub(super) current: BTreeMap<u32, Membership>,
+    /// Members by number, sorted, each with the place of his membership among `memberships`.
+    pub(super) current: Vec<(u32, u32)>,
+    /// The memberships that there are: most members have theirs for the same reason.
+    pub(super) memberships: Vec<Membership>,
     /// Those who are mentioned and do not have it.
     pub(super) lapsed: BTreeMap<u32, (LapseCause, Arc<Origin>)>,
 }
 
+impl Members {
+    fn of(&self, number: u32) -> Option<&Membership> {
+        let at = self.current.binary_search_by_key(&number, |(number, _)| *number).ok()?;
+        self.memberships.get(self.current.get(at)?.1 as usize)
+    }
+
+    /// Whether somebody has the role.
+    pub(super) fn has(&self, number: u32) -> bool {
+        self.of(number).is_some()
+    }
+
+    /// One person on one word, or why he does not get what it gives.
+    pub(super) fn one(number: u32, origin: Arc<Origin>, status: Status) -> Self {
+        let mut members = Self::default();
+        match out(status) {
+            Some(cause) => drop(members.lapsed.insert(number, (cause, origin))),
+            None => members.gather(vec![Given { number, origin, until: None }]),
+        }
+        members
+    }
+
+    fn numbers(&self) -> Set {
+        self.current.iter().map(|(number, _)| *number).collect()
+    }
+
+    /// Those who are given the role, in the order of entries: (number, origin, end).
+    fn gather(&mut self, mut given: Vec<Given>) {
+        // What gives the role first stays first.
+        if !given.is_sorted_by_key(|given| given.number) {
+            given.sort_by_key(|given| given.number);
+        }
+        let mut places: BTreeMap<Membership, u32> = BTreeMap::new();
+        let mut last: Option<(&[Given], u32)> = None;
+        for same in given.chunk_by(|one, other| one.number == other.number) {
+            let alike = |last: &[Given]| last.iter().map(Given::why).eq(same.iter().map(Given::why));
+            let place = match last {
+                Some((last, place)) if alike(last) => place,
+                _ => {
+                    let membership = Membership {
+                        origins: same.iter().map(|given| given.origin.clone()).collect(),
+                        until: same.iter().map(|given| given.until).reduce(later).flatten(),
+                    };
+                    let next = u32::try_from(places.len()).unwrap_or(u32::MAX);
+                    *places.entry(membership).or_insert(next)
+                }
+            };
+            last = Some((same, place));
+            self.current.extend(same.first().map(|given| (given.number, place)));
+        }
+        let mut memberships: Vec<_> = places.into_iter().collect();
+        memberships.sort_by_key(|(_, place)| *place);
+        self.memberships = memberships.into_iter().map(|(membership, _)| membership).collect();
+    }
+}
+
+/// One entry's word on one person.
+struct Given {
+    number: u32,
+    origin: Arc<Origin>,
+    until: Option<Timestamp>,
+}
+
+impl Given {
+    fn why(&self) -> (*const Origin, Option<Timestamp>) {
+        (Arc::as_ptr(&self.origin), self.until)
+    }
+}
+
 /// Who has which role.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Memberships {
+#[derive(Debug, Default)]
+pub(super) struct Memberships<'t> {
     /// By role.
-    pub(super) roles: BTreeMap<Name, Members>,
+    pub(super) roles: BTreeMap<Name, Arc<Members>>,
     /// Roles that keep their members, and why.
     pub(super) frozen: BTreeMap<Name, Finding>,
     /// Roles that may have members whom their `except` was to keep out.
     pub(super) doubtful: BTreeMap<Name, (Why, String)>,
     /// Roles that may lack members. Whoever is to be kept out by having one of them may not be.
     short: BTreeMap<Name, (Why, String)>,
+    /// What each role's members were worked out from, where that gave nothing to tell.
+    sources: BTreeMap<Name, (&'t Role, Vec<&'t GrantFile>)>,
 }
 
-/// Who has which role at `now`. `base` tells which citations are older than head.
-pub(super) fn memberships(
-    tree: &Tree,
+impl Memberships<'_> {
+    /// The members of a role that is worked out from the very same here, besides the members of the roles that it cites.
+    fn same(&self, role: &Role, grants: &[&GrantFile]) -> Option<&Arc<Members>> {
+        let (other, theirs) = self.sources.get(role.name.value.as_str())?;
+        let same = (&role.members, &role.except, &role.name) == (&other.members, &other.except, &other.name);
+        if same && theirs == grants { self.roles.get(role.name.value.as_str()) } else { None }
+    }
+}
+
+/// Who has which role at `now`. `base` tells which citations are older than head. `like` is another tree's memberships of
+/// the same people: what is the same there is taken from there.
+pub(super) fn memberships<'t>(
+    tree: &'t Tree,
     base: Option<&Tree>,
     crowd: &Crowd<'_>,
+    like: Option<&Memberships<'_>>,
     now: Timestamp,
     findings: &mut Vec<Finding>,
-) -> Memberships {
+) -> Memberships<'t> {
     let ruled = crowd.of_types(tree.settings.types.iter().filter(|kind| kind.rules).map(|kind| &kind.name));
     let mut work = Work {
         roles: tree.roles.iter().map(|role| (role.name.value.as_str(), role)).collect(),
         grants: BTreeMap::new(),
         cited: base.map(cited).unwrap_or_default(),
         crowd,
+        like,
         ruled,
         now,
         zone: tree.settings.timezone.clone(),
@@ -110,20 +194,21 @@ fn cited(tree: &Tree) -> BTreeSet<(String, String, String)> {
     all
 }
 
-struct Work<'a, 'c> {
+struct Work<'a, 'c, 'l> {
     roles: BTreeMap<&'a str, &'a Role>,
     grants: BTreeMap<&'a str, Vec<&'a GrantFile>>,
     cited: BTreeSet<(String, String, String)>,
-    crowd: &'a Crowd<'c>,
+    crowd: &'c Crowd<'c>,
+    like: Option<&'c Memberships<'l>>,
     ruled: Set,
     now: Timestamp,
     zone: TimeZone,
-    out: Memberships,
+    out: Memberships<'a>,
     open: BTreeSet<String>,
-    findings: &'a mut Vec<Finding>,
+    findings: &'c mut Vec<Finding>,
 }
 
-impl<'a> Work<'a, '_> {
+impl<'a> Work<'a, '_, '_> {
     fn role(&mut self, name: &str) {
         let Some(role) = self.roles.get(name).copied() else { return };
         if self.out.roles.contains_key(name) || !self.open.insert(name.to_owned()) {
@@ -132,26 +217,57 @@ impl<'a> Work<'a, '_> {
         for cites in roles_of(role) {
             self.role(cites);
         }
-        let mut members = Members::default();
-        let mut given = Cited::default();
-        for entry in &role.members {
-            self.entry(role, entry, &mut members, &mut given);
-        }
-        for grant in self.grants.get(name).cloned().unwrap_or_default() {
-            self.grant(role, grant, &mut members, &mut given);
-        }
+        let grants = self.grants.get(name).cloned().unwrap_or_default();
         let mut kept_out = Cited { except: true, ..Cited::default() };
-        for entry in &role.except {
-            self.except(role, entry, &mut members, &mut kept_out);
+        let mut given = Cited::default();
+        let members = match self.same(role, &grants) {
+            Some(members) => members,
+            None => {
+                let mut members = Members::default();
+                let mut all = Vec::new();
+                for entry in &role.members {
+                    self.entry(role, entry, (&mut members, &mut all), &mut given);
+                }
+                for grant in &grants {
+                    self.grant(role, grant, (&mut members, &mut all), &mut given);
+                }
+                members.gather(all);
+                for entry in &role.except {
+                    self.except(role, entry, &mut members, &mut kept_out);
+                }
+                Arc::new(members)
+            }
+        };
+        let name = Name::from(name);
+        if [&given, &kept_out].iter().all(|cited| cited.dead.is_empty() && cited.gap.is_none()) {
+            self.out.sources.insert(name.clone(), (role, grants));
         }
         self.judge(role, given, kept_out);
-        self.out.roles.insert(role.name.value.as_str().into(), members);
+        self.out.roles.insert(name, members);
     }
 
-    fn entry(&mut self, role: &Role, entry: &RoleEntry, members: &mut Members, cited: &mut Cited) {
-        let roles = |name: &str| {
-            self.out.roles.get(name).map(|m| m.current.keys().copied().collect()).unwrap_or_default()
+    /// The members that another tree gives a role for the very same reasons, down to the roles that it cites.
+    fn same(&self, role: &Role, grants: &[&GrantFile]) -> Option<Arc<Members>> {
+        let like = self.like?;
+        let members = like.same(role, grants)?;
+        let is_same = |name: &str| match (self.out.roles.get(name), like.roles.get(name)) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
         };
+        // A role that falls short keeps nobody out, which is to be told again.
+        let short = || role.except.iter().flat_map(cited_roles).any(|name| self.out.short.contains_key(name));
+        (roles_of(role).all(is_same) && !short()).then(|| members.clone())
+    }
+
+    fn entry(
+        &self,
+        role: &Role,
+        entry: &RoleEntry,
+        (members, all): (&mut Members, &mut Vec<Given>),
+        cited: &mut Cited,
+    ) {
+        let roles =
+            |name: &str| self.out.roles.get(name).map(|members| members.numbers()).unwrap_or_default();
         let mut set = self.crowd.all(entry, &roles, cited);
         if needs_type(entry) {
             set = intersection(&set, &self.ruled);
@@ -167,14 +283,14 @@ impl<'a> Work<'a, '_> {
         let lapse = lapse(entry.from.as_ref().map(|from| from.value), until, self.now);
         // People who come by the same roles share an origin.
         let mut origins: BTreeMap<Vec<&str>, Arc<Origin>> = BTreeMap::new();
+        all.reserve(set.len());
         for number in set {
-            let held =
-                |name: &&str| self.out.roles.get(*name).is_some_and(|m| m.current.contains_key(&number));
+            let held = |name: &&str| self.out.roles.get(*name).is_some_and(|members| members.has(number));
             let through: Vec<&str> = cited_roles(entry).filter(held).collect();
             // What comes through a role ends when that membership ends.
             let inherited = through
                 .iter()
-                .filter_map(|name| self.out.roles.get(*name)?.current.get(&number))
+                .filter_map(|name| self.out.roles.get(*name)?.of(number))
                 .map(|membership| membership.until)
                 .reduce(later);
             let until = inherited.map_or(until, |inherited| earlier(until, inherited));
@@ -186,11 +302,17 @@ impl<'a> Work<'a, '_> {
                     role: Some(role.name.value.as_str().into()),
                 })
             });
-            self.add(number, members, origin, until, lapse);
+            self.add(Given { number, origin: origin.clone(), until }, members, all, lapse);
         }
     }
 
-    fn grant(&mut self, role: &Role, grant: &GrantFile, members: &mut Members, cited: &mut Cited) {
+    fn grant(
+        &self,
+        role: &Role,
+        grant: &GrantFile,
+        (members, all): (&mut Members, &mut Vec<Given>),
+        cited: &mut Cited,
+    ) {
         let ticket = grant.ticket.as_ref().map(|ticket| format!(", {ticket}")).unwrap_or_default();
         let origin = Arc::new(Origin {
             text: format!(
@@ -211,41 +333,21 @@ impl<'a> Work<'a, '_> {
         let until = grant.until.as_ref().map(|until| until.value);
         let lapse = lapse(grant.from.as_ref().map(|from| from.value), until, self.now);
         for number in self.crowd.matching(&Condition::Handle(grant.to.clone()), &|_| Set::new(), cited) {
-            self.add(number, members, &origin, until, lapse);
+            self.add(Given { number, origin: origin.clone(), until }, members, all, lapse);
         }
     }
 
-    fn add(
-        &self,
-        number: u32,
-        members: &mut Members,
-        origin: &Arc<Origin>,
-        until: Option<Timestamp>,
-        lapse: Option<LapseCause>,
-    ) {
-        let status = self.crowd.person(number).map_or(Status::Left, |person| person.status);
-        let lapse = match status {
-            Status::Left => Some(LapseCause::Left),
-            Status::Suspended => Some(LapseCause::Suspended),
-            Status::Staged => Some(LapseCause::NotYet),
-            Status::Active => lapse,
-        };
-        if let Some(cause) = lapse {
-            members.lapsed.entry(number).or_insert_with(|| (cause, origin.clone()));
-            return;
+    fn add(&self, given: Given, members: &mut Members, all: &mut Vec<Given>, lapse: Option<LapseCause>) {
+        let status = self.crowd.person(given.number).map_or(Status::Left, |person| person.status);
+        match out(status).or(lapse) {
+            Some(cause) => drop(members.lapsed.entry(given.number).or_insert((cause, given.origin))),
+            None => all.push(given),
         }
-        let membership =
-            members.current.entry(number).or_insert_with(|| Membership { origins: Vec::new(), until });
-        if !membership.origins.is_empty() {
-            membership.until = later(membership.until, until);
-        }
-        membership.origins.push(origin.clone());
     }
 
-    fn except(&mut self, role: &Role, entry: &RoleEntry, members: &mut Members, cited: &mut Cited) {
-        let roles = |name: &str| {
-            self.out.roles.get(name).map(|m| m.current.keys().copied().collect()).unwrap_or_default()
-        };
+    fn except(&self, role: &Role, entry: &RoleEntry, members: &mut Members, cited: &mut Cited) {
+        let roles =
+            |name: &str| self.out.roles.get(name).map(|members| members.numbers()).unwrap_or_default();
         let mut mine = Cited { except: true, ..Cited::default() };
         let set = self.crowd.all(entry, &roles, &mut mine);
         let (from, until) = (entry.from.as_ref().map(|at| at.value), entry.until.as_ref().map(|at| at.value));
@@ -271,11 +373,13 @@ impl<'a> Work<'a, '_> {
             chain: Vec::new(),
             role: Some(role.name.value.as_str().into()),
         });
-        for number in set {
-            if members.current.remove(&number).is_some() {
-                members.lapsed.insert(number, (LapseCause::Excepted, origin.clone()));
+        members.current.retain(|(number, _)| {
+            let excepted = set.binary_search(number).is_ok();
+            if excepted {
+                members.lapsed.insert(*number, (LapseCause::Excepted, origin.clone()));
             }
-        }
+            !excepted
+        });
     }
 
     /// Says which owners of a role are nobody. It is a warning: who left must not stop the plans of all others.
@@ -388,6 +492,16 @@ fn needs_type(entry: &RoleEntry) -> bool {
 
 fn because(reason: Option<&str>) -> String {
     reason.map(|reason| format!(" ({reason})")).unwrap_or_default()
+}
+
+/// Why somebody who stands there gets nothing.
+fn out(status: Status) -> Option<LapseCause> {
+    match status {
+        Status::Left => Some(LapseCause::Left),
+        Status::Suspended => Some(LapseCause::Suspended),
+        Status::Staged => Some(LapseCause::NotYet),
+        Status::Active => None,
+    }
 }
 
 fn lapse(from: Option<Timestamp>, until: Option<Timestamp>, now: Timestamp) -> Option<LapseCause> {

@@ -152,12 +152,12 @@ fn what_comes_through_a_role_ends_with_it_and_two_grants_with_the_later() {
     let inner =
         "{ kind: Role, name: inner, owners: [klibby], members: [{ handle: klibby, until: 2026-12-01 }] }";
     let through = desired(&[inner, &role("[{ role: inner }]")]);
-    let until = |desired: &Desired| desired.grants.last().unwrap().until.map(|at| at.to_string());
+    let until = |desired: &Desired| desired.grants.iter().last().unwrap().until.map(|at| at.to_string());
     assert_eq!(until(&through).as_deref(), Some("2026-12-02T08:00:00Z"));
     let twice =
         desired(&[&role("[{ handle: klibby, until: 2026-12-01 }, { handle: klibby, until: 2026-12-03 }]")]);
     assert_eq!(until(&twice).as_deref(), Some("2026-12-04T08:00:00Z"));
-    assert_eq!(twice.grants[0].origins.len(), 2);
+    assert_eq!(twice.grants.iter().next().unwrap().origins.len(), 2);
     let forever = desired(&[&role("[{ handle: klibby, until: 2026-12-01 }, { handle: klibby }]")]);
     assert_eq!(until(&forever), None);
 }
@@ -360,7 +360,7 @@ proptest! {
             let records: Vec<&str> = order.iter().map(|n| PEOPLE[*n]).collect();
             let (inventory, _) = inventory(&tree, &records);
             let desired = resolve(&tree, None, &inventory, &providers::registry(), now());
-            desired.grants.into_iter().map(|grant| (grant.key, grant.until)).collect::<Vec<_>>()
+            desired.grants.iter().map(|grant| (grant.key.clone(), grant.until)).collect::<Vec<_>>()
         };
         let straight = resolved(&[0, 1, 2, 3], &(0..PEOPLE.len()).collect::<Vec<_>>());
         prop_assert_eq!(resolved(&file_order, &people_order), straight);

@@ -1,7 +1,7 @@
 //! Wanted: one side's tree becomes desired resources, grants, lapses and claims.
 //!
-//! Invariant: grants are sorted and unique; the same edge asked for twice keeps all origins and the later end; a
-//! resource's attribute is said in one place. It must not ask what is live.
+//! Invariant: a resource's attribute is said in one place; edges are gathered by resource and made by `runs`, and what
+//! another tree asks for alike is not made again. It must not ask what is live.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,38 +10,62 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::entries::Crowd;
-use super::people::{Principals, expand};
-use super::roles::{Members, later, memberships};
+use super::principals::{Principals, expand};
+use super::roles::{Members, Memberships, memberships};
+use super::runs::{Made, Maker, Part};
 use super::{DECLARED_TWICE, NO_SUCH_MANIFEST, NO_SUCH_PERSON, NO_SUCH_PROVIDER};
 use crate::manifest::{NativeDocument, Role, Tree};
 use crate::model::settings::Directory;
 use crate::model::{
-    AccessLowering, Address, Attributes, Collection, Desired, Finding, GrantKey, Inventory, Lapse,
-    LapseCause, Lowered, Lowering, Name, Origin, Registry, Sensitivity, Span, Status, Target, Through, Value,
-    Wanted, WantedGrant, any_matches, nearest,
+    AccessLowering, Address, Attributes, Collection, Desired, Finding, GrantKey, Grants, Inventory, Lowered,
+    Lowering, Name, Origin, Registry, Sensitivity, Span, Status, Target, Terms, Through, Value, Wanted,
+    WantedGrant, any_matches, nearest,
 };
 
+/// People as one tree sees them, indexed.
+pub(super) struct Known<'a> {
+    inventory: &'a Inventory,
+    crowd: Crowd<'a>,
+    principals: Principals,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Known<'a> {
+    pub(super) fn of(tree: &Tree, inventory: &'a Inventory, registry: &Registry) -> Self {
+        let mut findings = Vec::new();
+        let crowd = Crowd::of(inventory, &mut findings);
+        let principals = Principals::of(tree, inventory, registry, &mut findings);
+        Self { inventory, crowd, principals, findings }
+    }
+}
+
+/// What was asked for by each relation on each resource, and what it came to.
+type Runs = BTreeMap<(Address, Name), (Vec<Part>, Made)>;
+
+/// How a tree's wishes were worked out, to be looked at when another tree's are.
+pub(super) struct Worked<'t> {
+    memberships: Memberships<'t>,
+    runs: Runs,
+}
+
 /// What a tree asks for at `now`. `base` (the tree of the last verified apply) tells which dead citations are old; give
-/// `None` for base itself.
-#[must_use]
-pub fn resolve(
-    tree: &Tree,
+/// `None` for base itself. `like` is how another tree was worked out for the same people, from the same settings.
+pub(super) fn side<'t>(
+    tree: &'t Tree,
     base: Option<&Tree>,
-    inventory: &Inventory,
+    known: &Known<'_>,
+    like: Option<&Worked<'_>>,
     registry: &Registry,
     now: Timestamp,
-) -> Desired {
-    let mut findings = Vec::new();
-    let crowd = Crowd::of(inventory, &mut findings);
-    let principals = Principals::of(tree, inventory, registry, &mut findings);
-    let memberships = memberships(tree, base, &crowd, now, &mut findings);
+) -> (Desired, Worked<'t>) {
+    let mut findings = known.findings.clone();
+    let memberships =
+        memberships(tree, base, &known.crowd, like.map(|like| &like.memberships), now, &mut findings);
     let mut work = Work {
         tree,
-        inventory,
         registry,
-        crowd,
-        principals,
-        grants: BTreeMap::new(),
+        known,
+        parts: BTreeMap::new(),
         out: Desired {
             frozen: memberships.frozen.clone(),
             doubtful: memberships.doubtful.clone(),
@@ -52,19 +76,19 @@ pub fn resolve(
     work.removed(base);
     work.natives(base);
     for role in &tree.roles {
-        let nobody = Members::default();
-        work.role(role, memberships.roles.get(role.name.value.as_str()).unwrap_or(&nobody));
+        let members = memberships.roles.get(role.name.value.as_str()).cloned().unwrap_or_default();
+        work.role(role, &members);
     }
-    work.finish()
+    let (desired, runs) = work.finish(like);
+    (desired, Worked { memberships, runs })
 }
 
 struct Work<'a> {
     tree: &'a Tree,
-    inventory: &'a Inventory,
     registry: &'a Registry,
-    crowd: Crowd<'a>,
-    principals: Principals,
-    grants: BTreeMap<GrantKey, WantedGrant>,
+    known: &'a Known<'a>,
+    /// What is asked for, by resource and relation, in the order in which it is asked for.
+    parts: BTreeMap<(Address, Name), Vec<Part>>,
     out: Desired,
     findings: Vec<Finding>,
 }
@@ -77,7 +101,7 @@ impl Work<'_> {
         }
         for user in base.into_iter().flat_map(|base| &base.users) {
             let handle = user.name.value.as_str();
-            if !self.inventory.people.contains_key(handle) {
+            if !self.known.inventory.people.contains_key(handle) {
                 let origin = Origin {
                     text: format!("the `User` of {handle} is gone; base had it"),
                     span: user.name.span.clone(),
@@ -119,12 +143,12 @@ impl Work<'_> {
             self.out.claims.entry(collection).or_insert(origin);
         }
         for (key, attributes, origin) in lowered.grants {
-            let subject = self.principals.people.get(&key.principal).cloned();
-            self.want(key, attributes, &[origin], None, subject, Sensitivity::Low);
+            let subject = self.known.principals.people.get(&key.principal).cloned();
+            self.want(key, attributes, origin, subject, Sensitivity::Low);
         }
         for grant in lowered.people {
-            let Some(number) = self.crowd.number(&grant.handle.value) else {
-                if self.inventory.incomplete.is_empty() {
+            let Some(number) = self.known.crowd.number(&grant.handle.value) else {
+                if self.known.inventory.incomplete.is_empty() {
                     let handle = &grant.handle.value;
                     let finding = if cited.contains(&(grant.resource, handle.clone())) {
                         // What he still has waits, like that of everyone who is missing.
@@ -132,7 +156,7 @@ impl Work<'_> {
                         Finding::warning(NO_SUCH_PERSON, message)
                             .help("remove him here once he is known to have left")
                     } else {
-                        let near = nearest(handle, self.inventory.people.keys().map(AsRef::as_ref));
+                        let near = nearest(handle, self.known.inventory.people.keys().map(AsRef::as_ref));
                         let help = near.map_or("name a person of the directory".to_owned(), |near| {
                             format!("did you mean `{near}`?")
                         });
@@ -142,15 +166,15 @@ impl Work<'_> {
                 }
                 continue;
             };
-            let target = Target {
-                instance: grant.resource.instance().into(),
-                resource: grant.resource,
-                relation: grant.relation,
-                through: Through::People,
+            let status = self.known.crowd.person(number).map_or(Status::Left, |person| person.status);
+            let instance = grant.resource.instance().into();
+            self.parts.entry((grant.resource, grant.relation)).or_default().push(Part::People {
+                members: Arc::new(Members::one(number, grant.origin, status)),
+                instance,
+                link: None,
                 attributes: grant.attributes,
-                span: grant.handle.span.clone(),
-            };
-            self.give(number, &target, &[grant.origin], None, Sensitivity::Low, None);
+                sensitivity: Sensitivity::Low,
+            });
         }
         self.findings.extend(lowered.findings);
     }
@@ -205,7 +229,7 @@ impl Work<'_> {
         self.findings.push(finding.at(span).help(help));
     }
 
-    fn role(&mut self, role: &Role, members: &Members) {
+    fn role(&mut self, role: &Role, members: &Arc<Members>) {
         let groups = self.groups(role);
         let mut targets = Vec::new();
         for entry in &role.access {
@@ -231,35 +255,30 @@ impl Work<'_> {
                 for group in groups.iter().filter(|group| group.instance == target.instance) {
                     let key = GrantKey::new(&group.resource, &target.relation, &target.resource);
                     let origin = access_origin(role, target);
-                    self.want(key, target.attributes.clone(), &[origin], None, None, role.sensitivity);
+                    self.want(key, target.attributes.clone(), origin, None, role.sensitivity);
                 }
             }
         }
         targets.retain(|target| target.through == Through::People);
-        for target in &targets {
-            self.members(
-                role,
-                target,
-                members,
-                &mut Linked::to(format!("role {} gives it ({})", role.name.value, target.span)),
-            );
+        for target in targets {
+            let link = format!("role {} gives it ({})", role.name.value, target.span);
+            self.members(role, target, members, Some(link));
         }
-        for group in &groups {
-            self.members(role, group, members, &mut Linked::default());
+        for group in groups {
+            self.members(role, group, members, None);
         }
     }
 
     /// Gives a target to all members of a role.
-    fn members(&mut self, role: &Role, target: &Target, members: &Members, linked: &mut Linked) {
-        for (number, membership) in &members.current {
-            let origins: Vec<_> = membership.origins.iter().map(|origin| linked.origin(origin)).collect();
-            self.give(*number, target, &origins, membership.until, role.sensitivity, None);
-        }
-        for (number, (cause, origin)) in &members.lapsed {
-            if !members.current.contains_key(number) {
-                self.give(*number, target, &[linked.origin(origin)], None, role.sensitivity, Some(*cause));
-            }
-        }
+    fn members(&mut self, role: &Role, target: Target, members: &Arc<Members>, link: Option<String>) {
+        let Target { instance, resource, relation, attributes, .. } = target;
+        self.parts.entry((resource, relation)).or_default().push(Part::People {
+            members: members.clone(),
+            instance,
+            link,
+            attributes,
+            sensitivity: role.sensitivity,
+        });
     }
 
     /// The role's own group in each identity store, declared and claimed, as targets that its members get.
@@ -269,7 +288,9 @@ impl Work<'_> {
             let Some(settings) = self.tree.settings.providers.get(instance) else { continue };
             let Some(provider) = self.registry.provider(&settings.provider) else { continue };
             let Some((kind, relation)) = provider.role_group else { continue };
-            let name = match expand(&template.value, |key| (key == "role").then(|| role.name.value.clone())) {
+            let name = match expand(&template.value, |key| {
+                (key == "role").then_some(role.name.value.as_str())
+            }) {
                 Ok(name) => name,
                 Err(why) => {
                     let message = format!("the group template for `{instance}` cannot be filled in: {why}");
@@ -325,86 +346,47 @@ impl Work<'_> {
         self.out.named.entry(target.resource.clone()).or_insert(origin);
     }
 
-    /// Gives a person an edge, or notes why he does not have it.
-    fn give(
-        &mut self,
-        number: u32,
-        target: &Target,
-        origins: &[Arc<Origin>],
-        until: Option<Timestamp>,
-        sensitivity: Sensitivity,
-        lapse: Option<LapseCause>,
-    ) {
-        let Some(person) = self.crowd.person(number) else { return };
-        let lapse = lapse.or(match person.status {
-            Status::Active => None,
-            Status::Left => Some(LapseCause::Left),
-            Status::Suspended => Some(LapseCause::Suspended),
-            Status::Staged => Some(LapseCause::NotYet),
-        });
-        let subject = Address::person(&person.handle);
-        let principal = match self.principals.find(&person.handle, &target.instance) {
-            Ok(principal) => principal.clone(),
-            Err(finding) => {
-                if lapse.is_none() {
-                    self.findings.push(finding);
-                }
-                return;
-            }
-        };
-        let key = GrantKey::new(&principal, &target.relation, &target.resource);
-        match (lapse, origins.first()) {
-            (Some(cause), Some(origin)) => {
-                let text = match cause {
-                    LapseCause::Left => format!("{} has left; {}", person.handle, origin.text),
-                    LapseCause::Suspended => format!("{} is suspended; {}", person.handle, origin.text),
-                    LapseCause::NotYet if person.status == Status::Staged => {
-                        format!("{} is not there yet; {}", person.handle, origin.text)
-                    }
-                    LapseCause::Expired | LapseCause::NotYet | LapseCause::Excepted => origin.text.clone(),
-                };
-                let origin = Arc::new(Origin { text, ..(**origin).clone() });
-                let lapse = Lapse { cause, origin, subject: Some(subject) };
-                self.out.lapsed.entry(key).or_insert(lapse);
-            }
-            _ => self.want(key, target.attributes.clone(), origins, until, Some(subject), sensitivity),
-        }
-    }
-
+    /// Asks for one edge.
     fn want(
         &mut self,
         key: GrantKey,
         attributes: Attributes,
-        origins: &[Arc<Origin>],
-        until: Option<Timestamp>,
+        origin: Arc<Origin>,
         subject: Option<Address>,
         sensitivity: Sensitivity,
     ) {
-        match self.grants.entry(key.clone()) {
-            Entry::Vacant(slot) => {
-                let mut origins = origins.to_vec();
-                origins.sort();
-                origins.dedup();
-                slot.insert(WantedGrant { key, attributes, origins, until, subject, sensitivity });
-            }
-            Entry::Occupied(mut slot) => {
-                let grant = slot.get_mut();
-                grant.origins.extend_from_slice(origins);
-                grant.origins.sort();
-                grant.origins.dedup();
-                grant.until = later(grant.until, until);
-                grant.sensitivity = grant.sensitivity.max(sensitivity);
-            }
-        }
+        let terms = Arc::new(Terms { attributes, origins: vec![origin], until: None, sensitivity });
+        let place = (key.resource.clone(), key.relation.clone());
+        self.parts.entry(place).or_default().push(Part::Edge(WantedGrant { key, subject, terms }));
     }
 
-    fn finish(mut self) -> Desired {
-        let wanted = &self.grants;
-        self.out.lapsed.retain(|key, _| !wanted.contains_key(key));
-        self.out.grants = self.grants.into_values().collect();
-        self.out.people = self.principals.people;
-        self.out.gone = self
-            .inventory
+    fn finish(mut self, like: Option<&Worked<'_>>) -> (Desired, Runs) {
+        let Known { inventory, crowd, principals, .. } = self.known;
+        let maker = Maker { crowd, principals };
+        let mut runs = BTreeMap::new();
+        let (mut grants, mut lapsed, mut nameless) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for (place, parts) in std::mem::take(&mut self.parts) {
+            let same = like.and_then(|like| like.runs.get(&place)).filter(|(theirs, _)| *theirs == parts);
+            let made = match same {
+                Some((_, made)) => made.clone(),
+                None => maker.make(&place.0, &place.1, &parts),
+            };
+            if !made.edges.is_empty() {
+                grants.push(made.edges.clone());
+            }
+            lapsed.extend(made.lapsed.iter().cloned());
+            nameless.extend(made.nameless.iter().cloned());
+            runs.insert(place, (parts, made));
+        }
+        for (number, instance) in nameless {
+            if let Some(person) = crowd.person(number) {
+                self.findings.push(principals.why_none(number, &person.handle, &instance));
+            }
+        }
+        self.out.grants = Grants::of(grants);
+        self.out.lapsed = lapsed.into_iter().collect();
+        self.out.people = principals.people.clone();
+        self.out.gone = inventory
             .people
             .values()
             .filter(|person| matches!(person.status, Status::Left | Status::Suspended))
@@ -413,7 +395,7 @@ impl Work<'_> {
         self.findings.sort_by(|a, b| (&a.span, &a.code, &a.message).cmp(&(&b.span, &b.code, &b.message)));
         self.findings.dedup();
         self.out.findings = self.findings;
-        self.out
+        (self.out, runs)
     }
 }
 
@@ -437,29 +419,6 @@ fn native(tree: &Tree, document: &NativeDocument, lowered: &mut Lowered) {
         out: lowered,
     };
     document.body.lower(&mut lowering);
-}
-
-/// Origins with one more link at the end of their chain, each made once.
-#[derive(Default)]
-struct Linked {
-    link: Option<String>,
-    made: BTreeMap<Arc<Origin>, Arc<Origin>>,
-}
-
-impl Linked {
-    fn to(link: String) -> Self {
-        Self { link: Some(link), made: BTreeMap::new() }
-    }
-
-    fn origin(&mut self, origin: &Arc<Origin>) -> Arc<Origin> {
-        let Some(link) = &self.link else { return origin.clone() };
-        let made = self.made.entry(origin.clone()).or_insert_with(|| {
-            let mut linked = (**origin).clone();
-            linked.chain.push(link.clone());
-            Arc::new(linked)
-        });
-        made.clone()
-    }
 }
 
 fn access_origin(role: &Role, target: &Target) -> Arc<Origin> {

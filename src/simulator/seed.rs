@@ -55,9 +55,9 @@ pub fn seed(seen: &Seen<'_>) -> Result<World, WorldError> {
                 world.okta = Organization::new(seen, instance).okta();
             }
             "aws" => {
-                seen.accounts.iter().filter(|account| account.instance == *instance).for_each(|account| {
+                for account in seen.accounts.iter().filter(|account| account.instance == *instance) {
                     seen.aws(&mut world, settings, account);
-                })
+                }
             }
             // An unknown provider cannot have been observed.
             _ => {}

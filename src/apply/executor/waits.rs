@@ -123,12 +123,11 @@ impl<'a> Waits<'a> {
 
     /// Takes note of whether a provider answers.
     pub(super) fn heard(&self, instance: &Name, error: Option<&Error>) {
-        let now = self.now();
-        match error.filter(|error| is_silence(error)) {
-            Some(_) => {
-                _ = self.silent().entry(instance.clone()).or_insert(Silence { since: now, given_up: 0 })
-            }
-            None => _ = self.silent().remove(instance),
+        let since = self.now();
+        if error.is_some_and(is_silence) {
+            self.silent().entry(instance.clone()).or_insert(Silence { since, given_up: 0 });
+        } else {
+            self.silent().remove(instance);
         }
     }
 

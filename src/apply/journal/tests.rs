@@ -212,12 +212,8 @@ fn parse(bytes: &[u8]) -> Reading {
     Reading::of(bytes, &on(&MemoryDisk::new()))
 }
 
-/// What the lines of a journal tell, one by one.
-pub(in crate::apply) fn events(file: &Place) -> Vec<Event> {
-    each(&file.disk.read(&file.file).unwrap().unwrap())
-}
-
-fn each(bytes: &[u8]) -> Vec<Event> {
+/// What these lines tell, one by one.
+fn events(bytes: &[u8]) -> Vec<Event> {
     let lines = bytes.split_inclusive(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\n"));
     lines.map(|line| serde_json::from_slice::<Record>(line).unwrap().event).collect()
 }
@@ -342,7 +338,7 @@ fn invariant_24_after_a_crash_at_any_operation_all_that_was_told_to_be_there_is_
             let Reading { history, end, broken } = parse(&before);
             assert_eq!(broken, None, "{how:?} at {at}");
             assert!(history.records >= told as u64, "{how:?} at {at}: {told} were told to be there");
-            let kept = each(&before[..usize::try_from(end.length).unwrap()]);
+            let kept = events(&before[..usize::try_from(end.length).unwrap()]);
             assert!(kept.is_empty() || all.starts_with(&kept[1..]), "{how:?} at {at}: {kept:?}");
 
             assert_eq!(run(&disk, &groups), 5 + 1);
@@ -423,7 +419,7 @@ proptest! {
             }
             prop_assert_eq!(&History::read(&on(&disk)).unwrap().unwrap(), journal.history());
         }
-        let read = each(&bytes(&disk));
+        let read = events(&bytes(&disk));
         prop_assert_eq!(read.len(), expected.len());
         for (read, expected) in read.iter().zip(&expected) {
             match expected {

@@ -10,7 +10,8 @@ use crate::model::{
     Address, Attribute, Attributes, Basis, Cause, Change, Collection, Coverage, Demand, DemandState,
     DemandedField, DemandedGrant, Desired, Digest, Draft, Flags, GrantKey, Inventory, Kind, LiveGrant, May,
     Op, Origin, OwnRule, Ownership, Pattern, Person, Plan, ProviderScope, ProviderType, Resource, Risk,
-    Ruling, Schema, Schemas, Sensitivity, Snapshot, Span, Status, Summary, Value, Wanted, WantedGrant, Why,
+    Ruling, Schema, Schemas, Sensitivity, Snapshot, Span, Status, Summary, Terms, Value, Wanted, WantedGrant,
+    Why,
 };
 
 use super::{Input, draft, remember, scopes};
@@ -158,7 +159,7 @@ impl World {
             world.inventory.people.insert(handle.into(), person);
             world.live.resources.insert(user(handle), Resource::default());
             for side in [Some(&mut world.head), world.base.as_mut()].into_iter().flatten() {
-                side.people.insert(user(handle), Address::person(handle));
+                side.people_mut().insert(user(handle), Address::person(handle));
             }
         }
         world
@@ -195,8 +196,8 @@ impl World {
             cause,
             standing: None,
             subject,
-            reason: (*origin("memory")).clone(),
-            roles: BTreeSet::new(),
+            reason: origin("memory"),
+            roles: Arc::new([]),
             until: None,
         });
         demand.grants.sort_by(|one, other| one.key.cmp(&other.key));
@@ -252,16 +253,18 @@ pub(super) fn words(draft: &Draft) -> String {
 
 impl Desired {
     pub(super) fn wants(&mut self, edge: &GrantKey) {
-        let grant = WantedGrant {
-            key: edge.clone(),
-            attributes: Attributes::new(),
-            origins: vec![origin("role x")],
-            until: None,
-            subject: self.people.get(&edge.principal).cloned(),
-            sensitivity: Sensitivity::Low,
-        };
-        self.grants.push(grant);
-        self.grants.sort_by(|one, other| one.key.cmp(&other.key));
+        let subject = self.people.get(&edge.principal).cloned();
+        let terms = Arc::new(Terms { origins: vec![origin("role x")], ..Terms::default() });
+        self.grants.insert(WantedGrant { key: edge.clone(), subject, terms });
+    }
+
+    pub(super) fn people_mut(&mut self) -> &mut BTreeMap<Address, Address> {
+        Arc::make_mut(&mut self.people)
+    }
+
+    /// The first edge.
+    pub(super) fn first(&mut self) -> &mut WantedGrant {
+        self.grants.iter_mut().next().unwrap()
     }
 
     pub(super) fn declares(&mut self, address: &Address, attributes: Attributes) {

@@ -84,7 +84,7 @@ fn risk_is_told_in_words() {
     world.head.wants(&attached(&ci, &admin));
     world.head.wants(&member("ann@rbac_x"));
     world.head.wants(&member("bob@app.y"));
-    for grant in &mut world.head.grants {
+    for grant in world.head.grants.iter_mut() {
         if grant.key.resource == group("rbac_x") {
             grant.sensitivity = Sensitivity::High;
         }
@@ -187,7 +187,7 @@ fn many_removals_from_one_thing_and_removals_from_machines_are_no_low_risk() {
     for number in 0..11 {
         let key = member(&format!("p{number}@rbac_x"));
         world.is(&key);
-        world.base().people.insert(key.principal.clone(), Address::person(&format!("p{number}")));
+        world.base().people_mut().insert(key.principal.clone(), Address::person(&format!("p{number}")));
         world.base().wants(&key);
     }
     let key = GrantKey::new(&user("robot"), "member", &group("app.y"));

@@ -79,7 +79,7 @@ impl Line {
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     {
         let deadline = later(self.clock.now(), DEADLINE);
-        let (mut tries, mut throttles, mut throttled) = (0, 0, None);
+        let (mut tries, mut throttles, mut throttled, mut late) = (0, 0, None, false);
         loop {
             let slot = self.limiter.acquire(BUCKET, deadline).await;
             let slot = slot.map_err(|ClosedUntil(_)| {
@@ -106,6 +106,10 @@ impl Line {
                     tries += 1;
                     drop(slot);
                     self.clock.sleep(self.jitter.pause(tries, FIRST_PAUSE, LONGEST_PAUSE)).await;
+                }
+                // Perhaps our clock is off: the client has now seen the server's, and signs by that one.
+                ErrorKind::Auth if !late && error.code.as_deref() == Some("SignatureDoesNotMatch") => {
+                    late = true;
                 }
                 _ => return Err(error),
             }

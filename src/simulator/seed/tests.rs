@@ -32,7 +32,10 @@ fn node(entries: &[(&str, &str)]) -> Node {
     Node { value: NodeValue::Map(entries.iter().map(entry).collect()), span: Span::file("rolecall.yaml") }
 }
 
-fn settings(instances: &[(&str, &str, &[(&str, &str)])]) -> BTreeMap<Name, ProviderSettings> {
+/// An instance, its provider, and its options.
+type Instance<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+
+fn settings(instances: &[Instance<'_>]) -> BTreeMap<Name, ProviderSettings> {
     let one = |(instance, provider, options): &(&str, &str, &[(&str, &str)])| {
         let settings = ProviderSettings {
             instance: (*instance).into(),
