@@ -159,6 +159,7 @@ impl Run {
         if number == 0 {
             return;
         }
+        let (repo, world) = (self.repo.clone(), self.site.simulator.world());
         for _ in 0..self.dice.between(1, 4) {
             self.n += 1;
             let (n, dice) = (self.n, &mut self.dice);
@@ -193,8 +194,11 @@ impl Run {
             self.say(text);
         }
         if let Some(why) = self.can_be_planned(&self.repo.clone()).await {
-            // An edit of live can make YAML wrong; somebody mends it before anything else.
-            self.say(format!("(what is there cannot be planned: {why})"));
+            // An edit of live can make YAML wrong; somebody puts that right before anything else.
+            self.say(format!("(not: what is there cannot be planned: {why})"));
+            let restored = self.site.simulator.edit(|now| now.okta = world.okta.clone());
+            self.repo = repo;
+            self.told.docket.count("edits that were put right", u64::from(restored.is_ok()));
         }
     }
 
@@ -244,6 +248,10 @@ impl Run {
             let (converged, stale, died) =
                 (go.ended.converged(), go.ended.is_stale(), matches!(go.ended, Ended::Died));
             self.say(format!("{} writes, {}", go.writes.len(), go.ended.words()));
+            self.told.log.extend(go.writes.iter().map(|write| {
+                let did: Vec<String> = write.did.iter().map(ToString::to_string).collect();
+                format!("    {}: {}", write.action, did.join(", "))
+            }));
             judges::go(self, round, &go);
             round.goes.push(go);
             if self.told.docket.violations() > 0 {
@@ -294,12 +302,28 @@ impl Run {
     async fn plan(&mut self) -> Option<Plan> {
         self.told.docket.count("plans", 1);
         match self.site.plan(&self.repo.sources()).await {
-            Ok(plan) => Some(plan),
+            Ok(plan) => {
+                self.tell(&plan);
+                Some(plan)
+            }
             Err(failure) => {
                 let first = failure.findings.first().map_or_else(String::new, ToString::to_string);
                 self.say(format!("no plan: {first}"));
                 None
             }
+        }
+    }
+
+    fn tell(&mut self, plan: &Plan) {
+        let change = |change: &crate::model::Change| format!("{} {} ({:?})", change.op, change.target(), change.cause);
+        for one in &plan.changes {
+            self.say(format!("  {}", change(one)));
+        }
+        for held in &plan.held {
+            self.say(format!("  held {:?}: {}", held.why, change(&held.change)));
+        }
+        for drift in &plan.drift {
+            self.say(format!("  drift: {}", change(&drift.change)));
         }
     }
 
@@ -337,16 +361,17 @@ impl Run {
         } else {
             (self.site.apply(&sources, plan).await, None)
         };
-        let died = matches!(ended, Ended::Died);
+        let died = Trouble::end(&self.site);
         self.told.docket.count("crashes", u64::from(died));
-        Trouble::end(&self.site);
         let end = self.site.simulator.world();
         let writes = writes(&self.site);
         self.told.docket.count("writes", writes.len() as u64);
         round.others.extend(others.iter().cloned());
         let base = self.base.clone();
         self.ours.extend(self.repo.wants(&world, from));
-        if ended.converged() || second.as_ref().is_some_and(Ended::converged) {
+        // Who dies may have got as far as that.
+        let verified = self.site.memory().verified().ok().flatten();
+        if verified.is_some_and(|verified| verified.sources == sources) {
             self.base = Some(self.repo.clone());
         }
         let (after, until) = (facts(&end), self.site.now());

@@ -196,11 +196,13 @@ impl Trouble {
         }
     }
 
-    /// Ends it; the dead live again, with what they kept.
-    pub(super) fn end(site: &Site) {
-        site.simulator.faults().clear();
-        site.disk.revive();
+    /// Ends it; the dead live again, with what they kept. Whether anybody had died.
+    pub(super) fn end(site: &Site) -> bool {
+        let faults = site.simulator.faults();
+        let died = faults.is_dead();
+        faults.clear();
         site.disk.room(None);
+        site.disk.revive() || died
     }
 
     /// Whether reads can be behind.

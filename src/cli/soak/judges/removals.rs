@@ -261,7 +261,10 @@ pub(super) fn round(run: &mut Run, round: &Round) {
     };
     let had: BTreeSet<Fact> =
         facts(&round.live).into_keys().filter(|fact| is_leaver(&round.live, fact) && ours(fact)).collect();
-    let leaving: BTreeSet<&str> = had.iter().filter_map(Fact::handle).collect();
+    // Whatever else they have counts too.
+    let all = facts(&round.live);
+    let leaving: BTreeSet<&str> =
+        all.keys().filter(|fact| is_leaver(&round.live, fact)).filter_map(Fact::handle).collect();
     let people = statuses(&round.live);
     let staying = people.values().filter(|status| **status == UserStatus::Active).count();
     let most = round.before.leavers.of(staying + leaving.len());
