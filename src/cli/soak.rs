@@ -30,7 +30,7 @@ const NO_SOAK: Code = Code { code: "RC630", title: "the soak cannot run as it wa
 pub(super) const CODES: &[Code] = &[NO_SOAK];
 
 /// How many failing seeds are told in full.
-const TOLD: usize = 5;
+const TOLD: usize = 3;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -129,11 +129,11 @@ impl Summary {
         self.docket.merge(&told.docket);
         let fails = told.docket.violations() > 0;
         self.failing += usize::from(fails);
-        if format == Format::Json || !(arguments.verbose || (fails && self.failing <= TOLD)) {
+        if format == Format::Json || !(arguments.verbose || fails) {
             return;
         }
         let mut text = format!("seed {seed}\n");
-        for line in &told.log {
+        for line in told.log.iter().filter(|_| arguments.verbose || self.failing <= TOLD) {
             text.push_str(&format!("  {line}\n"));
         }
         for (judge, findings) in &told.docket.judges {

@@ -203,6 +203,17 @@ impl Repo {
         wants
     }
 
+    /// Takes out entries that cite what nobody has, which is a mistake where it is new.
+    pub(super) fn mend(&mut self, world: &World) {
+        for role in self.roles.values_mut() {
+            role.members.retain(|entry| match &entry.who {
+                Who::Department(name) => !in_department(world, name).is_empty(),
+                Who::Handle(handle) => world.okta.user(&super::world::login(handle)).is_some(),
+                Who::Role(_) => true,
+            });
+        }
+    }
+
     /// The files.
     pub(super) fn sources(&self) -> Sources {
         let mut files = vec![("rolecall.yaml".to_owned(), self.settings().to_string())];

@@ -198,6 +198,9 @@ impl Run {
             self.say(format!("(not: what is there cannot be planned: {why})"));
             let restored = self.site.simulator.edit(|now| now.okta = world.okta.clone());
             self.repo = repo;
+            if self.can_be_planned(&self.repo.clone()).await.is_some() {
+                self.repo.mend(&world);
+            }
             self.told.docket.count("edits that were put right", u64::from(restored.is_ok()));
         }
     }

@@ -101,7 +101,8 @@ impl Trouble {
             26..38 => Network::Passing(per_mille(dice)),
             38..46 => Network::Any(dice.next()),
             46..56 => Network::Throttles(per_mille(dice)),
-            56..66 => Network::Lost(per_mille(dice)),
+            // So few that no read is ever given up.
+            56..66 => Network::Lost(20 + per_mille(dice) / 5),
             66..76 => {
                 let replicas = dice.percent(50);
                 Network::Lag { okta: seconds(dice, 4), iam: seconds(dice, 8), replicas }
@@ -203,11 +204,6 @@ impl Trouble {
         faults.clear();
         site.disk.room(None);
         site.disk.revive() || died
-    }
-
-    /// Whether reads can be behind.
-    pub(super) fn lags(&self) -> bool {
-        matches!(self.network, Network::Lag { .. } | Network::LostInLag { .. })
     }
 
     /// Whether nothing goes wrong but what this says.

@@ -66,9 +66,12 @@ fn nothing_twice(run: &mut Run, go: &Go) {
     twice.extend(doubled.map(ToString::to_string));
     run.told.docket.judge(Judge::NothingTwice, (!twice.is_empty()).then(|| twice.join(", ")));
 
-    // Whoever reads what is behind, or meets others, may write what is so already.
+    // Whoever reads what is behind or only in part, or meets others, may give what is there already.
     let trouble = go.trouble.as_ref();
-    if trouble.is_some_and(Trouble::lags) || !go.others.is_empty() || go.second.is_some() {
+    let sees = |trouble: &Trouble| {
+        matches!(trouble.network, Network::Calm | Network::Throttles(_) | Network::Lost(_))
+    };
+    if !trouble.is_none_or(sees) || !go.others.is_empty() || go.second.is_some() {
         return;
     }
     let idle = go.writes.iter().find(|write| !write.changed);
