@@ -24,6 +24,7 @@ pub mod repo;
 mod schema;
 mod session;
 mod simulate;
+mod soak;
 
 /// What a command ends with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,6 +136,8 @@ enum Command {
     Schema(schema::Arguments),
     /// Serve the simulated Okta and AWS of an access repo on loopback
     Simulate(simulate::Arguments),
+    /// Try everything out on random organizations, with faults and crashes
+    Soak(soak::Arguments),
 }
 
 /// Runs the command line that this process was started with.
@@ -170,6 +173,7 @@ pub fn main() -> ExitCode {
             Command::Journal(arguments) => journal::run(&arguments, format),
             Command::Schema(arguments) => schema::run(&arguments),
             Command::Simulate(arguments) => simulate::run(&arguments).await,
+            Command::Soak(arguments) => soak::run(&arguments, format),
         }
     });
     match done {
@@ -202,6 +206,7 @@ pub fn codes() -> Vec<crate::model::Code> {
         schema::CODES,
         session::CODES,
         simulate::CODES,
+        soak::CODES,
     ]
     .concat();
     let parts = [

@@ -27,6 +27,26 @@ pub struct Demand {
     pub resources: BTreeMap<Address, BTreeMap<Name, DemandedField>>,
 }
 
+impl Demand {
+    /// Whether people are among those whom it is about.
+    #[must_use]
+    pub fn knows_people(&self) -> bool {
+        self.grants.iter().any(|grant| grant.subject.is_some())
+    }
+
+    /// Takes over from before what it does not say anything of: for where who is to have what could not be worked out.
+    pub fn keep(&mut self, before: &Self) {
+        let known = |key: &GrantKey| self.grants.binary_search_by(|grant| grant.key.cmp(key)).is_ok();
+        let more: Vec<DemandedGrant> =
+            before.grants.iter().filter(|grant| !known(&grant.key)).cloned().collect();
+        self.grants.extend(more);
+        self.grants.sort_by(|one, other| one.key.cmp(&other.key));
+        for (address, fields) in &before.resources {
+            self.resources.entry(address.clone()).or_insert_with(|| fields.clone());
+        }
+    }
+}
+
 /// The `format` of a saved demand.
 pub const DEMAND_FORMAT: &str = "rolecall.demand/v1";
 

@@ -78,9 +78,12 @@ impl VirtualClock {
         }
     }
 
-    /// Carries out a future in this clock's time. One at a time; what it waits for, other than this clock, must not need
-    /// time to pass elsewhere.
+    /// Carries out a future in this clock's time. What it waits for, other than this clock, must not need time to pass
+    /// elsewhere. Whoever drives while another does leaves it to that one.
     pub async fn drive<F: Future>(&self, future: F) -> F::Output {
+        if self.lock().driven {
+            return future.await;
+        }
         let _driving = Driving::begin(self);
         // Tokio would now and then make a task wait that could go on, and time would jump.
         let mut future = pin!(tokio::task::unconstrained(future));
@@ -277,6 +280,14 @@ mod tests {
         clock.drive(select(Box::pin(clock.sleep(short)), Box::pin(clock.sleep(long)))).await;
         clock.drive(clock.sleep(short)).await;
         assert_eq!(clock.now().duration_since(START), SignedDuration::from_secs(2));
+    }
+
+    #[tokio::test]
+    async fn who_drives_within_a_drive_leaves_time_to_the_outer_one() {
+        let clock = VirtualClock::at(START);
+        let inner = || clock.drive(clock.sleep(Duration::from_secs(5)));
+        clock.drive(join(inner(), inner())).await;
+        assert_eq!(clock.now().duration_since(START), SignedDuration::from_secs(5));
     }
 
     #[tokio::test]

@@ -17,6 +17,7 @@ mod rehearse;
 mod repo;
 mod scenarios;
 mod servers;
+mod soak;
 mod tidy;
 mod toy;
 mod trust;

@@ -146,6 +146,11 @@ fn conclude(session: &Session, report: &mut Report, after: &Planned) {
     report.held = after.plan.held.clone();
     report.drift = after.plan.drift.clone();
     report.converged = after.plan.changes.iter().all(|change: &Change| !change.op.writes());
+    // What is asked for of people who were not seen is not known to be there, nor to be approved.
+    if let Some(why) = &after.unknown_people {
+        report.left.push(format!("whatever rests on who all the people are: {why}"));
+        report.converged = false;
+    }
     report.calls = session.providers.values().map(|provider| provider.calls()).sum();
 }
 
@@ -165,7 +170,7 @@ fn remember(
         }
     });
     let states = states.collect();
-    let demand = planner::remember(
+    let mut demand = planner::remember(
         &after.desired,
         session.demand(),
         &fresh.plan,
@@ -173,6 +178,9 @@ fn remember(
         session.schemas(),
         &states,
     );
+    if let (Some(before), Some(_)) = (session.demand(), &after.unknown_people) {
+        demand.keep(before);
+    }
     // Base is what was applied whole: an apply that did not converge, or was limited, leaves it where it is. What it did
     // give is demanded from now on, so that nothing of it is taken for somebody else's.
     if !report.converged || !approved.selection.only.is_empty() {

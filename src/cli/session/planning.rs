@@ -12,7 +12,7 @@ use crate::cli::Failure;
 use crate::gate::{self, Judged, Rules};
 use crate::model::plan::PLAN_FORMAT;
 use crate::model::{
-    Address, Basis, Change, Coverage, Desired, Digest, Draft, Held, Op, Plan, ProviderBasis, Ruling,
+    Address, Basis, Change, Coverage, Demand, Desired, Digest, Draft, Held, Op, Plan, ProviderBasis, Ruling,
     Snapshot, Summary, Verdict, has_errors,
 };
 use crate::planner::{self, Input};
@@ -23,6 +23,8 @@ pub(in crate::cli) struct Planned {
     pub(in crate::cli) verdict: Verdict,
     pub(in crate::cli) live: Snapshot,
     pub(in crate::cli) desired: Desired,
+    /// Why it is not known who all the people are, where it is not.
+    pub(in crate::cli) unknown_people: Option<String>,
 }
 
 /// What changes would delete, held or not.
@@ -39,6 +41,12 @@ impl Session {
         if has_errors(&findings) {
             return Err(Failure::in_sources(findings, &self.head.sources));
         }
+        let unknown_people = match inventory.incomplete.first() {
+            None if inventory.people.is_empty() && self.demand().is_some_and(Demand::knows_people) => {
+                Some("the directory is empty, and the last run knew people".to_owned())
+            }
+            first => first.cloned(),
+        };
         let draft = |live: &Snapshot| {
             planner::draft(&Input {
                 head: &head,
@@ -112,7 +120,7 @@ impl Session {
             simulated: self.simulated(),
             selection: self.selection.clone(),
         };
-        Ok(Planned { plan, verdict: judged.verdict, live, desired: head })
+        Ok(Planned { plan, verdict: judged.verdict, live, desired: head, unknown_people })
     }
 
     /// Looks at what a draft would delete; says whether anything was read.

@@ -60,6 +60,42 @@ fn invariant_30_drift_does_nothing_by_itself() {
     repo.expect(2, &["drift"]);
 }
 
+/// The directory's second page cannot be read: dmurphy is known, klibby and those after him are not.
+const HALF: &str = "{ action: \"GET /users\", skip: 1, times: 1000, fault: denied }";
+
+fn half(world: &World, repo: &crate::repo::Repo) {
+    world.write(repo);
+    repo.write("world.yaml", &format!("page_size: 2\n{}", repo.read("world.yaml")));
+}
+
+#[test]
+fn invariant_30_drift_stays_drift_when_an_apply_could_not_read_all_people() {
+    let repo = settled("", ROLES, &World::of(PEOPLE));
+    let drifted = || World::settled(PEOPLE).group("rbac_role_infra", &["klibby", "dmurphy"]);
+    half(&drifted().faults(HALF), &repo);
+    repo.expect(0, &["plan"]);
+    let ran = repo.expect(1, &["apply", "--yes"]);
+    assert!(ran.stdout.contains("who all the people are"), "{}", ran.stdout);
+    half(&drifted(), &repo);
+    let plan = repo.plan();
+    assert_eq!(ops(&plan["changes"]), [""; 0], "{plan:#}");
+    assert_eq!(ops(&plan["drift"]), ["grant rpatel member rbac_role_infra"]);
+}
+
+#[test]
+fn invariant_02_what_nobody_approved_does_not_become_base_because_people_could_not_be_read() {
+    let repo = settled("", ROLES, &World::of(PEOPLE));
+    half(&World::settled(PEOPLE), &repo);
+    repo.expect(0, &["plan"]);
+    repo.replace("roles/all.yaml", "department: finance", "department: finance }, { handle: rpatel");
+    half(&World::settled(PEOPLE).faults(HALF), &repo);
+    repo.expect(1, &["apply", "--yes"]);
+    half(&World::settled(PEOPLE), &repo);
+    let plan = repo.plan();
+    assert_eq!(plan["changes"][0]["cause"], "request", "{plan:#}");
+    assert_eq!(ops(&plan["changes"]), ["grant rpatel member rbac_role_finance"]);
+}
+
 #[test]
 fn invariant_30_heal_takes_away_what_was_given_by_hand_and_grants_nothing() {
     let repo = settled("heal: revoke\n", ROLES, &World::of(PEOPLE));
