@@ -120,14 +120,14 @@ pub fn approval(
 }
 
 /// Compares what was approved with what a fresh plan wants. `live` is what the fresh plan was made from; `finished` and
-/// `journal_open` are what the approved plan's journal tells.
+/// `begun` (the targets of what an earlier run of it began to write) are what the approved plan's journal tells.
 pub fn reconcile<'a>(
     approved: &'a Plan,
     fresh: &'a Plan,
     live: &Snapshot,
     now: Timestamp,
     finished: bool,
-    journal_open: bool,
+    begun: &BTreeSet<&str>,
 ) -> Result<Cleared<'a>, Stale> {
     let mut reasons = Vec::new();
     if finished {
@@ -188,7 +188,7 @@ pub fn reconcile<'a>(
     if !reasons.is_empty() {
         return Err(Stale { reasons });
     }
-    let refused = refused(&asked, fresh, journal_open);
+    let refused = refused(&asked, fresh, begun);
     Ok(Cleared { approved, fresh, refused })
 }
 
@@ -241,13 +241,15 @@ fn remains_of(fresh: &Change, approved: &Change) -> bool {
 fn refused(
     asked: &BTreeMap<Target<'_>, Vec<&Change>>,
     fresh: &Plan,
-    journal_open: bool,
+    begun: &BTreeSet<&str>,
 ) -> BTreeMap<Digest, String> {
     let mut refused = BTreeMap::new();
     for change in fresh.changes.iter().filter(|change| needs_approval(change)) {
         let same = |approved: &&&Change| approved.op == change.op;
         let approved = asked.get(&target(change)).and_then(|changes| changes.iter().find(same));
-        if let Some(moved) = approved.and_then(|approved| moved(change, approved, journal_open)) {
+        if let Some(moved) =
+            approved.and_then(|approved| moved(change, approved, begun.contains(change.target().as_str())))
+        {
             let text = format!("{}: {moved} since the plan was approved", MOVED.code);
             refused.insert(change.effect.clone(), text);
         }
@@ -272,9 +274,9 @@ fn refused(
     }
 }
 
-/// What has changed under an approved update or deletion, in words. While its journal is open, our own interrupted write
-/// may have brought a value part of the way, and that is no surprise.
-fn moved(fresh: &Change, approved: &Change, journal_open: bool) -> Option<String> {
+/// What has changed under an approved update or deletion, in words. Where an earlier run has begun it, our own interrupted
+/// write may have brought a value part of the way, and that is no surprise.
+fn moved(fresh: &Change, approved: &Change, begun: bool) -> Option<String> {
     let fields: BTreeSet<Name> = match fresh.op {
         Op::Update => fresh.fields.clone(),
         Op::Delete => {
@@ -293,7 +295,7 @@ fn moved(fresh: &Change, approved: &Change, journal_open: bool) -> Option<String
             let now = value(&fresh.before, field);
             let then = value(&approved.before, field);
             let after = value(&approved.after, field);
-            now != then && !(journal_open && is_between(now, then, after))
+            now != then && !(begun && is_between(now, then, after))
         })
         .map(|field| format!("`{field}`"))
         .collect();

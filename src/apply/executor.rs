@@ -38,6 +38,8 @@ mod work;
 
 /// How often a change is begun whose operation the provider accepts and then fails.
 const ROUNDS: u32 = 3;
+/// Why something was not begun.
+const STOPPED: &str = "the run was stopped before it";
 
 /// What an execution needs.
 pub struct Run<'a> {
@@ -127,11 +129,7 @@ impl<'a> Execution<'a> {
         // Whatever else comes: how it was approved stands before the first intent.
         self.work.ledger.flush(journal, self.work.waits.now());
         let stopped = loop {
-            let stopped = self
-                .work
-                .ledger
-                .broken()
-                .or_else(|| stop.is_asked().then(|| "the run was stopped before it".to_owned()));
+            let stopped = self.work.ledger.broken().or_else(|| stop.is_asked().then(|| STOPPED.to_owned()));
             if stopped.is_none() {
                 for group in self.schedule.start() {
                     self.begin(&group);

@@ -210,7 +210,11 @@ impl Journal {
             disk.cut(file, self.end.length)?;
         }
         self.torn = true;
-        disk.append(file, self.end.length, lines)?;
+        if let Err(error) = disk.append(file, self.end.length, lines) {
+            // Whole lines among those that did arrive would tell of calls that are never made.
+            self.torn = disk.cut(file, self.end.length).is_err();
+            return Err(error);
+        }
         self.torn = false;
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-use super::apply::{Chosen, Order, approval, carry_out};
+use super::apply::{Chosen, Order, approval, carry_out, exit};
 use super::session::{Observed, Options, Parts, Session, deletions};
 use super::{Exit, Failure, Format, print, style};
 use crate::apply::JOURNAL_IO;
@@ -50,7 +50,7 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
             print(&rehearsal::terminal(&rehearsal, &Style { zone, ..style(false) }));
         }
     }
-    Ok(if rehearsal.report.converged { Exit::Success } else { Exit::Error })
+    Ok(exit(&rehearsal.report))
 }
 
 /// What a rehearsal needs: nothing in it can reach live.

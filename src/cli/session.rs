@@ -203,10 +203,17 @@ impl Session {
         self.selection.at.unwrap_or_else(|| self.clock.now())
     }
 
-    /// Fails where another run has moved base since this one read it; to be asked under the lock.
+    /// Fails where another run has moved base, or what is demanded, since this one read it; to be asked under the lock.
     pub(super) fn still_verified(&self) -> Result<(), Failure> {
-        let known = |verified: &Option<Verified>| verified.as_ref().map(|verified| verified.base.clone());
-        if known(&self.memory.verified()?) == known(&self.verified) {
+        let now = self.memory.verified()?;
+        let known =
+            |verified: &Verified, now: &Verified| verified.base == now.base && verified.demand == now.demand;
+        let same = match (&self.verified, &now) {
+            (None, None) => true,
+            (Some(verified), Some(now)) => known(verified, now),
+            _ => false,
+        };
+        if same {
             return Ok(());
         }
         let finding = Finding::error(MOVED_ON, "another apply has ended since this one began");

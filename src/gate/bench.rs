@@ -155,13 +155,6 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// The live edges on a resource.
-pub(super) fn edges_on<'a>(live: &'a Snapshot, resource: &Address) -> &'a [LiveGrant] {
-    let start = live.grants.partition_point(|grant| grant.key.resource < *resource);
-    let rest = &live.grants[start..];
-    &rest[..rest.partition_point(|grant| grant.key.resource == *resource)]
-}
-
 /// The edges of a run that are a principal's.
 pub(super) fn edges_of<'a>(
     run: &'a [LiveGrant],

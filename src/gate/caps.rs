@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::bench::{Bench, MEMBER, Stop, edges_on, stripped};
+use super::bench::{Bench, MEMBER, Stop, stripped};
 use super::{GROUP_CAP, LEAVERS_CAP, PROVIDER_CAP, RUN_CAP, Rules};
 use crate::model::settings::Cap;
 use crate::model::{Address, Change, Code, GrantKey, Guard, LiveGrant, Op, Status, Why};
@@ -108,7 +108,7 @@ impl<'a> Bench<'a> {
 
         let limits = &self.rules.settings.limits;
         for (group, count) in groups {
-            let members = edges_on(self.rules.live, group).iter();
+            let members = self.rules.live.edges_on(group).iter();
             let total = members.filter(|edge| edge.key.relation.as_ref() == MEMBER).count() as u64;
             let allowed = Allowed::share(limits.removals, total);
             let plain = group.plain();

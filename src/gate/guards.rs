@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::bench::{Bench, MEMBER, Stop, edges_of, edges_on};
+use super::bench::{Bench, MEMBER, Stop, edges_of};
 use super::{DRIFT_ACTS, EMPTY_GROUP, LAST_ADMIN, PROTECTED, PROTECTED_MOVED, PROTECTS_NOTHING, Rules};
 use crate::model::plan::Standing;
 use crate::model::settings::Heal;
@@ -236,7 +236,7 @@ impl<'a> Bench<'a> {
     }
 
     fn outlook(&self, resource: &Address) -> Outlook<'a> {
-        let edges = edges_on(self.rules.live, resource);
+        let edges = self.rules.live.edges_on(resource);
         let mut staying: BTreeSet<&Address> = edges.iter().map(|edge| &edge.key.principal).collect();
         let had = staying.clone();
         let (mut coming, mut takers) = (Vec::new(), Vec::new());
@@ -280,7 +280,7 @@ pub(super) fn protects_nothing(rules: &Rules<'_>) -> Vec<Finding> {
             || (address.instance() == "person" && person())
             || head.people.values().any(|person| person == address)
             || inventory.people.values().any(has)
-            || !edges_on(live, address).is_empty()
+            || !live.edges_on(address).is_empty()
             || live.runs().any(|run| edges_of(run, address).next().is_some())
     };
     let unknown = |pattern: &&Spanned<Pattern>| pattern.literal().is_some_and(|address| !is_known(&address));

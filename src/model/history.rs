@@ -156,6 +156,13 @@ pub struct Entry {
 }
 
 impl History {
+    /// The targets of what a run began to write, unless all of it was finished. What was refused was not begun.
+    #[must_use]
+    pub fn begun(&self) -> BTreeSet<&str> {
+        let begun = self.changes.iter().filter(|change| self.is_open() && change.tries > 0);
+        begun.filter_map(|change| change.target.as_deref()).collect()
+    }
+
     /// Takes in the next record.
     pub fn add(&mut self, at: Timestamp, event: Event) {
         self.records += 1;

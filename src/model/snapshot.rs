@@ -104,6 +104,14 @@ impl Snapshot {
         self.normalize();
     }
 
+    /// The edges on a resource.
+    #[must_use]
+    pub fn edges_on(&self, resource: &Address) -> &[LiveGrant] {
+        let start = self.grants.partition_point(|grant| grant.key.resource < *resource);
+        let rest = self.grants.get(start..).unwrap_or_default();
+        rest.get(..rest.partition_point(|grant| grant.key.resource == *resource)).unwrap_or_default()
+    }
+
     /// An edge by key.
     #[must_use]
     pub fn grant(&self, key: &GrantKey) -> Option<&LiveGrant> {

@@ -156,7 +156,7 @@ async fn live(provider: &dyn Provider, approved: &Plan, simulator: &Simulator, d
     let place = |file: &str| Place { disk: disk.clone(), file: file.into() };
     let clock = simulator.clock();
     let lock = Lock::take(&place("lock"), "a life", clock.now()).unwrap();
-    let begun = History::read(&place("journal")).unwrap().is_some_and(|history| !history.states().is_empty());
+    let earlier = History::read(&place("journal")).unwrap().unwrap_or_default();
     let mut journal = Journal::open(&place("journal"), approved, clock.now(), &lock).unwrap();
     provider.identity().await.unwrap();
     provider.inventory().await;
@@ -166,7 +166,7 @@ async fn live(provider: &dyn Provider, approved: &Plan, simulator: &Simulator, d
         changes: approved.changes.iter().filter(|change| !is_so(change, &seen)).cloned().collect(),
         ..approved.clone()
     };
-    let cleared = approve::reconcile(approved, &fresh, &seen, clock.now(), false, begun).unwrap();
+    let cleared = approve::reconcile(approved, &fresh, &seen, clock.now(), false, &earlier.begun()).unwrap();
     let allowed = fresh.changes.iter().map(|change| change.effect.clone()).collect();
     let permit = cleared.permit(Verdict::new(Ruling::Allowed, allowed), Approval::Simulated).unwrap();
     let report = executor::execute(Run {

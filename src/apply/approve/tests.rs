@@ -7,6 +7,9 @@ use super::*;
 use crate::apply::fixture::*;
 use crate::model::{Held, LiveGrant, Ruling, Span, Waived, Waiver, Why};
 
+/// Of a plan that nobody began to carry out.
+const NOTHING: BTreeSet<&str> = BTreeSet::new();
+
 fn live(resources: &[(&str, &[(&str, &str)])], edges: &[(&str, &str)]) -> Snapshot {
     let mut live = Snapshot::default();
     live.coverage.insert("okta".into(), Coverage::Complete);
@@ -31,7 +34,7 @@ fn codes(result: Result<Cleared<'_>, Stale>) -> Vec<String> {
 
 fn check<C: Borrow<Change>>(approved: &[C], fresh: &[C], live: &Snapshot) -> Vec<String> {
     let plan_of = |changes: &[C]| plan(&changes.iter().map(|c| c.borrow().clone()).collect::<Vec<_>>());
-    codes(reconcile(&plan_of(approved), &plan_of(fresh), live, start(), false, false))
+    codes(reconcile(&plan_of(approved), &plan_of(fresh), live, start(), false, &NOTHING))
 }
 
 #[test]
@@ -45,9 +48,9 @@ fn invariant_10_an_expired_plan_is_refused_with_every_other_reason_at_once() {
     let approved = plan(&[create("a")]);
     let fresh = plan(&[create("b")]);
     let live = live(&[], &[]);
-    let told = reconcile(&approved, &fresh, &live, approved.expires, true, false);
+    let told = reconcile(&approved, &fresh, &live, approved.expires, true, &NOTHING);
     assert_eq!(codes(told), [FINISHED.code, EXPIRED.code, NOT_APPROVED.code, MISSING.code]);
-    assert_eq!(codes(reconcile(&approved, &approved, &live, start(), true, false)), [FINISHED.code]);
+    assert_eq!(codes(reconcile(&approved, &approved, &live, start(), true, &NOTHING)), [FINISHED.code]);
 }
 
 #[test]
@@ -151,7 +154,7 @@ fn an_approved_effect_that_is_held_now_is_neither_missing_nor_written() {
     let mut fresh = plan(&[]);
     let change = grant("x", "a");
     fresh.held.push(Held { why: Why::Incomplete, text: String::new(), remedy: None, change });
-    assert!(reconcile(&approved, &fresh, &live(&[], &[]), start(), false, false).is_ok());
+    assert!(reconcile(&approved, &fresh, &live(&[], &[]), start(), false, &NOTHING).is_ok());
 }
 
 fn with_waiver(mut plan: Plan, allow: u32) -> Plan {
@@ -178,7 +181,7 @@ fn invariant_9_a_waiver_is_approved_like_an_effect() {
         (plan(&changes), with_waiver(plan(&changes), 12), with_waiver(plan(&changes), 13));
     let live = live(&[], &[]);
     let told =
-        |approved: &Plan, fresh: &Plan| codes(reconcile(approved, fresh, &live, start(), false, false));
+        |approved: &Plan, fresh: &Plan| codes(reconcile(approved, fresh, &live, start(), false, &NOTHING));
     assert!(told(&twelve, &twelve).is_empty());
     assert!(told(&twelve, &bare).is_empty(), "a waiver that is not needed any more is no loss");
     assert_eq!(told(&bare, &twelve), [NOT_APPROVED.code]);
@@ -189,7 +192,7 @@ fn invariant_9_a_waiver_is_approved_like_an_effect() {
     let standing = Change { cause: Cause::Standing, ..revoke("x", "a") };
     let standing = Plan { simulated: false, ..with_waiver(plan(&[standing]), 12) };
     assert!(approval(&standing, true, None).is_err());
-    let cleared = reconcile(&standing, &standing, &live, start(), false, false).unwrap();
+    let cleared = reconcile(&standing, &standing, &live, start(), false, &NOTHING).unwrap();
     assert!(cleared.permit(verdict(&standing), Approval::Standing).is_err());
     assert!(cleared.permit(verdict(&standing), Approval::Operator(standing.effect.clone())).is_ok());
 }
@@ -212,7 +215,7 @@ fn invariant_9_a_precondition_that_no_longer_holds_refuses_that_change_and_what_
     let approved = plan(&[asked, grant("x", "a"), grant("y", "b"), grant("z", "c")]);
     let fresh = plan(&[longer.clone(), met.clone(), waits.clone(), grant("z", "c")]);
     let live = live(&[], &[]);
-    let cleared = reconcile(&approved, &fresh, &live, start(), false, false).unwrap();
+    let cleared = reconcile(&approved, &fresh, &live, start(), false, &NOTHING).unwrap();
     let refused: Vec<&Digest> = cleared.refused().keys().collect();
     let mut expected = vec![&met.effect, &waits.effect, &longer.effect];
     expected.sort();
@@ -227,7 +230,7 @@ fn a_deletion_is_refused_if_anything_it_saw_has_changed() {
     let mut met = asked.clone();
     met.before = Some(attributes(&[("description", "reborn")]));
     let (approved, fresh, live) = (plan(&[asked]), plan(&[met.clone()]), live(&[], &[]));
-    let cleared = reconcile(&approved, &fresh, &live, start(), false, false).unwrap();
+    let cleared = reconcile(&approved, &fresh, &live, start(), false, &NOTHING).unwrap();
     assert!(cleared.refused().contains_key(&met.effect));
 }
 
@@ -239,9 +242,11 @@ fn our_own_interrupted_write_is_no_surprise() {
     let met = change(Op::Update, &group("a"), None, list(&["q", "r"]), list(&["r"]));
     let strange = change(Op::Update, &group("a"), None, list(&["q", "s"]), list(&["r"]));
     let live = live(&[], &[]);
-    let refused = |met: &Change, open| {
+    let refused = |met: &Change, open: bool| {
         let (approved, fresh) = (plan(slice::from_ref(&asked)), plan(slice::from_ref(met)));
-        reconcile(&approved, &fresh, &live, start(), false, open).unwrap().refused().len()
+        let begun = open.then(|| met.target());
+        let begun = begun.iter().map(String::as_str).collect();
+        reconcile(&approved, &fresh, &live, start(), false, &begun).unwrap().refused().len()
     };
     assert_eq!((refused(&met, false), refused(&met, true), refused(&strange, true)), (1, 0, 1));
 }
@@ -249,7 +254,7 @@ fn our_own_interrupted_write_is_no_surprise() {
 #[test]
 fn invariant_1_an_approval_counts_only_for_the_effects_it_names() {
     let real = Plan { simulated: false, ..plan(&[grant("x", "a")]) };
-    let cleared = reconcile(&real, &real, &Snapshot::default(), start(), false, false).unwrap();
+    let cleared = reconcile(&real, &real, &Snapshot::default(), start(), false, &NOTHING).unwrap();
     let permit = |approval| cleared.permit(verdict(&real), approval);
     assert!(permit(Approval::Simulated).is_err());
     assert!(permit(Approval::Standing).is_err());

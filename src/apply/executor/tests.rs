@@ -72,7 +72,7 @@ impl Bench {
         let live = self.world.seen();
         let history = History::read(&self.journal()).unwrap().unwrap_or_default();
         let cleared =
-            reconcile(&approved, fresh, &live, start(), history.is_finished(), history.is_open()).unwrap();
+            reconcile(&approved, fresh, &live, start(), history.is_finished(), &history.begun()).unwrap();
         let permit = cleared.permit(verdict(fresh), Approval::Simulated).unwrap();
         let now = self.clock.now();
         let mut journal = Journal::open(&self.journal(), &approved, now, &lock).unwrap();
@@ -269,7 +269,7 @@ fn a_circle_is_told_and_does_not_hang() {
 fn run<T>(bench: &Bench, allowed: &[Change], breaks: bool, with: impl FnOnce(Run<'_>) -> T) -> T {
     let approved = plan(&bench.changes);
     let live = bench.world.seen();
-    let cleared = reconcile(&approved, &approved, &live, start(), false, false).unwrap();
+    let cleared = reconcile(&approved, &approved, &live, start(), false, &BTreeSet::new()).unwrap();
     let permit = cleared.permit(verdict(&plan(allowed)), Approval::Simulated).unwrap();
     let lock = Lock::take(&Place::at(bench.folder.path().join("lock")), "a test", start()).unwrap();
     let mut journal = Journal::open(&bench.journal(), &approved, start(), &lock).unwrap();

@@ -94,6 +94,9 @@ impl<'a> Waits<'a> {
 
     /// Reads, again and again where there is no answer, up to the deadline.
     pub(super) async fn read(&self, provider: &dyn Provider, address: &Address) -> Result<Snapshot, Error> {
+        if let Some(why) = self.silent_for_good(provider.instance()) {
+            return Err(Error::new(ErrorKind::Unreachable, why));
+        }
         let deadline = self.deadline(provider.instance(), self.now());
         let mut tries = 0;
         loop {
@@ -109,7 +112,12 @@ impl<'a> Waits<'a> {
                         return Err(error);
                     }
                 }
-                answer => return answer,
+                answer => {
+                    if answer.as_ref().is_err_and(is_silence) {
+                        self.gave_up(provider.instance());
+                    }
+                    return answer;
+                }
             }
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::STOPPED;
 use super::ledger::Ledger;
 use super::looks::{Looks, Sight};
 use super::waits::{Waits, is_silence};
@@ -155,7 +156,13 @@ impl<'a> Work<'a> {
             return nexts.into_iter().flatten().collect();
         };
         let begun = self.waits.now();
-        let outcomes = match self.attempt(hand, &open, 1).await {
+        // Looking takes time, in which the run may have been told to stop.
+        let stopped = self.waits.stopped().then(|| End::new(State::NotReached, STOPPED));
+        let attempted = match stopped {
+            Some(end) => Err(end),
+            None => self.attempt(hand, &open, 1).await,
+        };
+        let outcomes = match attempted {
             Ok(outcomes) => outcomes,
             Err(end) => {
                 return nexts
@@ -220,7 +227,9 @@ impl<'a> Work<'a> {
     /// and then the plan proves nothing.
     async fn look_back(&self, provider: &dyn Provider, change: &Change, earlier: &Earlier) -> Option<End> {
         let lag = SignedDuration::try_from(provider.patience().lag).unwrap_or_default();
-        let shown = earlier.at.saturating_add(lag).unwrap_or(Timestamp::MAX);
+        // Another machine's clock may have been ahead; what it began, it began before this run did.
+        let made = earlier.at.min(self.opened);
+        let shown = made.saturating_add(lag).unwrap_or(Timestamp::MAX);
         let pending = earlier.state == State::Pending;
         if self.opened > shown && !pending {
             return None;
@@ -228,10 +237,15 @@ impl<'a> Work<'a> {
         // The plan was made of a look already, so the next one is worth its calls only when nothing can be on its way any more.
         let lag = shown.duration_since(self.waits.now()).max(SignedDuration::ZERO).unsigned_abs();
         let pause = if pending || !Guard::Lag.holds() { Duration::ZERO } else { lag };
-        match self.look(provider, change, earlier.at, pause).await {
+        match self.look(provider, change, made, pause).await {
             Ok(Sight::Open | Sight::Moved) if pending => {
                 Some(End::new(State::Pending, "the provider was at it when an earlier run ended"))
             }
+            // What does not show when the run is to stop may yet.
+            Ok(Sight::Open | Sight::Moved) if self.waits.stopped() => Some(End::new(
+                State::Unknown,
+                "the run was stopped before what an earlier one began could show",
+            )),
             Ok(sight) => seen(sight),
             Err(error) => Some(End::error(State::Unknown, &error)),
         }

@@ -4,7 +4,10 @@
 //! a fresh plan has no change left. It must not print, ask or read the access repo: whoever calls it does.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::time::Duration;
+
+use futures_util::future::select;
 
 use super::OTHER_TIME;
 use crate::apply::approve;
@@ -82,15 +85,20 @@ async fn execute(session: &Session, order: Order<'_>) -> Result<Option<Report>, 
     let lock = Lock::take(&session.memory.lock(), "rolecall apply", now)?;
     session.still_verified()?;
     let path = session.memory.journal(&approved.id)?;
-    // Only a run that began to write left something half done.
-    let begun =
-        History::read(&path)?.is_some_and(|history| history.is_open() && !history.states().is_empty());
+    let earlier = History::read(&path)?.unwrap_or_default();
     let mut journal = Journal::open(&path, approved, now, &lock)?;
+    let observed = session.clock.now();
     let fresh = session.plan().await?;
     let finished = journal.history().is_finished();
-    let cleared =
-        approve::reconcile(approved, &fresh.plan, &fresh.live, session.clock.now(), finished, begun)
-            .map_err(|stale| Failure::from(stale.reasons).exit(Exit::Stale))?;
+    let cleared = approve::reconcile(
+        approved,
+        &fresh.plan,
+        &fresh.live,
+        session.clock.now(),
+        finished,
+        &earlier.begun(),
+    )
+    .map_err(|stale| Failure::from(stale.reasons).exit(Exit::Stale))?;
     let permit = cleared
         .permit(fresh.verdict.clone(), order.approval)
         .map_err(|finding| Failure::from(finding).exit(Exit::Stale))?;
@@ -103,24 +111,42 @@ async fn execute(session: &Session, order: Order<'_>) -> Result<Option<Report>, 
         permit: &permit,
         providers: &providers,
         live: &fresh.live,
-        observed: fresh.plan.created,
+        observed,
         clock: session.clock.as_ref(),
         journal: &mut journal,
         stop: order.stop,
         progress: order.progress,
     })
     .await;
-    let after = settled(session, &report).await?;
-    conclude(session, &mut report, &after);
-    remember(session, approved, &fresh, &after, &report)?;
-    if report.converged {
-        journal.finish(session.clock.now(), approved)?;
+    // What was written is told whatever happens now: a full disk, or a look that fails, must not take the report along.
+    if let Err(failure) = end(session, order.stop, approved, &fresh, &mut report, &mut journal).await {
+        report.converged = false;
+        report.left.extend(failure.findings.iter().map(|finding| format!("not seen or not kept: {finding}")));
+        report.left.push("whatever a fresh look would show: apply the same plan again".to_owned());
     }
     Ok(Some(report))
 }
 
+/// Looks at what came of it, and remembers that.
+async fn end(
+    session: &Session,
+    stop: &Stop,
+    approved: &Plan,
+    fresh: &Planned,
+    report: &mut Report,
+    journal: &mut Journal,
+) -> Result<(), Failure> {
+    let after = settled(session, stop, report).await?;
+    conclude(session, report, &after);
+    remember(session, approved, fresh, &after, report)?;
+    if report.converged {
+        journal.finish(session.clock.now(), approved)?;
+    }
+    Ok(())
+}
+
 /// Looks again, and for a while again and again where what was written is not seen yet: IAM takes seconds to show it.
-async fn settled(session: &Session, report: &Report) -> Result<Planned, Failure> {
+async fn settled(session: &Session, stop: &Stop, report: &Report) -> Result<Planned, Failure> {
     let done: BTreeSet<&Digest> =
         report.steps.iter().filter(|step| step.state == State::Done).map(|step| &step.effect).collect();
     let mut wait = Duration::from_secs(1);
@@ -128,10 +154,10 @@ async fn settled(session: &Session, report: &Report) -> Result<Planned, Failure>
         let after = session.plan().await?;
         let unseen =
             after.plan.changes.iter().any(|change| change.op.writes() && done.contains(&change.effect));
-        if !unseen || wait > LONGEST_WAIT || !Guard::Lag.holds() {
+        if !unseen || wait > LONGEST_WAIT || !Guard::Lag.holds() || stop.is_asked() {
             return Ok(after);
         }
-        session.clock.sleep(wait).await;
+        select(pin!(session.clock.sleep(wait)), pin!(stop.asked())).await;
         wait *= 2;
     }
 }
@@ -163,7 +189,9 @@ fn remember(
     report: &Report,
 ) -> Result<(), Failure> {
     let states = report.steps.iter().filter_map(|step| match step.state {
-        State::Done | State::Already => None,
+        State::Already => None,
+        // Where it is not to be seen yet, the provider lags.
+        State::Done => Some((step.effect.clone(), DemandState::True)),
         State::Pending => Some((step.effect.clone(), DemandState::Pending)),
         State::Refused | State::Failed | State::Unknown | State::NotReached => {
             Some((step.effect.clone(), DemandState::Unfinished))

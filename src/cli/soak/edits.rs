@@ -156,7 +156,7 @@ fn of_native(dice: &mut Dice, repo: &mut Repo, somebody: &str, n: usize, which: 
                 "policy" => iam.document = Some(format!("arn:aws:s3:::e{}/*", dice.below(99))),
                 "role" if dice.percent(50) => iam.description = Some(format!("d{}", dice.below(99))),
                 "role" => {
-                    iam.document = dice.percent(70).then(|| format!("arn:aws:s3:::i{}/*", dice.below(9)))
+                    iam.document = dice.percent(70).then(|| format!("arn:aws:s3:::i{}/*", dice.below(9)));
                 }
                 "user" if name != CALLER => {
                     iam.tags.insert("team".into(), format!("t{}", dice.below(9)));
@@ -197,13 +197,10 @@ fn of_native(dice: &mut Dice, repo: &mut Repo, somebody: &str, n: usize, which: 
         8 => {
             let at = dice.below(repo.own.len());
             let own = repo.own.get_mut(at).filter(|own| own.may >= May::Add)?;
-            if own.kind == "okta:group" && own.pattern == "app.*" {
-                own.may = if own.may == May::Add { May::Members } else { May::Add };
-            } else if own.pattern == "legacy_*" {
-                own.may = if own.may == May::Add { May::Members } else { May::Add };
-            } else {
+            if own.pattern != "legacy_*" && (own.kind != "okta:group" || own.pattern != "app.*") {
                 return None;
             }
+            own.may = if own.may == May::Add { May::Members } else { May::Add };
             format!("own of {} {} changes", own.kind, own.pattern)
         }
         9 => {

@@ -318,7 +318,8 @@ impl Run {
     }
 
     fn tell(&mut self, plan: &Plan) {
-        let change = |change: &crate::model::Change| format!("{} {} ({:?})", change.op, change.target(), change.cause);
+        let change =
+            |change: &crate::model::Change| format!("{} {} ({:?})", change.op, change.target(), change.cause);
         for one in &plan.changes {
             self.say(format!("  {}", change(one)));
         }

@@ -67,6 +67,10 @@ document: { Version: 2012-10-17, Statement: [{ Effect: Deny, Action: "s3:GetObje
     let ran = repo.expect(1, &["apply", "--yes"]);
     assert!(ran.stdout.contains("RC605"), "{}", ran.stdout);
     assert!(repo.read("world.yaml").contains("s3:listbucket"), "it was written over");
+    // Not even where the same plan is applied once more: what was refused was not begun.
+    let ran = repo.expect(1, &["apply", "--yes"]);
+    assert!(ran.stdout.contains("RC605"), "{}", ran.stdout);
+    assert!(repo.read("world.yaml").contains("s3:listbucket"), "it was written over the second time");
     let left = repo.plan();
     assert_eq!(ops(&left["changes"]), ["update deny-data"], "the rest went on");
 }
