@@ -398,7 +398,12 @@ pub(super) fn by_hand(dice: &mut Dice, world: &mut World, repo: &Repo, n: usize)
 }
 
 /// A change of YAML that nobody approved: one more person gets a role that he does not have.
-pub(super) fn unapproved(dice: &mut Dice, repo: &mut Repo, world: &World, now: Timestamp) -> Option<String> {
+pub(super) fn unapproved(
+    dice: &mut Dice,
+    repo: &mut Repo,
+    world: &World,
+    now: Timestamp,
+) -> Option<(String, Fact)> {
     let people = handles(world);
     let (live, wants) = (facts(world), repo.wants(world, now));
     let mut choices = Vec::new();
@@ -419,5 +424,6 @@ pub(super) fn unapproved(dice: &mut Dice, repo: &mut Repo, world: &World, now: T
     }
     let (name, who) = dice.one(choices)?;
     repo.roles.get_mut(&name)?.members.push(Entry { who: Who::Handle(who.clone()), until: None });
-    Some(format!("{who} gets {name}, which nobody approved"))
+    let edge = Fact::edge(okta_user(&who), okta_group(&group_of(&name)));
+    Some((format!("{who} gets {name}, which nobody approved"), edge))
 }

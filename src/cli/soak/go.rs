@@ -43,7 +43,8 @@ pub(super) struct Go {
     pub(super) until: Timestamp,
     pub(super) writes: Vec<Write>,
     pub(super) ended: Ended,
-    pub(super) second: Option<Ended>,
+    /// How a second apply ended, and whether both were about to write at once.
+    pub(super) second: Option<(Ended, bool)>,
     /// What others did meanwhile.
     pub(super) others: Vec<Edit>,
 }

@@ -110,6 +110,8 @@ pub(super) struct Round {
     pub(super) held: BTreeSet<String>,
     /// The group that is to be described, and that somebody else describes otherwise.
     pub(super) moved: Option<String>,
+    /// An edge that YAML asks for since the plan was approved.
+    pub(super) unapproved: Option<Fact>,
 }
 
 /// What came of the same edits without trouble.
@@ -146,6 +148,7 @@ impl Run {
             twin: None,
             held: BTreeSet::new(),
             moved: None,
+            unapproved: None,
         };
         self.play(&mut round).await;
         if self.told.docket.violations() == 0 {
@@ -251,6 +254,22 @@ impl Run {
             let (converged, stale, died) =
                 (go.ended.converged(), go.ended.is_stale(), matches!(go.ended, Ended::Died));
             self.say(format!("{} writes, {}", go.writes.len(), go.ended.words()));
+            if let Ended::Report(report) = &go.ended {
+                self.told.log.extend(report.steps.iter().map(|step| {
+                    let why = step.message.as_deref().unwrap_or_default();
+                    format!("    {:?}: {} {} {why}", step.state, step.op, step.target)
+                }));
+                self.told.log.extend(report.held.iter().map(|held| {
+                    format!(
+                        "    after: held {:?}: {} {}: {}",
+                        held.why,
+                        held.change.op,
+                        held.change.target(),
+                        held.text
+                    )
+                }));
+                self.told.log.extend(report.left.iter().map(|left| format!("    left: {left}")));
+            }
             self.told.log.extend(go.writes.iter().map(|write| {
                 let did: Vec<String> = write.did.iter().map(ToString::to_string).collect();
                 format!("    {}: {}", write.action, did.join(", "))
@@ -360,8 +379,8 @@ impl Run {
         let twice = first && trouble.as_ref().is_some_and(|trouble| trouble.event == Some(Event::Twice));
         let (ended, second) = if twice {
             let later = Duration::from_millis(u64::try_from(self.dice.below(3000)).unwrap_or(0));
-            let (ended, second) = self.site.apply_twice(&sources, plan, later).await;
-            (ended, Some(second))
+            let (ended, second, overlap) = self.site.apply_twice(&sources, plan, later).await;
+            (ended, Some((second, overlap)))
         } else {
             (self.site.apply(&sources, plan).await, None)
         };
@@ -405,7 +424,10 @@ impl Run {
             Some(Event::Unapproved) => {
                 let (world, now) = (self.site.simulator.world(), self.site.now());
                 match edits::unapproved(&mut self.dice, &mut self.repo, &world, now) {
-                    Some(text) => self.say(text),
+                    Some((text, edge)) => {
+                        self.say(text);
+                        round.unapproved = Some(edge);
+                    }
                     None => round.trouble.event = None,
                 }
             }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: what is called here is what the commands call, and nothing of it is told about faults or judges.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,40 +127,54 @@ impl Site {
 
     /// `rolecall apply`, whose process may die.
     pub(super) async fn apply(&self, sources: &Sources, plan: &Plan) -> Ended {
-        self.simulator.clock().drive(self.process(sources, plan)).await
+        self.simulator.clock().drive(self.process(sources, plan)).await.0
     }
 
-    /// Two of them, the second of which begins so much later.
+    /// Two of them, the second of which begins so much later; and whether one began to write before the other had ended.
     pub(super) async fn apply_twice(
         &self,
         sources: &Sources,
         plan: &Plan,
         later: Duration,
-    ) -> (Ended, Ended) {
+    ) -> (Ended, Ended, bool) {
         let clock = self.simulator.clock();
+        let first = async {
+            let (ended, begun) = self.process(sources, plan).await;
+            (ended, begun, clock.now())
+        };
         let second = async {
             clock.sleep(later).await;
-            self.process(sources, plan).await
+            let (ended, begun) = self.process(sources, plan).await;
+            (ended, begun, clock.now())
         };
-        clock.drive(join(self.process(sources, plan), second)).await
+        let ((one, begun, until), (two, second, over)) = clock.drive(join(first, second)).await;
+        let overlap = begun.zip(second).is_some_and(|(one, two)| one < over && two < until);
+        (one, two, overlap)
     }
 
-    async fn process(&self, sources: &Sources, plan: &Plan) -> Ended {
+    /// How it ended, and when it was about to write.
+    async fn process(&self, sources: &Sources, plan: &Plan) -> (Ended, Option<Timestamp>) {
+        let begun = Cell::new(None);
         let run = async {
             let mut session = self.session(sources).await?;
             let approval = approval(&session, plan, None)?;
-            let (confirm, stop) = (|_: &Plan, _: &Sources| Ok(true), Stop::default());
+            let (stop, clock) = (Stop::default(), self.simulator.clock());
+            let confirm = |_: &Plan, _: &Sources| {
+                begun.set(Some(clock.now()));
+                Ok(true)
+            };
             let order = Order { approved: plan, approval, confirm: &confirm, stop: &stop, progress: &Silent };
             carry_out(&mut session, order).await
         };
         let death = self.simulator.faults().death();
-        match select(std::pin::pin!(run), std::pin::pin!(death)).await {
+        let ended = match select(std::pin::pin!(run), std::pin::pin!(death)).await {
             Either::Right(_) => Ended::Died,
             Either::Left((Ok(Some(report)), _)) => Ended::Report(report),
             Either::Left((Ok(None), _)) => Ended::Failed(Exit::Error, Vec::new()),
             Either::Left((Err(failure), _)) => {
                 Ended::Failed(failure.exit.unwrap_or(Exit::Error), failure.findings)
             }
-        }
+        };
+        (ended, begun.get())
     }
 }

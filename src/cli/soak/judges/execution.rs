@@ -7,7 +7,6 @@ use super::super::facts::{Fact, okta_group};
 use super::super::go::Go;
 use super::super::repo::at_work;
 use super::super::run::{Round, Run};
-use super::super::site::Ended;
 use super::super::trouble::{Event, Network, Trouble};
 use crate::model::Guard;
 
@@ -34,7 +33,17 @@ fn approved(run: &mut Run, round: &Round, go: &Go) {
     };
     match go.trouble.as_ref().and_then(|trouble| trouble.event) {
         Some(Event::Unapproved) => {
-            run.told.docket.guard(Guard::Approved, wrote("a change was not approved"));
+            let network = go.trouble.as_ref().map(|trouble| &trouble.network);
+            let sees = matches!(network, Some(Network::Calm | Network::Throttles(_) | Network::Lag { .. }));
+            let edge = round.unapproved.as_ref();
+            let made = go.writes.iter().flat_map(|write| &write.did).find(|did| Some(&did.fact) == edge);
+            // Where not all can be seen, what was not approved may not be seen to be wanted.
+            let wrong = match made {
+                None if sees => wrote("a change was not approved"),
+                None => None,
+                Some(made) => Some(format!("{made}, which was not approved")),
+            };
+            run.told.docket.guard(Guard::Approved, wrong);
         }
         Some(Event::Aged) => run.told.docket.guard(Guard::TimeToLive, wrote("the plan is too old")),
         Some(Event::Moved) => {
@@ -117,12 +126,9 @@ fn order(run: &mut Run, go: &Go) {
 
 /// While one runs, another is refused.
 fn lock(run: &mut Run, go: &Go) {
-    let Some(second) = &go.second else { return };
-    let (Ended::Report(_), Ended::Report(_)) = (&go.ended, second) else {
-        return run.told.docket.guard(Guard::Lock, None);
-    };
-    let wrong = format!("two ran: {}; {}", go.ended.words(), second.words());
-    run.told.docket.guard(Guard::Lock, Some(wrong));
+    let Some((second, overlap)) = &go.second else { return };
+    let wrong = overlap.then(|| format!("two ran at once: {}; {}", go.ended.words(), second.words()));
+    run.told.docket.guard(Guard::Lock, wrong);
 }
 
 /// What was cut off goes on from what is live, in one go.

@@ -131,10 +131,15 @@ fn is_on(fact: &Fact, group: &str) -> bool {
 
 /// No group becomes empty by others than leavers.
 fn emptied(run: &mut Run, go: &Go, asked: &BTreeSet<Fact>) {
-    let after = members(go.after.keys());
+    let (after, declared) = (members(go.after.keys()), go.repo.declares());
     for group in members(go.before.keys()).into_keys() {
         let thing = Fact::Thing(group.to_owned());
-        if !go.after.contains_key(&thing) || go.touched(&thing) || go.repo.may_be_empty(group) {
+        // Of what roles merely name nobody can say that it may be empty, so it may.
+        if !declared.contains(group)
+            || !go.after.contains_key(&thing)
+            || go.touched(&thing)
+            || go.repo.may_be_empty(group)
+        {
             continue;
         }
         let emptied = !after.contains_key(group)
