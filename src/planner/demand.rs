@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::model::DEMAND_FORMAT;
 use crate::model::{
     Address, Attributes, Cause, Change, Coverage, Demand, DemandState, DemandedField, DemandedGrant, Desired,
-    Digest, GrantKey, Guard, May, Name, Op, Origin, Ownership, Plan, Schemas, Snapshot, Terms, Value,
+    Digest, GrantKey, May, Name, Op, Origin, Ownership, Plan, Schemas, Snapshot, Terms, Value,
 };
 
 use super::edges::{holds, is_read};
@@ -54,39 +54,6 @@ pub fn scopes(
         scopes.entry(address.instance().into()).or_default().insert(address.clone());
     }
     scopes
-}
-
-/// Calls lists partial that have nothing of a kind any more of which memory saw something: an empty answer looks just
-/// like a world in which all was deleted, and what rests on it waits.
-pub fn doubt_empty_lists(live: &mut Snapshot, demand: Option<&Demand>) {
-    let Some(demand) = demand.filter(|_| Guard::EmptyList.holds()) else { return };
-    let is_there = |fields: &BTreeMap<Name, DemandedField>| {
-        let existence = fields.get(EXISTENCE);
-        existence.is_some_and(|field| field.want != Value::Null && field.state == DemandState::True)
-    };
-    let things = demand.resources.iter().filter(|(_, fields)| is_there(fields)).map(|(address, _)| address);
-    let granted =
-        demand.grants.iter().filter(|grant| grant.want.is_some() && grant.state == DemandState::True);
-    let known: BTreeMap<(&str, &str), &Address> = things
-        .chain(granted.map(|grant| &grant.key.resource))
-        .filter(|address| !address.is_reserved())
-        .map(|address| ((address.place(), address.kind()), address))
-        .collect();
-    for ((place, kind), address) in known {
-        let listed = live.resources.keys().any(|there| there.place() == place && there.kind() == kind);
-        if listed || live.coverage_of(address) != Some(&Coverage::Complete) {
-            continue;
-        }
-        let why = format!("there is no {kind} at all, and the last run saw some");
-        let scope = format!("{place}:{kind}");
-        let one = format!("{scope}/");
-        let list = if live.coverage.contains_key(scope.as_str()) { scope.as_str() } else { place };
-        live.coverage.insert(list.into(), Coverage::Partial(why.clone()));
-        // What was not found in the list was taken as read with it.
-        for (_, coverage) in live.coverage.iter_mut().filter(|(scope, _)| scope.starts_with(&one)) {
-            *coverage = Coverage::Partial(why.clone());
-        }
-    }
 }
 
 /// What is demanded once a plan was applied, and whether it was seen to be true in `live_after`. `states` says of each
@@ -190,11 +157,9 @@ impl<'a> Memory<'a> {
     fn unwanted_grants(&self, head: &Desired, demand: &mut Demand) {
         let is_wanted = |key: &GrantKey| head.grant(key).is_some();
         for (key, (change, state)) in &self.edges {
-            // What was held because its list read as empty was not seen either, and is open all the same.
-            let doubted = change.before.is_none() && *state == DemandState::Held;
             if change.op == Op::Revoke
                 && !is_wanted(key)
-                && (self.live.grant(key).is_some() || !is_read(self.live, key) || doubted)
+                && (self.live.grant(key).is_some() || !is_read(self.live, key))
             {
                 demand.grants.push(DemandedGrant {
                     key: (*key).clone(),

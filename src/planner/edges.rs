@@ -302,8 +302,7 @@ impl<'a> Edges<'a, '_> {
     /// removal waits, so that it is neither forgotten nor done blindly.
     fn out_of_sight(&mut self, at: &Key<'a>) {
         let subject = at.subject(self.facts);
-        let is_gone = is_read(self.facts.input.live, at.key) && !self.facts.reads_as_empty(&at.key.resource);
-        if is_gone || !self.facts.may_revoke(at.key, subject.is_some()) {
+        if is_read(self.facts.input.live, at.key) || !self.facts.may_revoke(at.key, subject.is_some()) {
             return;
         }
         let cause = match at.demand {

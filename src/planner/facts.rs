@@ -271,15 +271,6 @@ impl<'a> Facts<'a> {
         self.populated.get_or_init(populated).contains(resource)
     }
 
-    /// Whether a list of edges is empty of which memory saw some. It may be so; it may be the list that is wrong.
-    pub(super) fn reads_as_empty(&self, resource: &Address) -> bool {
-        let live = self.input.live;
-        let lists = || live.resources.contains_key(resource) && live.coverage.contains_key(resource.as_str());
-        let first = || live.grants.partition_point(|grant| grant.key.resource < *resource);
-        let is_empty = || live.grants.get(first()).is_none_or(|grant| grant.key.resource != *resource);
-        Guard::EmptyList.holds() && lists() && self.was_populated(resource) && is_empty()
-    }
-
     /// Whether a thing exists as far as was seen.
     pub(super) fn exists(&self, address: &Address) -> bool {
         address.is_reserved()

@@ -28,7 +28,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-pub use demand::{doubt_empty_lists, remember, scopes};
+pub use demand::{remember, scopes};
 
 /// Head asks for what `own:` does not allow.
 pub const NOT_OWNED: Code = Code { code: "RC350", title: "asks for what `own:` does not allow" };

@@ -3,7 +3,6 @@
 //! Invariant: it plans again first, and writes nothing unless every effect of that is approved; base advances only when
 //! a fresh plan has no change left. It must not print, ask or read the access repo: whoever calls it does.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
@@ -202,7 +201,7 @@ fn remember(
     let mut demand = planner::remember(
         &after.desired,
         session.demand(),
-        &both(&fresh.plan, &after.plan),
+        &fresh.plan,
         &after.live,
         session.schemas(),
         &states,
@@ -224,22 +223,4 @@ fn remember(
         snapshot: Some(snapshot),
     })?;
     Ok(())
-}
-
-/// The plan that was carried out, with what the last look wants and holds besides: where less could be read at first, it
-/// is not in the plan, and is neither true nor somebody else's doing.
-fn both<'a>(fresh: &'a Plan, after: &Plan) -> Cow<'a, Plan> {
-    let all = |plan: &'_ Plan| -> BTreeSet<String> {
-        let held = plan.held.iter().map(|held| &held.change);
-        plan.changes.iter().chain(held).map(Change::target).collect()
-    };
-    let known = all(fresh);
-    if all(after).is_subset(&known) {
-        return Cow::Borrowed(fresh);
-    }
-    let mut both = fresh.clone();
-    let is_new = |change: &Change| !known.contains(&change.target());
-    both.changes.extend(after.changes.iter().filter(|change| is_new(change)).cloned());
-    both.held.extend(after.held.iter().filter(|held| is_new(&held.change)).cloned());
-    Cow::Owned(both)
 }

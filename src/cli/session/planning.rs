@@ -38,7 +38,6 @@ impl Session {
     pub(in crate::cli) async fn plan(&self) -> Result<Planned, Failure> {
         let Observed { now, inventory, records: _, head, base, own_head, own_base, mut live, mut findings } =
             self.observe().await?;
-        planner::doubt_empty_lists(&mut live, self.demand());
         if has_errors(&findings) {
             return Err(Failure::in_sources(findings, &self.head.sources));
         }
