@@ -236,9 +236,8 @@ fn remember(
 /// only this look would take away counts.
 fn both<'a>(fresh: &'a Plan, after: &Planned) -> Cow<'a, Plan> {
     let known: BTreeSet<String> = all(fresh).map(Change::target).collect();
-    let is_new = |change: &Change| {
-        !known.contains(&change.target()) && !(after.unknown_people.is_some() && change.op.is_removal())
-    };
+    let counts = |change: &Change| after.unknown_people.is_none() || !change.op.is_removal();
+    let is_new = |change: &Change| counts(change) && !known.contains(&change.target());
     let after = &after.plan;
     if !all(after).any(is_new) {
         return Cow::Borrowed(fresh);
