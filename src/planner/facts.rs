@@ -152,11 +152,11 @@ impl<'a> Facts<'a> {
     }
 
     /// What one side's `own` allows at least on every edge of one relation on one resource.
-    pub(super) fn own_all(&self, side: Side, key: &GrantKey) -> May {
-        let counts = self.head.by_resource(key).is_some()
-            || self.base.by_resource(key).is_some()
-            || ![&self.head, &self.base].iter().any(|claims| claims.by_principals.contains(&key.relation));
-        if counts && !key.resource.is_reserved() { self.own(side, &key.resource) } else { May::Look }
+    pub(super) fn own_all(&self, side: Side, (resource, relation): (&Address, &Name)) -> May {
+        let sides = [&self.head, &self.base];
+        let counts = sides.iter().any(|claims| find(&claims.of_resource, resource, relation).is_some())
+            || !sides.iter().any(|claims| claims.by_principals.contains(relation));
+        if counts && !resource.is_reserved() { self.own(side, resource) } else { May::Look }
     }
 
     /// The ends of an edge whose `own` counts: the resource first, where it does.

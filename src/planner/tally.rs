@@ -58,17 +58,10 @@ pub(super) fn resources(facts: &Facts<'_>, out: &mut Draft) {
 
 /// Which of these, sorted, are ends of what is wanted.
 fn touched<'a>(head: &Desired, addresses: &[&'a Address]) -> BTreeSet<&'a Address> {
-    let mut touched = BTreeSet::new();
-    for run in head.grants.runs() {
-        let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
-        touched.extend(addresses.binary_search(&&first.key.resource).ok().map(|at| addresses[at]));
-        let principals = [&first.key.principal, &last.key.principal];
-        if let Some(overlap) = between(addresses, principals) {
-            let found = run.iter().filter_map(|grant| overlap.binary_search(&&grant.key.principal).ok());
-            touched.extend(found.map(|at| overlap[at]));
-        }
-    }
-    touched
+    let principals = head.grants.from(addresses.iter().copied()).into_iter().map(|(_, end)| &end.principal);
+    let resources = head.grants.runs().iter().map(|run| &run.resource);
+    let found = principals.chain(resources).filter_map(|end| addresses.binary_search(&end).ok());
+    found.map(|at| addresses[at]).collect()
 }
 
 /// Those of sorted addresses that lie between two; most runs of edges have none of them.
