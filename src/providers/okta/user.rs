@@ -172,7 +172,7 @@ async fn read_people(okta: &Okta) -> People {
 }
 
 /// The person at an address, read just now.
-async fn find(okta: &Okta, address: &Address) -> Result<Option<User>, Error> {
+pub(super) async fn find(okta: &Okta, address: &Address) -> Result<Option<User>, Error> {
     match okta.api.get(&format!("/api/v1/users/{}", encoded(&address.name()))).await {
         Ok(answer) => answer.json().map(Some),
         Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
