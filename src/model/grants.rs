@@ -213,8 +213,9 @@ impl Grants {
     /// Puts an edge in its place, instead of the one that was there. Each number may be another one after that: it is
     /// for a few edges, not for many.
     pub fn insert(&mut self, grant: WantedGrant) {
-        let others = self.iter().filter(|other| other.key != grant.key);
-        *self = others.chain([grant.clone()]).collect();
+        let mut all: Vec<WantedGrant> = self.iter().collect();
+        all.push(grant);
+        *self = all.into_iter().collect();
     }
 
     /// The terms of all edges, to be altered, each with what they are asked for on.

@@ -245,7 +245,7 @@ impl<'a> Facts<'a> {
 
     /// Whether memory saw an edge of a person.
     pub(super) fn was_served(&self, person: &Address) -> bool {
-        let served = || demanded(self.input).filter_map(|grant| grant.subject.as_ref()).collect();
+        let served = || once(demanded(self.input).filter_map(|grant| grant.subject.as_ref()));
         self.served.get_or_init(served).contains(person)
     }
 
@@ -267,7 +267,7 @@ impl<'a> Facts<'a> {
 
     /// Whether memory saw edges on a thing.
     pub(super) fn was_populated(&self, resource: &Address) -> bool {
-        let populated = || demanded(self.input).map(|grant| &grant.key.resource).collect();
+        let populated = || once(demanded(self.input).map(|grant| &grant.key.resource));
         self.populated.get_or_init(populated).contains(resource)
     }
 
@@ -308,6 +308,13 @@ impl<'a> Facts<'a> {
     pub(super) fn mastered(&self, address: &Address) -> Option<&'a str> {
         self.input.live.resources.get(address)?.mastered.as_deref()
     }
+}
+
+/// Each of many addresses once. What was read from one file has each text once in memory, so that where a text is tells
+/// mostly that it is known, without a look at it.
+fn once<'a>(addresses: impl Iterator<Item = &'a Address>) -> HashSet<&'a Address> {
+    let mut places: HashSet<*const u8> = HashSet::new();
+    addresses.filter(|address| places.insert(address.as_str().as_ptr())).collect()
 }
 
 /// What memory saw to be true.

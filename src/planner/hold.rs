@@ -71,7 +71,7 @@ pub(super) fn resources(facts: &Facts<'_>, proposed: Vec<Change>, held: &mut Vec
         let missing = |change: &Change| {
             let after = change.after.as_ref().filter(|_| change.op.writes())?;
             let named = references(facts.input.schemas, &change.address, after);
-            named.into_iter().find(|address| !facts.exists(address) && !making.contains(address))
+            named.into_iter().find(|address| !making.contains(address) && !facts.exists(address))
         };
         let mut found = false;
         let mut left = Vec::new();
@@ -155,7 +155,7 @@ pub(super) fn edge(
 fn giving(facts: &Facts<'_>, change: &Change, making: &HashSet<Address>) -> Option<Reason> {
     let key = change.grant.as_ref()?;
     let ends = [&key.resource, &key.principal];
-    if let Some(end) = ends.iter().find(|end| !facts.exists(end) && !making.contains(**end)) {
+    if let Some(end) = ends.iter().find(|end| !making.contains(**end) && !facts.exists(end)) {
         return Some(not_there(facts, end));
     }
     if let Some(text) = changed_hands(facts, change) {

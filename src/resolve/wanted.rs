@@ -378,7 +378,7 @@ impl Work<'_> {
     }
 
     fn finish(mut self, maker: &Maker<'_>, roster: &Arc<Roster>, like: &Runs) -> (Desired, Runs) {
-        let Known { inventory, crowd, principals, .. } = self.known;
+        let Known { crowd, principals, .. } = self.known;
         let mut runs = BTreeMap::new();
         let (mut grants, mut lapsed, mut nameless) = (Vec::new(), Vec::new(), BTreeSet::new());
         for (place, parts) in std::mem::take(&mut self.parts) {
@@ -400,12 +400,9 @@ impl Work<'_> {
         self.out.grants = Grants::of(roster.clone(), grants);
         self.out.lapsed = lapsed.into_iter().collect();
         self.out.people = principals.people.clone();
-        self.out.gone = inventory
-            .people
-            .values()
-            .filter(|person| matches!(person.status, Status::Left | Status::Suspended))
-            .map(|person| Address::person(&person.handle))
-            .collect();
+        let gone = |number| matches!(crowd.status(number), Status::Left | Status::Suspended);
+        let persons = (0..).zip(&principals.persons).filter(|(number, _)| gone(*number));
+        self.out.gone = persons.map(|(_, person)| person.clone()).collect();
         self.findings.sort_by(|a, b| (&a.span, &a.code, &a.message).cmp(&(&b.span, &b.code, &b.message)));
         self.findings.dedup();
         self.out.findings = self.findings;
