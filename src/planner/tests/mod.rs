@@ -288,8 +288,8 @@ impl Desired {
     }
 
     /// The first edge.
-    pub(super) fn first(&mut self) -> &mut WantedGrant {
-        self.grants.iter_mut().next().unwrap()
+    pub(super) fn first(&mut self) -> &mut Terms {
+        self.grants.terms_mut().next().unwrap().1
     }
 
     pub(super) fn declares(&mut self, address: &Address, attributes: Attributes) {
