@@ -2,6 +2,7 @@
 //!
 //! Invariant: what it says comes from the same resolution that a plan is made of.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -79,7 +80,7 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
         ..Options::default()
     })
     .await?;
-    let observed = session.in_its_time(session.observe()).await?;
+    let observed = session.in_its_time(session.observe(&BTreeSet::new())).await?;
     let about = find(&arguments.what, &observed)?;
     let explanation = explain(about, &observed);
     match format {
@@ -109,8 +110,10 @@ fn find(what: &str, observed: &Observed) -> Result<Address, Failure> {
     let roles = observed
         .head
         .grants
+        .runs()
         .iter()
-        .flat_map(|grant| &grant.origins)
+        .flat_map(|run| &run.terms)
+        .flat_map(|terms| &terms.origins)
         .filter_map(|origin| origin.role.as_deref());
     if roles.clone().any(|role| role == what) {
         return Ok(Address::role(what));
@@ -201,7 +204,7 @@ fn text(explanation: &Explanation, zone: &TimeZone, safe: fn(&str) -> String, en
     let mut out = String::new();
     let _ = write!(out, "{}", safe(explanation.about.as_str()));
     if let Some(person) = &explanation.person {
-        let mut facts: Vec<String> = person.name.iter().cloned().collect();
+        let mut facts: Vec<String> = person.name.iter().map(ToString::to_string).collect();
         facts.extend(person.kind.iter().map(ToString::to_string));
         facts.push(person.status.to_string());
         facts.extend(person.manager.iter().map(|manager| format!("reports to {manager}")));

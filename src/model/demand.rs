@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::address::{Address, Name};
 use super::grant::GrantKey;
+use super::ordered::{Keyed, Ordered};
 use super::plan::{Cause, Standing};
 use super::resource::Origin;
 use super::value::{Attributes, Value};
@@ -22,7 +23,7 @@ pub struct Demand {
     pub format: String,
     /// Edges.
     #[serde(deserialize_with = "super::saved::demanded")]
-    pub grants: Vec<DemandedGrant>,
+    pub grants: Ordered<DemandedGrant>,
     /// Fields of resources.
     pub resources: BTreeMap<Address, BTreeMap<Name, DemandedField>>,
 }
@@ -34,12 +35,19 @@ impl Demand {
         self.grants.iter().any(|grant| grant.subject.is_some())
     }
 
-    /// Takes over from before what it does not say anything of: for where who is to have what could not be worked out.
+    /// Takes over from before what it does not say anything of, and what was wanted and is not any more: for where who is to
+    /// have what could not be worked out.
     pub fn keep(&mut self, before: &Self) {
-        let known = |key: &GrantKey| self.grants.binary_search_by(|grant| grant.key.cmp(key)).is_ok();
-        let more: Vec<DemandedGrant> =
-            before.grants.iter().filter(|grant| !known(&grant.key)).cloned().collect();
-        self.grants.extend(more);
+        let mut kept: BTreeMap<&GrantKey, &DemandedGrant> =
+            before.grants.iter().map(|grant| (&grant.key, grant)).collect();
+        self.grants.retain(|grant| match kept.get(&grant.key) {
+            Some(before) if before.want.is_some() && grant.want.is_none() => false,
+            _ => {
+                kept.remove(&grant.key);
+                true
+            }
+        });
+        self.grants.extend(kept.into_values().cloned());
         self.grants.sort_by(|one, other| one.key.cmp(&other.key));
         for (address, fields) in &before.resources {
             self.resources.entry(address.clone()).or_insert_with(|| fields.clone());
@@ -91,6 +99,22 @@ pub struct DemandedGrant {
     /// When it ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+}
+
+impl Keyed for DemandedGrant {
+    fn key(&self) -> &GrantKey {
+        &self.key
+    }
+}
+
+impl Demand {
+    /// Puts in order what was gathered in any order.
+    pub fn normalize(&mut self) {
+        self.grants.order(|grants| {
+            grants.sort_by(|one, other| one.key.cmp(&other.key));
+            grants.dedup_by(|one, other| one.key == other.key);
+        });
+    }
 }
 
 /// A field that was demanded. The field named `""` stands for the resource's existence.

@@ -27,21 +27,26 @@ pub fn scopes(
     own_base: Option<&Ownership>,
     schemas: &Schemas,
 ) -> BTreeMap<Name, BTreeSet<Address>> {
-    fn side(key: &GrantKey) -> &Address {
-        if key.resource.is_reserved() { &key.principal } else { &key.resource }
-    }
     let mut wanted: BTreeSet<&Address> = BTreeSet::new();
     for desired in std::iter::once(head).chain(base) {
         wanted.extend(desired.claims.keys().map(crate::model::Collection::owner));
-        // Neighbours in the list are mostly on the same thing.
-        let mut last = None;
-        for address in desired.grants.iter().map(|grant| side(&grant.key)) {
-            if last.replace(address) != Some(address) {
-                wanted.insert(address);
+        for run in desired.grants.runs() {
+            match run.resource.is_reserved() {
+                true => wanted
+                    .extend(run.edges.iter().map(|edge| &desired.grants.roster().end(edge.end).principal)),
+                false => _ = wanted.insert(&run.resource),
             }
         }
     }
-    wanted.extend(demand.into_iter().flat_map(|demand| &demand.grants).map(|grant| side(&grant.key)));
+    // Neighbours in the list are mostly on the same thing.
+    let mut last = None;
+    for GrantKey { resource, principal, .. } in
+        demand.into_iter().flat_map(|demand| &demand.grants).map(|grant| &grant.key)
+    {
+        if last.replace(resource) != Some(resource) || resource.is_reserved() {
+            wanted.insert(if resource.is_reserved() { principal } else { resource });
+        }
+    }
     let declared = base.into_iter().flat_map(|base| base.resources.values()).filter(|wanted| wanted.declared);
     wanted.extend(declared.map(|wanted| &wanted.address).filter(|a| !head.resources.contains_key(*a)));
 
@@ -71,7 +76,7 @@ pub fn remember(
     let mut demand = Demand { format: DEMAND_FORMAT.to_owned(), ..Demand::default() };
     memory.wanted_grants(head, &mut demand);
     memory.unwanted_grants(head, &mut demand);
-    demand.grants.sort_by(|one, other| one.key.cmp(&other.key));
+    demand.normalize();
     memory.resources(head, schemas, &mut demand);
     demand
 }
@@ -176,19 +181,11 @@ impl<'a> Memory<'a> {
         }
         for (key, before) in &self.grants {
             let open = before.want.is_some() || before.state != DemandState::True;
-            let unread = !is_read(self.live, key) || self.is_doubted(&key.resource);
+            let unread = !is_read(self.live, key);
             if open && unread && !is_wanted(key) && !self.edges.contains_key(key) {
                 demand.grants.push((*before).clone());
             }
         }
-    }
-
-    /// Whether something is to be deleted, is still there, and reads as empty: that alone must not make it so, or the next
-    /// run would take the hint of a list that was wrong once.
-    fn is_doubted(&self, resource: &Address) -> bool {
-        self.things.get(resource).is_some_and(|(change, _)| change.op == Op::Delete)
-            && self.live.resources.contains_key(resource)
-            && self.live.edges_on(resource).is_empty()
     }
 
     fn resources(&self, head: &Desired, schemas: &Schemas, demand: &mut Demand) {

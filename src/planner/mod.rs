@@ -2,7 +2,7 @@
 //!
 //! Letters as in the design: H what head wants, B what base wants, D what memory demanded, L what is live. Resources are
 //! compared first (`resources`), since they decide what is being made and dropped; then edges (`edges`).
-//! `facts` answers who may and who exists, `hold` what must wait, `order` what comes first.
+//! `doubt` says which lists are not believed, `facts` who may and who exists, `hold` what must wait, `order` what comes first.
 //! Invariant: pure, and the same for any order of its input; nothing outside `own` ever becomes a change that writes.
 //! It must not judge: protection, caps and guardrails are the gate's.
 
@@ -11,11 +11,10 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 
 use crate::model::settings::Heal;
-use crate::model::{
-    Code, Demand, Desired, Draft, GrantKey, Inventory, Ownership, Pattern, Schemas, Snapshot,
-};
+use crate::model::{Code, Demand, Desired, Draft, Inventory, Ownership, Pattern, Schemas, Snapshot};
 
 mod demand;
+mod doubt;
 mod edges;
 mod facts;
 mod fields;
@@ -29,6 +28,7 @@ mod tally;
 mod tests;
 
 pub use demand::{remember, scopes};
+pub use doubt::{Answer, Doubt, Doubted, doubts, settle};
 
 /// Head asks for what `own:` does not allow.
 pub const NOT_OWNED: Code = Code { code: "RC350", title: "asks for what `own:` does not allow" };
@@ -40,11 +40,13 @@ pub const MISSING_PERSON: Code = Code { code: "RC352", title: "a person is missi
 pub const NOT_DELETED: Code = Code { code: "RC353", title: "not deleted although its file vanished" };
 /// The provider lets nobody change it.
 pub const MASTERED: Code = Code { code: "RC354", title: "the provider lets nobody change it" };
+/// A list reads as empty, and the last run saw something in it.
+pub const EMPTY_LIST: Code = Code { code: "RC355", title: "a list reads as empty that was not" };
 /// Changes wait for each other; a mistake of rolecall's.
 pub const CYCLE: Code = Code { code: "RC359", title: "changes wait for each other" };
 
 /// All codes of the planner.
-pub const CODES: &[Code] = &[NOT_OWNED, IMMUTABLE, MISSING_PERSON, NOT_DELETED, MASTERED, CYCLE];
+pub const CODES: &[Code] = &[NOT_OWNED, IMMUTABLE, MISSING_PERSON, NOT_DELETED, MASTERED, EMPTY_LIST, CYCLE];
 
 /// Everything that a plan is made of.
 #[derive(Debug, Clone, Copy)]
@@ -76,18 +78,9 @@ pub struct Input<'a> {
 /// What must change, why, and in which order.
 pub fn draft(input: &Input<'_>) -> Draft {
     // What was read from files or gathered from many places is in order unless someone was careless.
-    let live = in_order(input.live, |live| &live.grants, |grant| &grant.key, Snapshot::normalize);
-    let demand = input.demand.map(|demand| {
-        in_order(
-            demand,
-            |demand| &demand.grants,
-            |grant| &grant.key,
-            |demand| {
-                demand.grants.sort_by(|one, other| one.key.cmp(&other.key));
-                demand.grants.dedup_by(|one, other| one.key == other.key);
-            },
-        )
-    });
+    let live = in_order(input.live, |live| live.grants.is_in_order(), Snapshot::normalize);
+    let is_in_order = |demand: &Demand| demand.grants.is_in_order();
+    let demand = input.demand.map(|demand| in_order(demand, is_in_order, Demand::normalize));
     let input = &Input { live: &live, demand: demand.as_deref(), ..*input };
 
     let mut out = Draft::default();
@@ -118,14 +111,13 @@ pub fn draft(input: &Input<'_>) -> Draft {
     out
 }
 
-/// A list of edges in the order of their keys.
-fn in_order<'a, T: Clone, G>(
-    whole: &'a T,
-    grants: impl Fn(&T) -> &Vec<G>,
-    key: impl Fn(&G) -> &GrantKey,
+/// What has its edges in the order of their keys.
+fn in_order<T: Clone>(
+    whole: &T,
+    is_in_order: impl FnOnce(&T) -> bool,
     sort: impl FnOnce(&mut T),
-) -> Cow<'a, T> {
-    if grants(whole).is_sorted_by(|one, other| key(one).precedes(key(other))) {
+) -> Cow<'_, T> {
+    if is_in_order(whole) {
         return Cow::Borrowed(whole);
     }
     let mut whole = whole.clone();

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use crate::model::plan::Standing;
 use crate::model::{
-    Address, Attributes, Cause, Change, DemandState, DemandedField, Desired, Draft, Finding, GrantKey,
-    LiveGrant, May, Op, Origin, Resource, Sensitivity, Value,
+    Address, Attributes, Cause, Change, DemandState, DemandedField, Desired, Draft, Finding, LiveGrant, May,
+    Op, Origin, Resource, Sensitivity, Value,
 };
 
 use super::facts::{Facts, Side};
@@ -71,12 +71,21 @@ pub(super) fn compare(facts: &Facts<'_>, out: &mut Draft) -> Vec<Change> {
         };
         match Asked::of(input.head, address) {
             Some(head) => this.wanted(&head, &mut changes, out),
-            None => vanished.extend(this.live.map(|live| (this, live))),
+            None => vanished.push(this),
         }
     }
-    let touched = Touched::of(facts, &vanished.iter().map(|(this, _)| this.address).collect());
-    for (this, live) in vanished {
-        this.vanished(live, &touched, &mut changes, out);
+    let touched = Touched::of(facts, &vanished.iter().map(|this| this.address).collect());
+    for this in vanished {
+        match this.live {
+            Some(live) => this.vanished(live, &touched, &mut changes, out),
+            // What may be there and was not seen is not forgotten: its deletion waits until it can be read.
+            None if !facts.would_be_seen(this.address) => {
+                let mut unseen = Vec::new();
+                this.vanished(&Resource::default(), &touched, &mut unseen, out);
+                changes.extend(unseen.into_iter().filter(|change| change.op == Op::Delete));
+            }
+            None => {}
+        }
     }
     changes
 }
@@ -94,38 +103,30 @@ impl<'a> Touched<'a> {
         let mut vanished: Vec<&Address> = vanished.iter().copied().collect();
         vanished.sort();
         let (mut used, mut live) = (HashSet::new(), HashMap::<_, Vec<_>>::new());
-        for run in facts.input.head.grants.runs() {
-            touching(
-                run,
-                |grant| &grant.key,
-                &vanished,
-                |end, _| {
-                    used.insert(end);
-                },
-            );
-        }
+        let head = &facts.input.head.grants;
+        used.extend(head.from(vanished.iter().copied()).into_iter().map(|(_, end)| &end.principal));
+        let resources = head.runs().iter().map(|run| &run.resource);
+        used.extend(resources.filter(|resource| vanished.binary_search(resource).is_ok()));
         for run in facts.input.live.runs() {
-            let push = |end, grant| live.entry(end).or_default().push(grant);
-            touching(run, |grant: &LiveGrant| &grant.key, &vanished, push);
+            touching(run, &vanished, |end, grant| live.entry(end).or_default().push(grant));
         }
         Self { used, live }
     }
 }
 
 /// Calls `found` for each edge of a run that is on one of some things, or from one; most runs have none.
-fn touching<'a, T>(
-    run: &'a [T],
-    key: impl Fn(&T) -> &GrantKey,
+fn touching<'a>(
+    run: &'a [LiveGrant],
     things: &[&'a Address],
-    mut found: impl FnMut(&'a Address, &'a T),
+    mut found: impl FnMut(&'a Address, &'a LiveGrant),
 ) {
     let (Some(first), Some(last)) = (run.first(), run.last()) else { return };
-    if let Ok(at) = things.binary_search(&&key(first).resource) {
+    if let Ok(at) = things.binary_search(&&first.key.resource) {
         run.iter().for_each(|edge| found(things[at], edge));
     }
-    if let Some(things) = between(things, [&key(first).principal, &key(last).principal]) {
+    if let Some(things) = between(things, [&first.key.principal, &last.key.principal]) {
         for edge in run {
-            if let Ok(at) = things.binary_search(&&key(edge).principal) {
+            if let Ok(at) = things.binary_search(&&edge.key.principal) {
                 found(things[at], edge);
             }
         }
@@ -259,13 +260,7 @@ impl<'a> One<'a, '_> {
         }
     }
 
-    fn vanished(
-        &self,
-        live: &'a Resource,
-        touched: &Touched<'a>,
-        changes: &mut Vec<Change>,
-        out: &mut Draft,
-    ) {
+    fn vanished(&self, live: &Resource, touched: &Touched<'a>, changes: &mut Vec<Change>, out: &mut Draft) {
         let declared = self.base.filter(|base| base.declared);
         let existence = self.demand.and_then(|demand| demand.get(EXISTENCE));
         // Demanded when a base of old declared it, and not come true since.

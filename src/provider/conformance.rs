@@ -309,7 +309,7 @@ async fn refuses_without_permit(
     Ok(())
 }
 
-/// Reading one thing shows the same as observing all.
+/// Reading one thing, or one edge, shows the same as observing all.
 async fn reads_alike(provider: &dyn Provider, live: &Snapshot, step: &Step) -> Result<(), String> {
     let addresses: BTreeSet<_> = step.changes.iter().map(|change| &change.address).collect();
     for address in addresses {
@@ -323,6 +323,13 @@ async fn reads_alike(provider: &dyn Provider, live: &Snapshot, step: &Step) -> R
         };
         if edges(&read) != edges(live) {
             return Err(format!("the edges on `{address}` read alone are not what was observed"));
+        }
+    }
+    for key in step.changes.iter().filter_map(|change| change.grant.as_ref()) {
+        let read = provider.read_grant(key).await;
+        let read = read.map_err(|error| format!("`{key}` cannot be read: {error}"))?;
+        if read.as_ref() != live.grant(key) {
+            return Err(format!("`{key}` read alone is not what was observed"));
         }
     }
     Ok(())

@@ -11,7 +11,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::model::{Account, Address, Change, DirectoryRecord, Name, Permit, Snapshot};
+use crate::model::{
+    Account, Address, Change, Coverage, DirectoryRecord, GrantKey, LiveGrant, Name, Permit, Snapshot,
+};
 
 pub mod clock;
 pub mod conformance;
@@ -46,6 +48,34 @@ pub trait Provider: Send + Sync {
 
     /// One resource with its edges, read just now; empty where it does not exist.
     async fn read(&self, address: &Address) -> Result<Snapshot, Error>;
+
+    /// One edge as it is just now, asked for as cheaply as the vendor allows, and best from the principal's side: then the
+    /// answer does not rest on the list of all edges on the resource. `None`: it is not there. An error where that cannot
+    /// be told.
+    async fn read_grant(&self, key: &GrantKey) -> Result<Option<LiveGrant>, Error> {
+        let mut told = Err(cannot_tell(key, "neither of its ends can be read here"));
+        for end in [&key.principal, &key.resource] {
+            if end.is_reserved() || end.instance() != self.instance().as_ref() {
+                continue;
+            }
+            told = match self.read(end).await {
+                Ok(live) => edge_in(&live, end, key),
+                // Perhaps the other end can be.
+                Err(error) if error.kind == ErrorKind::Unsupported => Err(error),
+                Err(error) => return Err(error),
+            };
+            if told.is_ok() {
+                break;
+            }
+        }
+        told
+    }
+
+    /// How many edges on a resource one call lists, where [`Provider::read_grant`] costs about one call. `None`: it costs
+    /// as much as [`Provider::read`] of an end.
+    fn edges_a_page(&self) -> Option<usize> {
+        None
+    }
 
     /// What writes the effects that the permit covers. `live` tells the ids of what exists.
     fn writer(&self, permit: &Permit, live: &Snapshot) -> Box<dyn Writer>;
@@ -192,6 +222,24 @@ pub struct TransportError {
     pub message: String,
     /// Whether the request may have reached the other side.
     pub maybe_sent: bool,
+}
+
+/// What a read of one of its ends tells of an edge: all, if it was read whole, and otherwise only that it is there.
+pub fn edge_in(live: &Snapshot, end: &Address, key: &GrantKey) -> Result<Option<LiveGrant>, Error> {
+    if let Some(edge) = live.grant(key) {
+        return Ok(Some(edge.clone()));
+    }
+    match live.coverage.get(end.as_str()) {
+        Some(Coverage::Complete) => Ok(None),
+        Some(Coverage::Partial(why)) => Err(cannot_tell(key, why)),
+        None => Err(cannot_tell(key, &format!("the edges of `{end}` are not read with it"))),
+    }
+}
+
+/// That nobody knows whether an edge is there.
+#[must_use]
+pub fn cannot_tell(key: &GrantKey, why: &str) -> Error {
+    Error::new(ErrorKind::Other, format!("it cannot be told whether `{key}` is so: {why}"))
 }
 
 /// Refuses a change that the permit does not cover, or that is not what its effect says.

@@ -23,6 +23,8 @@ use rolecall::simulator::{
 
 use crate::servers::Prism;
 
+mod edges;
+
 /// A small organization: a few people in every state, groups of every sort, a rule, and pages of two.
 fn world() -> World {
     let mut world = World::at("2026-11-22T17:00:00Z".parse().unwrap());
@@ -335,6 +337,7 @@ const OPERATIONS: &[&str] = &[
     "GET /users",
     "GET /users/me",
     "GET /users/{id}",
+    "GET /users/{id}/groups",
     "POST /groups",
     "PUT /groups/{id}",
     "PUT /groups/{id}/users/{id}",

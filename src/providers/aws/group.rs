@@ -105,6 +105,13 @@ impl IamKind for Groups {
         Ok(())
     }
 
+    async fn edges(&self, aws: &Connection, name: &str, _: &str, seen: &mut Seen<'_>) -> Result<(), Error> {
+        let request = aws.iam.list_attached_group_policies().group_name(name).max_items(PAGE);
+        let attached = pages!(aws, request, attached_policies);
+        seen.attached(&seen.address("group", name), &attached.into_iter().flatten().collect::<Vec<_>>());
+        Ok(())
+    }
+
     async fn create(&self, aws: &Connection, name: &str, new: &New<'_>) -> Sent {
         sent!(aws, aws.iam.create_group().group_name(name).set_path(new.text("path").map(str::to_owned)))
     }

@@ -42,6 +42,18 @@ pub(super) trait IamKind: std::fmt::Debug + Send + Sync {
     /// Reads one thing with its edges and what hangs on it. `NotFound` where it does not exist.
     async fn read(&self, aws: &Connection, name: &str, seen: &mut Seen<'_>) -> Result<(), Error>;
 
+    /// Reads the edges of one relation from one of these principals. `NotFound` where it does not exist; `Unsupported`
+    /// where there are none of that relation.
+    async fn edges(
+        &self,
+        _: &Connection,
+        _name: &str,
+        relation: &str,
+        _: &mut Seen<'_>,
+    ) -> Result<(), Error> {
+        Err(Error::new(ErrorKind::Unsupported, format!("this kind is no principal of `{relation}`")))
+    }
+
     /// Makes a thing, with all that the one call can give it.
     async fn create(&self, aws: &Connection, name: &str, new: &New<'_>) -> Sent;
 

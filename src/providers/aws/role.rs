@@ -215,6 +215,13 @@ impl IamKind for Roles {
         Ok(())
     }
 
+    async fn edges(&self, aws: &Connection, name: &str, _: &str, seen: &mut Seen<'_>) -> Result<(), Error> {
+        let request = aws.iam.list_attached_role_policies().role_name(name).max_items(PAGE);
+        let attached = pages!(aws, request, attached_policies);
+        seen.attached(&seen.address("role", name), &attached.into_iter().flatten().collect::<Vec<_>>());
+        Ok(())
+    }
+
     async fn create(&self, aws: &Connection, name: &str, new: &New<'_>) -> Sent {
         let request =
             aws.iam.create_role().role_name(name).assume_role_policy_document(new.document("trust")?);

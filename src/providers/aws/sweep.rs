@@ -65,6 +65,14 @@ impl Provider for std::sync::Arc<Account> {
         Ok(snapshot)
     }
 
+    async fn read_grant(&self, key: &GrantKey) -> Result<Option<LiveGrant>, Error> {
+        read_grant(self, key).await
+    }
+
+    fn edges_a_page(&self) -> Option<usize> {
+        usize::try_from(PAGE).ok()
+    }
+
     fn writer(&self, permit: &Permit, live: &Snapshot) -> Box<dyn Writer> {
         Box::new(AwsWriter::new(self.clone(), permit.clone(), live))
     }
@@ -122,6 +130,24 @@ pub(super) async fn read(account: &Account, address: &Address) -> Result<Snapsho
     snapshot.coverage.insert(address.as_str().into(), Coverage::Complete);
     snapshot.normalize();
     Ok(snapshot)
+}
+
+/// One edge, from the principal's own list of that sort.
+async fn read_grant(account: &Account, key: &GrantKey) -> Result<Option<LiveGrant>, Error> {
+    let mut seen = Seen::new(&account.instance, &account.options.account);
+    let kind = kind_of(&key.principal).filter(|_| key.principal.place() == &*account.place());
+    let Some(kind) = kind else {
+        let message = format!("`{key}` is not something that `{}` can read", account.place());
+        return Err(Error::new(ErrorKind::Unsupported, message));
+    };
+    let aws = account.connection().await?;
+    match kind.edges(aws, &key.principal.name(), &key.relation, &mut seen).await {
+        // Who does not exist holds nothing.
+        Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    }
+    seen.snapshot.normalize();
+    Ok(seen.snapshot.grant(key).cloned())
 }
 
 /// What knows how to treat an address.

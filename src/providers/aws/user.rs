@@ -168,6 +168,28 @@ impl IamKind for Users {
         Ok(())
     }
 
+    async fn edges(
+        &self,
+        aws: &Connection,
+        name: &str,
+        relation: &str,
+        seen: &mut Seen<'_>,
+    ) -> Result<(), Error> {
+        let user = seen.address("user", name);
+        if relation == MEMBER {
+            let request = aws.iam.list_groups_for_user().user_name(name).max_items(PAGE);
+            for group in pages!(aws, request, groups) {
+                let group = seen.address("group", group.group_name());
+                seen.edge(&user, MEMBER, &group);
+            }
+            return Ok(());
+        }
+        let request = aws.iam.list_attached_user_policies().user_name(name).max_items(PAGE);
+        let attached = pages!(aws, request, attached_policies);
+        seen.attached(&user, &attached.into_iter().flatten().collect::<Vec<_>>());
+        Ok(())
+    }
+
     async fn create(&self, aws: &Connection, name: &str, new: &New<'_>) -> Sent {
         let request = aws.iam.create_user().user_name(name).set_tags(Some(new.tags()));
         let request = request.set_permissions_boundary(new.boundary.clone());

@@ -12,7 +12,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use super::{settings, user};
+use super::{rules, settings, user};
 use crate::model::settings::ProviderSettings;
 use crate::model::{Address, Name};
 use crate::provider::send::{Api, Dialect, Explanation, Limits, Secret};
@@ -35,6 +35,8 @@ pub(super) struct Okta {
     pub(super) api: Api,
     /// People as last read, so that inventory and observation read them once.
     pub(super) people: Mutex<Option<Arc<user::People>>>,
+    /// The group rules as last read whole.
+    pub(super) rules: Mutex<Option<Arc<rules::Rules>>>,
 }
 
 impl Okta {
@@ -73,7 +75,7 @@ impl Okta {
         };
         let dialect = Box::new(OktaDialect { token: Secret::new(token) });
         let api = Api::new(transport, wiring.clock.clone(), base, dialect, limits);
-        Ok(Self { instance, api, people: Mutex::default() })
+        Ok(Self { instance, api, people: Mutex::default(), rules: Mutex::default() })
     }
 
     /// Whether an address is one of this organization's, of that kind.

@@ -13,11 +13,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::OktaKind;
 use super::client::{Okta, encoded};
 use super::rules::Rules;
 use super::user::{self, User};
 use super::writer::Session;
+use super::{OktaKind, membership};
 use crate::model::guard::Guard;
 use crate::model::{
     Address, Attribute, Attributes, Change, Code, Collection, Coverage, Finding, GrantKey, Kind, LiveGrant,
@@ -33,7 +33,7 @@ pub(super) const MEMBER: &str = "member";
 pub(super) const BAD_NAME: Code = Code { code: "RC514", title: "a name that an Okta group cannot have" };
 
 /// How many are asked for at once, as Okta recommends.
-const LIMIT: usize = 200;
+pub(super) const LIMIT: usize = 200;
 
 /// The kind itself.
 pub(super) struct Groups;
@@ -70,16 +70,16 @@ impl Native for GroupManifest {
 
 /// A group as Okta writes it, as far as it matters here.
 #[derive(Debug, Clone, Deserialize)]
-struct Group {
-    id: String,
+pub(super) struct Group {
+    pub(super) id: String,
     #[serde(rename = "type")]
     sort: String,
-    profile: Profile,
+    pub(super) profile: Profile,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-struct Profile {
-    name: String,
+pub(super) struct Profile {
+    pub(super) name: String,
     description: Option<String>,
     /// Attributes of the organization's own, which a replaced profile must keep.
     #[serde(flatten)]
@@ -88,12 +88,17 @@ struct Profile {
 
 impl Group {
     /// Why nobody may change it.
-    fn mastered(&self) -> Option<&'static str> {
+    pub(super) fn mastered(&self) -> Option<&'static str> {
         match self.sort.as_str() {
             "OKTA_GROUP" => None,
             "BUILT_IN" => Some("it is built into Okta"),
             _ => Some("an app masters it"),
         }
+    }
+
+    /// Whether an app masters it: then it may share its name with another group.
+    pub(super) fn is_of_app(&self) -> bool {
+        self.sort == "APP_GROUP"
     }
 
     fn description(&self) -> &str {
@@ -122,16 +127,20 @@ fn by_address(okta: &Okta, groups: Vec<Group>, whole: bool) -> BTreeMap<Address,
     for (name, groups) in named {
         let alone = whole && groups.len() == 1;
         for (id, group) in groups {
-            let own = alone || group.sort != "APP_GROUP";
-            let name = if own { name.clone() } else { format!("{name} [{id}]") };
+            let name = if alone || !group.is_of_app() { name.clone() } else { beside_another(&name, &id) };
             found.insert(Address::new(&okta.instance, None, KIND, &name), group);
         }
     }
     found
 }
 
+/// What an app's group is called here where another group may have its name.
+pub(super) fn beside_another(name: &str, id: &str) -> String {
+    format!("{name} [{id}]")
+}
+
 /// The group at an address, read just now.
-async fn find(okta: &Okta, address: &Address) -> Result<Option<Group>, Error> {
+pub(super) async fn find(okta: &Okta, address: &Address) -> Result<Option<Group>, Error> {
     let name = address.name();
     // By `q`, not `search`: the index behind the latter lags, and what was just created would not be found.
     let start = name.split(" [").next().unwrap_or_default();
@@ -220,12 +229,16 @@ impl OktaKind for Groups {
         live.coverage.insert(address.as_str().into(), Coverage::Complete);
         if let Some(group) = found? {
             let (scope, grants, coverage) = members(okta, address, &group, &rules).await;
-            live.grants = grants;
+            live.grants = grants.into();
             live.coverage.insert(scope, coverage);
             live.resources.insert(address.clone(), group.resource(&rules));
         }
         live.normalize();
         Ok(live)
+    }
+
+    async fn read_grant(&self, okta: &Okta, key: &GrantKey) -> Result<Option<LiveGrant>, Error> {
+        membership::read(okta, key).await
     }
 
     async fn id(&self, okta: &Okta, address: &Address) -> Result<Option<String>, Error> {

@@ -1,6 +1,6 @@
 //! Okta: people, groups and memberships, over its Management API.
 //!
-//! Invariant: lists are read page by page, once each, and never per user. A new kind is one file that implements
+//! Invariant: lists are read page by page, once each, and a plan reads none per user. A new kind is one file that implements
 //! [`OktaKind`] and its line in [`KINDS`]; nothing else here knows what kinds there are.
 //! It must not change people: they are made and ended in Okta or in what masters it.
 
@@ -10,7 +10,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::model::settings::ProviderSettings;
-use crate::model::{Address, Change, Code, Kind, Permit, ProviderType, Relation, Snapshot};
+use crate::model::{
+    Address, Change, Code, GrantKey, Kind, LiveGrant, Permit, ProviderType, Relation, Snapshot,
+};
 use crate::provider::{
     Caller, Error, ErrorKind, Inventoried, Lane, Outcome, Pace, Patience, Provider, Writer,
 };
@@ -22,6 +24,7 @@ use writer::Session;
 mod access;
 mod client;
 mod group;
+mod membership;
 mod rules;
 mod settings;
 mod user;
@@ -50,6 +53,11 @@ trait OktaKind: Send + Sync {
 
     /// One of this kind with the edges on it, read just now.
     async fn read(&self, okta: &Okta, address: &Address) -> Result<Snapshot, Error>;
+
+    /// One edge on one of this kind, read just now.
+    async fn read_grant(&self, _: &Okta, key: &GrantKey) -> Result<Option<LiveGrant>, Error> {
+        Err(Error::new(ErrorKind::Unsupported, format!("Okta knows no such edge as `{key}`")))
+    }
 
     /// The id of one of this kind, looked up just now; `None` where there is none.
     async fn id(&self, okta: &Okta, address: &Address) -> Result<Option<String>, Error>;
@@ -132,6 +140,14 @@ impl Provider for OktaProvider {
 
     async fn read(&self, address: &Address) -> Result<Snapshot, Error> {
         kind_of(address)?.read(&self.okta, address).await
+    }
+
+    async fn read_grant(&self, key: &GrantKey) -> Result<Option<LiveGrant>, Error> {
+        kind_of(&key.resource)?.read_grant(&self.okta, key).await
+    }
+
+    fn edges_a_page(&self) -> Option<usize> {
+        Some(group::LIMIT)
     }
 
     fn writer(&self, permit: &Permit, live: &Snapshot) -> Box<dyn Writer> {

@@ -6,6 +6,7 @@
 //! that the rule excepts and those who have been deactivated, whom no rule concerns.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -69,7 +70,7 @@ struct ActiveRule {
 }
 
 impl Rules {
-    pub(super) async fn read(okta: &Okta) -> Self {
+    pub(super) async fn read(okta: &Okta) -> Arc<Self> {
         let Listing { items, cut_short } = list::<Rule>(&okta.api, "/api/v1/groups/rules?limit=200").await;
         let mut by_group: BTreeMap<String, Vec<ActiveRule>> = BTreeMap::new();
         for rule in items.into_iter().filter(|rule| rule.status == "ACTIVE") {
@@ -80,7 +81,25 @@ impl Rules {
             }
         }
         let incomplete = cut_short.map(|error| format!("the group rules could not be read: {error}"));
-        Self { by_group, incomplete }
+        let rules = Arc::new(Self { by_group, incomplete });
+        if rules.incomplete.is_none() {
+            *okta.rules.lock().await = Some(rules.clone());
+        }
+        rules
+    }
+
+    /// The rules as they were last read, read now only if nobody has yet: they cost a call, and hardly ever change.
+    pub(super) async fn known(okta: &Okta) -> Arc<Self> {
+        let known = okta.rules.lock().await.clone();
+        match known {
+            Some(rules) => rules,
+            None => Self::read(okta).await,
+        }
+    }
+
+    /// Whether any rule fills a group.
+    pub(super) fn fill(&self, group: &str) -> bool {
+        self.by_group.contains_key(group)
     }
 
     /// The rules that may have put a member into a group, in words.

@@ -12,9 +12,12 @@ use serde_json::json;
 
 use super::super::keyed;
 use super::super::order::Reply;
-use super::super::world::{GroupType, Okta, OktaGroup, OktaUser, RuleStatus, UserStatus};
+use super::super::world::{GroupType, Okta, OktaGroup, OktaUser, RuleStatus, UserStatus, group_id};
 use super::filter::Filter;
 use super::{Answer, Context, Object, Problem, stamp};
+
+/// The built-in group that everybody is in who has not left.
+const EVERYONE: &str = "Everyone";
 
 impl Context<'_> {
     pub(super) fn list_groups(&self) -> Answer {
@@ -150,8 +153,29 @@ impl Context<'_> {
 
     pub(super) fn list_groups_of(&self, id: &str) -> Answer {
         let user = self.find_user(id)?;
-        let groups = self.okta().groups.values().filter(|group| has_member(self.okta(), group, user));
-        Ok(Reply::json(200, &groups.map(|group| self.group(group)).collect::<Vec<_>>()))
+        let (size, after) = self.window(200, 200)?;
+        let okta = self.okta();
+        // Nobody at work is in no group: a world whose file has no `Everyone` still shows its people to be in it.
+        let everyone = okta.groups.values().all(|group| !is_everyone(group)).then(|| OktaGroup {
+            name: EVERYONE.to_owned(),
+            id: group_id(EVERYONE, GroupType::BuiltIn),
+            kind: GroupType::BuiltIn,
+            ..OktaGroup::default()
+        });
+        let start = after.as_deref().map_or(Unbounded, Excluded);
+        let mut groups: BTreeMap<&str, &OktaGroup> = okta
+            .groups
+            .range::<str, _>((start, Unbounded))
+            .filter(|(_, group)| has_member(okta, group, user))
+            .map(|(id, group)| (id.as_str(), group))
+            .take(size + 1)
+            .collect();
+        if let Some(group) = everyone.as_ref().filter(|group| has_member(okta, group, user))
+            && after.as_ref().is_none_or(|after| *after < group.id)
+        {
+            groups.insert(&group.id, group);
+        }
+        Ok(self.page(size, groups.into_iter().map(|(id, group)| (id, self.group(group)))))
     }
 
     fn find(&self, id: &str) -> Result<&OktaGroup, Problem> {
@@ -247,7 +271,7 @@ fn rules_of<'a>(
 }
 
 fn is_everyone(group: &OktaGroup) -> bool {
-    group.kind == GroupType::BuiltIn && group.name == "Everyone"
+    group.kind == GroupType::BuiltIn && group.name == EVERYONE
 }
 
 fn has_member(okta: &Okta, group: &OktaGroup, user: &OktaUser) -> bool {

@@ -63,8 +63,10 @@ pub(super) fn action(order: &Order) -> Action {
         ["apps", ..] => "apps",
         _ => "other",
     };
-    let list =
-        matches!(words.as_slice(), ["groups"] | ["users"] | ["groups", "rules"] | ["groups", _, "users"]);
+    let list = matches!(
+        words.as_slice(),
+        ["groups"] | ["users"] | ["groups", "rules"] | ["groups", _, "users"] | ["users", _, "groups"]
+    );
     let users = words.first() == Some(&"users");
     let mut ids = vec![1, 3];
     if let ["groups", "rules", ..] = words.as_slice() {

@@ -76,14 +76,34 @@ fn members_are_those_put_in_by_hand_and_by_active_rules() {
     assert_eq!(logins(&all(&simulator, "/groups/00g0/users")), ["a", "b", "d", "svc"]);
     assert_eq!(logins(&all(&simulator, "/groups/00g1/users?limit=200")), ["a", "b", "c", "d"]);
     assert!(all(&simulator, "/groups/00g3/users").is_empty());
-    let (_, groups) = ask(&simulator, "GET", "/users/d@acme.com/groups", &Json::Null);
-    let names: Vec<_> =
-        groups.as_array().unwrap().iter().map(|group| group["profile"]["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["Everyone", "mixed"]);
+    let groups_of = |user: &str| -> Vec<String> {
+        let groups = all(&simulator, &format!("/users/{user}@acme.com/groups"));
+        groups.iter().map(|group| group["profile"]["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(groups_of("d"), ["Everyone", "mixed"]);
+    assert_eq!(groups_of("a"), ["Everyone", "mixed", "from_ad"]);
+    assert_eq!(groups_of("c"), ["mixed"], "who has left is not in Everyone");
+    assert_eq!(ask(&simulator, "GET", "/users/x@acme.com/groups", &Json::Null).0, 404);
     let rules = all(&simulator, "/groups/rules");
     let by_rule = rules.iter().find(|rule| rule["name"] == "by rule").unwrap();
     assert_eq!(by_rule["actions"]["assignUserToGroups"]["groupIds"], json!(["00g1"]));
     assert_eq!(by_rule["status"], "ACTIVE");
+}
+
+#[test]
+fn people_are_in_everyone_also_where_the_file_has_no_such_group() {
+    let simulator = world(
+        "{ now: 2026-11-22T17:00:00Z, page_size: 2, okta: { users: [{ login: a@acme.com }, { login: b@acme.com }],
+           groups: [{ name: x, id: 00g0, members: [a@acme.com] }, { name: y, id: 00gz, members: [a@acme.com] }] } }",
+    );
+    let names = |path: &str| -> Vec<String> {
+        all(&simulator, path).iter().map(|it| it["profile"]["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let mut groups = names("/users/a@acme.com/groups");
+    groups.sort();
+    assert_eq!(groups, ["Everyone", "x", "y"]);
+    assert_eq!(names("/users/b@acme.com/groups"), ["Everyone"]);
+    assert_eq!(names("/groups"), ["x", "y"]);
 }
 
 #[test]
