@@ -2,6 +2,7 @@
 //!
 //! Invariant: what it says comes from the same resolution that a plan is made of.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -79,7 +80,7 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
         ..Options::default()
     })
     .await?;
-    let observed = session.in_its_time(session.observe()).await?;
+    let observed = session.in_its_time(session.observe(&BTreeSet::new())).await?;
     let about = find(&arguments.what, &observed)?;
     let explanation = explain(about, &observed);
     match format {

@@ -62,7 +62,8 @@ struct Copy {
 /// Observes what an apply of the plan would, and makes a world of it. The providers of live end here.
 async fn look(mut live: Session, plan: &Plan) -> Result<Copy, Failure> {
     live.selection = plan.selection.clone();
-    let Observed { now, inventory, records, live: mut seen, .. } = live.in_its_time(live.observe()).await?;
+    let Observed { now, inventory, records, live: mut seen, .. } =
+        live.in_its_time(live.observe(&BTreeSet::new())).await?;
     live.look_closely(&deletions(&plan.changes, &plan.held), &mut seen).await;
     let partial = seen.coverage.iter().filter_map(|(scope, coverage)| match coverage {
         Coverage::Complete => None,

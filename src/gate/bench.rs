@@ -26,6 +26,8 @@ pub(super) struct Stop {
 pub(super) struct Bench<'a> {
     pub(super) rules: &'a Rules<'a>,
     pub(super) changes: &'a [Change],
+    /// What the planner held.
+    pub(super) held: &'a [Held],
     pub(super) waivers: Waivers<'a>,
     stops: Vec<Option<Stop>>,
     /// By effect: the changes that require it.
@@ -61,6 +63,7 @@ impl<'a> Bench<'a> {
         let mut bench = Self {
             rules,
             changes,
+            held,
             waivers: Waivers::new(rules),
             stops: vec![None; changes.len()],
             dependents,
@@ -68,7 +71,7 @@ impl<'a> Bench<'a> {
             touching,
             released: BTreeMap::new(),
         };
-        for held in held {
+        for held in bench.held {
             bench.hold_dependents(&held.change, held.why);
         }
         bench

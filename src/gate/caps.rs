@@ -66,13 +66,19 @@ impl<'a> Bench<'a> {
     }
 
     fn leavers(&mut self) -> Option<Breach> {
-        let mut people = BTreeSet::new();
-        let mut changes = Vec::new();
-        for (index, change) in self.going().filter(|(_, change)| self.is_leaver(change)) {
+        let who = |change: &'a Change| {
             let principal = change.grant.as_ref().map_or(&change.address, |grant| &grant.principal);
-            people.insert(self.person(change).unwrap_or(principal));
-            changes.push(index);
+            self.person(change).unwrap_or(principal)
+        };
+        let going = self.going().filter(|(_, change)| self.is_leaver(change));
+        let (mut people, changes): (BTreeSet<&Address>, Vec<usize>) =
+            going.map(|(index, change)| (who(change), index)).unzip();
+        if changes.is_empty() {
+            return None;
         }
+        // What could not be read makes no room: who is to lose what was not seen leaves all the same.
+        let unseen = self.held.iter().map(|held| &held.change).filter(|change| self.is_leaver(change));
+        people.extend(unseen.map(who));
         let handle = |address: &Address| address.as_str().strip_prefix("person:").map(str::to_owned);
         let leaving: BTreeSet<String> = people.iter().filter_map(|person| handle(person)).collect();
         let staying = self

@@ -456,6 +456,18 @@ fn invariant_22_leavers_count_as_people_and_not_as_edges() {
 }
 
 #[test]
+fn leavers_whose_access_could_not_be_seen_count_towards_their_cap() {
+    let mut world = World::new();
+    world.members("a", &names("m", 2));
+    world.settings.limits.leavers = Cap { floor: 1, percent: 0 };
+    world.plan([leaver("m000", "a")]);
+    assert!(world.judge().held.is_empty());
+    let change = Change { before: None, ..leaver("m001", "b") };
+    world.draft.held.push(Held { why: Why::Incomplete, text: "403".into(), remedy: None, change });
+    assert_eq!(reasons(&world.judge()), [Why::Capped, Why::Incomplete]);
+}
+
+#[test]
 fn invariant_22_a_leaver_waits_for_nothing_that_may_not_hold_him_up() {
     let mut world = World::new();
     world.members("a", &names("m", 3));

@@ -34,12 +34,19 @@ impl Demand {
         self.grants.iter().any(|grant| grant.subject.is_some())
     }
 
-    /// Takes over from before what it does not say anything of: for where who is to have what could not be worked out.
+    /// Takes over from before what it does not say anything of, and what was wanted and is not any more: for where who is to
+    /// have what could not be worked out.
     pub fn keep(&mut self, before: &Self) {
-        let known = |key: &GrantKey| self.grants.binary_search_by(|grant| grant.key.cmp(key)).is_ok();
-        let more: Vec<DemandedGrant> =
-            before.grants.iter().filter(|grant| !known(&grant.key)).cloned().collect();
-        self.grants.extend(more);
+        let mut kept: BTreeMap<&GrantKey, &DemandedGrant> =
+            before.grants.iter().map(|grant| (&grant.key, grant)).collect();
+        self.grants.retain(|grant| match kept.get(&grant.key) {
+            Some(before) if before.want.is_some() && grant.want.is_none() => false,
+            _ => {
+                kept.remove(&grant.key);
+                true
+            }
+        });
+        self.grants.extend(kept.into_values().cloned());
         self.grants.sort_by(|one, other| one.key.cmp(&other.key));
         for (address, fields) in &before.resources {
             self.resources.entry(address.clone()).or_insert_with(|| fields.clone());

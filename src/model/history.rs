@@ -163,6 +163,13 @@ impl History {
         begun.filter_map(|change| change.target.as_deref()).collect()
     }
 
+    /// The targets of what was taken away.
+    #[must_use]
+    pub fn taken_away(&self) -> BTreeSet<String> {
+        let removed = |entry: &&Entry| entry.state == State::Done && entry.op.is_some_and(Op::is_removal);
+        self.changes.iter().filter(removed).filter_map(|entry| entry.target.clone()).collect()
+    }
+
     /// Takes in the next record.
     pub fn add(&mut self, at: Timestamp, event: Event) {
         self.records += 1;

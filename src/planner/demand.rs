@@ -176,19 +176,11 @@ impl<'a> Memory<'a> {
         }
         for (key, before) in &self.grants {
             let open = before.want.is_some() || before.state != DemandState::True;
-            let unread = !is_read(self.live, key) || self.is_doubted(&key.resource);
+            let unread = !is_read(self.live, key);
             if open && unread && !is_wanted(key) && !self.edges.contains_key(key) {
                 demand.grants.push((*before).clone());
             }
         }
-    }
-
-    /// Whether something is to be deleted, is still there, and reads as empty: that alone must not make it so, or the next
-    /// run would take the hint of a list that was wrong once.
-    fn is_doubted(&self, resource: &Address) -> bool {
-        self.things.get(resource).is_some_and(|(change, _)| change.op == Op::Delete)
-            && self.live.resources.contains_key(resource)
-            && self.live.edges_on(resource).is_empty()
     }
 
     fn resources(&self, head: &Desired, schemas: &Schemas, demand: &mut Demand) {

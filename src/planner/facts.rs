@@ -84,8 +84,6 @@ pub(super) struct Facts<'a> {
     records: OnceCell<HashSet<&'a Address>>,
     /// People for whom memory saw an edge.
     served: OnceCell<HashSet<&'a Address>>,
-    /// Resources of which memory saw edges.
-    populated: OnceCell<HashSet<&'a Address>>,
     /// What memory wants of each edge; filled only where a role is frozen or doubtful, since nobody else asks.
     demanded: HashMap<&'a GrantKey, &'a DemandedGrant>,
     /// Why nothing that rests on the inventory may be removed.
@@ -117,7 +115,6 @@ impl<'a> Facts<'a> {
             known: OnceCell::new(),
             records: OnceCell::new(),
             demanded: wants.collect(),
-            populated: OnceCell::new(),
             served: OnceCell::new(),
             inventory_gap,
         }
@@ -263,12 +260,6 @@ impl<'a> Facts<'a> {
     /// What memory wants of an edge, as far as frozen and doubtful roles go.
     pub(super) fn demanded(&self, key: &GrantKey) -> Option<&'a DemandedGrant> {
         self.demanded.get(key).copied()
-    }
-
-    /// Whether memory saw edges on a thing.
-    pub(super) fn was_populated(&self, resource: &Address) -> bool {
-        let populated = || demanded(self.input).map(|grant| &grant.key.resource).collect();
-        self.populated.get_or_init(populated).contains(resource)
     }
 
     /// Whether a thing exists as far as was seen.

@@ -107,15 +107,9 @@ fn incomplete_resource(facts: &Facts<'_>, change: &Change) -> Option<String> {
         Op::Delete => {
             // What hangs on it is part of what is approved, so its edges must have been read too.
             let edges = live.coverage.get(address.as_str()).or_else(|| live.coverage.get(address.place()));
-            let emptied = Guard::EmptyList.holds()
-                && facts.was_populated(address)
-                && !live.grants.iter().any(|grant| grant.key.resource == *address);
             unread(live.coverage_of(address))
                 .or_else(|| unread(edges).map(|text| format!("{text} (what hangs on it)")))
                 .or_else(|| facts.inventory_gap.clone())
-                .or_else(|| {
-                    emptied.then(|| format!("`{address}` reads as empty, and the last run saw grants on it"))
-                })
         }
         Op::Grant | Op::Revoke | Op::Adopt | Op::Forget => None,
     }

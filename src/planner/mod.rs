@@ -2,7 +2,7 @@
 //!
 //! Letters as in the design: H what head wants, B what base wants, D what memory demanded, L what is live. Resources are
 //! compared first (`resources`), since they decide what is being made and dropped; then edges (`edges`).
-//! `facts` answers who may and who exists, `hold` what must wait, `order` what comes first.
+//! `doubt` says which lists are not believed, `facts` who may and who exists, `hold` what must wait, `order` what comes first.
 //! Invariant: pure, and the same for any order of its input; nothing outside `own` ever becomes a change that writes.
 //! It must not judge: protection, caps and guardrails are the gate's.
 
@@ -16,6 +16,7 @@ use crate::model::{
 };
 
 mod demand;
+mod doubt;
 mod edges;
 mod facts;
 mod fields;
@@ -29,6 +30,7 @@ mod tally;
 mod tests;
 
 pub use demand::{remember, scopes};
+pub use doubt::{Answer, Doubt, Doubted, doubts, settle};
 
 /// Head asks for what `own:` does not allow.
 pub const NOT_OWNED: Code = Code { code: "RC350", title: "asks for what `own:` does not allow" };
@@ -40,11 +42,13 @@ pub const MISSING_PERSON: Code = Code { code: "RC352", title: "a person is missi
 pub const NOT_DELETED: Code = Code { code: "RC353", title: "not deleted although its file vanished" };
 /// The provider lets nobody change it.
 pub const MASTERED: Code = Code { code: "RC354", title: "the provider lets nobody change it" };
+/// A list reads as empty, and the last run saw something in it.
+pub const EMPTY_LIST: Code = Code { code: "RC355", title: "a list reads as empty that was not" };
 /// Changes wait for each other; a mistake of rolecall's.
 pub const CYCLE: Code = Code { code: "RC359", title: "changes wait for each other" };
 
 /// All codes of the planner.
-pub const CODES: &[Code] = &[NOT_OWNED, IMMUTABLE, MISSING_PERSON, NOT_DELETED, MASTERED, CYCLE];
+pub const CODES: &[Code] = &[NOT_OWNED, IMMUTABLE, MISSING_PERSON, NOT_DELETED, MASTERED, EMPTY_LIST, CYCLE];
 
 /// Everything that a plan is made of.
 #[derive(Debug, Clone, Copy)]

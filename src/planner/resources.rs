@@ -71,12 +71,21 @@ pub(super) fn compare(facts: &Facts<'_>, out: &mut Draft) -> Vec<Change> {
         };
         match Asked::of(input.head, address) {
             Some(head) => this.wanted(&head, &mut changes, out),
-            None => vanished.extend(this.live.map(|live| (this, live))),
+            None => vanished.push(this),
         }
     }
-    let touched = Touched::of(facts, &vanished.iter().map(|(this, _)| this.address).collect());
-    for (this, live) in vanished {
-        this.vanished(live, &touched, &mut changes, out);
+    let touched = Touched::of(facts, &vanished.iter().map(|this| this.address).collect());
+    for this in vanished {
+        match this.live {
+            Some(live) => this.vanished(live, &touched, &mut changes, out),
+            // What may be there and was not seen is not forgotten: its deletion waits until it can be read.
+            None if !facts.would_be_seen(this.address) => {
+                let mut unseen = Vec::new();
+                this.vanished(&Resource::default(), &touched, &mut unseen, out);
+                changes.extend(unseen.into_iter().filter(|change| change.op == Op::Delete));
+            }
+            None => {}
+        }
     }
     changes
 }
@@ -259,13 +268,7 @@ impl<'a> One<'a, '_> {
         }
     }
 
-    fn vanished(
-        &self,
-        live: &'a Resource,
-        touched: &Touched<'a>,
-        changes: &mut Vec<Change>,
-        out: &mut Draft,
-    ) {
+    fn vanished(&self, live: &Resource, touched: &Touched<'a>, changes: &mut Vec<Change>, out: &mut Draft) {
         let declared = self.base.filter(|base| base.declared);
         let existence = self.demand.and_then(|demand| demand.get(EXISTENCE));
         // Demanded when a base of old declared it, and not come true since.

@@ -3,6 +3,7 @@
 //! Invariant: it plans again first, and writes nothing unless every effect of that is approved; base advances only when
 //! a fresh plan has no change left. It must not print, ask or read the access repo: whoever calls it does.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
@@ -88,7 +89,7 @@ async fn execute(session: &Session, order: Order<'_>) -> Result<Option<Report>, 
     let earlier = History::read(&path)?.unwrap_or_default();
     let mut journal = Journal::open(&path, approved, now, &lock)?;
     let observed = session.clock.now();
-    let fresh = session.plan().await?;
+    let fresh = session.plan_after(&earlier.taken_away()).await?;
     let finished = journal.history().is_finished();
     let cleared = approve::reconcile(
         approved,
@@ -136,7 +137,7 @@ async fn end(
     report: &mut Report,
     journal: &mut Journal,
 ) -> Result<(), Failure> {
-    let after = settled(session, stop, report).await?;
+    let after = settled(session, stop, report, &journal.history().taken_away()).await?;
     conclude(session, report, &after);
     remember(session, approved, fresh, &after, report)?;
     if report.converged {
@@ -146,12 +147,17 @@ async fn end(
 }
 
 /// Looks again, and for a while again and again where what was written is not seen yet: IAM takes seconds to show it.
-async fn settled(session: &Session, stop: &Stop, report: &Report) -> Result<Planned, Failure> {
+async fn settled(
+    session: &Session,
+    stop: &Stop,
+    report: &Report,
+    taken: &BTreeSet<String>,
+) -> Result<Planned, Failure> {
     let done: BTreeSet<&Digest> =
         report.steps.iter().filter(|step| step.state == State::Done).map(|step| &step.effect).collect();
     let mut wait = Duration::from_secs(1);
     loop {
-        let after = session.plan().await?;
+        let after = session.plan_after(taken).await?;
         let unseen =
             after.plan.changes.iter().any(|change| change.op.writes() && done.contains(&change.effect));
         if !unseen || wait > LONGEST_WAIT || !Guard::Lag.holds() || stop.is_asked() {
@@ -201,7 +207,7 @@ fn remember(
     let mut demand = planner::remember(
         &after.desired,
         session.demand(),
-        &fresh.plan,
+        &both(&fresh.plan, after),
         &after.live,
         session.schemas(),
         &states,
@@ -223,4 +229,26 @@ fn remember(
         snapshot: Some(snapshot),
     })?;
     Ok(())
+}
+
+/// The plan that was carried out, with what the last look wants and holds besides: where less could be read at first, it
+/// is not in the plan, and is neither true nor somebody else's doing. Where not all people were seen at last, nothing that
+/// only this look would take away counts.
+fn both<'a>(fresh: &'a Plan, after: &Planned) -> Cow<'a, Plan> {
+    let known: BTreeSet<String> = all(fresh).map(Change::target).collect();
+    let counts = |change: &Change| after.unknown_people.is_none() || !change.op.is_removal();
+    let is_new = |change: &Change| counts(change) && !known.contains(&change.target());
+    let after = &after.plan;
+    if !all(after).any(is_new) {
+        return Cow::Borrowed(fresh);
+    }
+    let mut both = fresh.clone();
+    both.changes.extend(after.changes.iter().filter(|change| is_new(change)).cloned());
+    both.held.extend(after.held.iter().filter(|held| is_new(&held.change)).cloned());
+    Cow::Owned(both)
+}
+
+/// The changes of a plan, held or not.
+fn all(plan: &Plan) -> impl Iterator<Item = &Change> {
+    plan.changes.iter().chain(plan.held.iter().map(|held| &held.change))
 }

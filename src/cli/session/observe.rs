@@ -2,18 +2,26 @@
 //!
 //! Invariant: both sides are resolved over the same records at the same time. It must not compare.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::stream::iter;
 use jiff::Timestamp;
 
 use super::{NO_DIRECTORY, Session};
 use crate::cli::Failure;
 use crate::manifest::Tree;
 use crate::model::settings::Directory;
-use crate::model::{Account, Desired, DirectoryRecord, Finding, Inventory, Ownership, Snapshot};
-use crate::planner;
+use crate::model::{
+    Account, Coverage, Desired, DirectoryRecord, Finding, GrantKey, Inventory, Ownership, Scope, Snapshot,
+};
+use crate::planner::{self, Answer, Doubt, Doubted};
 use crate::resolve::{self, Sides};
+
+/// How many edges of doubted lists are asked for at most in one plan, and how many at once.
+const QUESTIONS: usize = 200;
+const AT_ONCE: usize = 8;
 
 /// What head asks for and what is there, before anything is compared.
 pub(in crate::cli) struct Observed {
@@ -26,12 +34,15 @@ pub(in crate::cli) struct Observed {
     pub(in crate::cli) own_head: Ownership,
     pub(in crate::cli) own_base: Option<Ownership>,
     pub(in crate::cli) live: Snapshot,
+    /// What of live is not believed, though it was read.
+    pub(in crate::cli) doubted: BTreeMap<Scope, Coverage>,
     pub(in crate::cli) findings: Vec<Finding>,
 }
 
 impl Session {
-    /// Reads people and the live world, and works out what head and base ask for.
-    pub(in crate::cli) async fn observe(&self) -> Result<Observed, Failure> {
+    /// Reads people and the live world, and works out what head and base ask for. `done` are the targets of what was taken
+    /// away by us and memory does not know yet.
+    pub(in crate::cli) async fn observe(&self, done: &BTreeSet<String>) -> Result<Observed, Failure> {
         let now = self.now();
         let (records, accounts, incomplete) = self.inventory().await?;
         // Both sides see the same records at the same time, each through its own settings and `User` manifests: what head
@@ -54,7 +65,27 @@ impl Session {
         for part in seen.await {
             live.merge(part);
         }
-        Ok(Observed { now, inventory, records, head, base, own_head, own_base, live, findings })
+        let doubts = planner::doubts(&live, self.demand(), done, &self.selection.revert);
+        let answers = self.ask(&doubts).await;
+        let Doubted { partial: doubted, findings: doubtful } = planner::settle(&mut live, &doubts, &answers);
+        findings.extend(doubtful);
+        Ok(Observed { now, inventory, records, head, base, own_head, own_base, live, doubted, findings })
+    }
+
+    /// Asks for edges of lists that are doubted.
+    async fn ask(&self, doubts: &[Doubt]) -> BTreeMap<GrantKey, Answer> {
+        let keys = doubts.iter().flat_map(|doubt| match doubt {
+            Doubt::Kind { .. } => &[][..],
+            Doubt::Edges { ask, .. } => ask,
+        });
+        let questions =
+            keys.take(QUESTIONS).filter_map(|key| {
+                let provider = self.providers.get(key.resource.instance())?;
+                Some(async move {
+                    (key.clone(), provider.read_grant(key).await.map_err(|error| error.to_string()))
+                })
+            });
+        iter(questions).buffer_unordered(AT_ONCE).collect().await
     }
 
     async fn inventory(&self) -> Result<(Vec<DirectoryRecord>, Vec<Account>, Vec<String>), Failure> {

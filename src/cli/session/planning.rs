@@ -36,8 +36,23 @@ pub(in crate::cli) fn deletions<'a>(changes: &'a [Change], held: &'a [Held]) -> 
 impl Session {
     /// Makes a plan from scratch.
     pub(in crate::cli) async fn plan(&self) -> Result<Planned, Failure> {
-        let Observed { now, inventory, records: _, head, base, own_head, own_base, mut live, mut findings } =
-            self.observe().await?;
+        self.plan_after(&BTreeSet::new()).await
+    }
+
+    /// Makes a plan from scratch, where these targets were taken away by us since memory was written.
+    pub(in crate::cli) async fn plan_after(&self, done: &BTreeSet<String>) -> Result<Planned, Failure> {
+        let Observed {
+            now,
+            inventory,
+            records: _,
+            head,
+            base,
+            own_head,
+            own_base,
+            mut live,
+            doubted,
+            mut findings,
+        } = self.observe(done).await?;
         if has_errors(&findings) {
             return Err(Failure::in_sources(findings, &self.head.sources));
         }
@@ -63,7 +78,13 @@ impl Session {
             })
         };
         let first = draft(&live);
-        let draft = if self.look_at_deletions(&first, &mut live).await { draft(&live) } else { first };
+        let draft = if self.look_at_deletions(&first, &mut live).await {
+            // It is the same lists that are read again.
+            live.coverage.extend(doubted);
+            draft(&live)
+        } else {
+            first
+        };
         if has_errors(&draft.findings) {
             findings.extend(draft.findings);
             return Err(Failure::in_sources(findings, &self.head.sources));

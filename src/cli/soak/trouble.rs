@@ -145,7 +145,6 @@ impl Trouble {
         } else {
             Latency::default()
         };
-        let is_empty = matches!(network, Network::Empty(_));
         let skew = if dice.percent(10) { i64::try_from(dice.below(240)).unwrap_or(0) - 120 } else { 0 };
         Self {
             network,
@@ -154,8 +153,7 @@ impl Trouble {
             death,
             event,
             planning: dice.percent(15),
-            // What reads as empty twice in a row is taken to be empty.
-            goes: if is_empty { 1 } else { dice.between(1, 2) },
+            goes: dice.between(1, 2),
             seed,
         }
     }

@@ -8,14 +8,15 @@ use crate::model::plan::{PLAN_FORMAT, Standing};
 use crate::model::settings::Heal;
 use crate::model::{
     Address, Attribute, Attributes, Basis, Cause, Change, Collection, Coverage, Demand, DemandState,
-    DemandedField, DemandedGrant, Desired, Digest, Draft, Flags, GrantKey, Inventory, Kind, LiveGrant, May,
-    Op, Origin, OwnRule, Ownership, Pattern, Person, Plan, ProviderScope, ProviderType, Resource, Risk,
-    Ruling, Schema, Schemas, Sensitivity, Snapshot, Span, Status, Summary, Terms, Value, Wanted, WantedGrant,
-    Why,
+    DemandedField, DemandedGrant, Desired, Digest, Draft, Finding, Flags, GrantKey, Inventory, Kind,
+    LiveGrant, May, Op, Origin, OwnRule, Ownership, Pattern, Person, Plan, ProviderScope, ProviderType,
+    Resource, Risk, Ruling, Schema, Schemas, Sensitivity, Snapshot, Span, Status, Summary, Terms, Value,
+    Wanted, WantedGrant, Why,
 };
 
-use super::{Input, draft, remember, scopes};
+use super::{Doubt, Input, doubts, draft, remember, scopes, settle};
 
+mod doubt;
 mod edges;
 mod laws;
 mod memory;
@@ -121,6 +122,10 @@ pub(super) struct World {
     pub(super) schemas: Schemas,
     pub(super) revert: Vec<Pattern>,
     pub(super) heal: Heal,
+    /// Edges that are there, and that no list shows.
+    pub(super) hidden: Vec<GrantKey>,
+    /// Whether edges can be asked for.
+    pub(super) answers: bool,
 }
 
 pub(super) const OWN: &str = "okta groups rbac_*: all
@@ -146,6 +151,8 @@ impl World {
             schemas: schemas(),
             revert: Vec::new(),
             heal: Heal::None,
+            hidden: Vec::new(),
+            answers: true,
         };
         for scope in ["okta:group", "okta:user", "okta", "aws/222222222222"] {
             world.live.coverage.insert(scope.into(), Coverage::Complete);
@@ -203,12 +210,28 @@ impl World {
         demand.grants.sort_by(|one, other| one.key.cmp(&other.key));
     }
 
+    /// Live once it was asked for what is doubted, with what there is to say about that.
+    pub(super) fn seen(&self) -> (Snapshot, Vec<Finding>) {
+        let mut live = self.live.clone();
+        let doubts = doubts(&live, self.demand.as_ref(), &BTreeSet::new(), &self.revert);
+        let asked = doubts.iter().flat_map(|doubt| match doubt {
+            Doubt::Edges { ask, .. } if self.answers => &ask[..],
+            _ => &[],
+        });
+        let edge = |key: &GrantKey| LiveGrant { key: key.clone(), attributes: Attributes::new(), via: None };
+        let answer = |key: &GrantKey| Ok(self.hidden.contains(key).then(|| edge(key)));
+        let answers = asked.map(|key| (key.clone(), answer(key))).collect();
+        let findings = settle(&mut live, &doubts, &answers).findings;
+        (live, findings)
+    }
+
     pub(super) fn draft(&self) -> Draft {
-        draft(&Input {
+        let (live, findings) = self.seen();
+        let mut draft = draft(&Input {
             head: &self.head,
             base: self.base.as_ref(),
             demand: self.demand.as_ref(),
-            live: &self.live,
+            live: &live,
             own: &self.own,
             own_base: self.own_base.as_ref(),
             inventory: &self.inventory,
@@ -216,7 +239,9 @@ impl World {
             revert: &self.revert,
             heal: self.heal,
             now: jiff::Timestamp::UNIX_EPOCH,
-        })
+        });
+        draft.findings.extend(findings);
+        draft
     }
 
     /// The draft in words, a line each.

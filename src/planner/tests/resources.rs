@@ -244,13 +244,6 @@ fn a_deletion_rests_on_a_whole_read_of_what_hangs_on_it() {
 }
 
 #[test]
-fn invariant_12_a_group_that_reads_as_empty_and_was_not_is_not_deleted() {
-    let mut world = described("-", "a", "a", "a");
-    world.was_demanded(&member("ann@rbac_g"), true, DemandState::True, Cause::Request);
-    assert_eq!(world.says(), "held incomplete: delete okta:group/rbac_g (request)");
-}
-
-#[test]
 fn creating_needs_a_whole_read() {
     let mut world = described("a", "-", "-", "-");
     world.live.coverage.insert("okta:group".into(), Coverage::Partial("500".to_owned()));
