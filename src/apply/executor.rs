@@ -115,8 +115,7 @@ impl<'a> Execution<'a> {
             let instance = instance(change);
             let lane = work.provider(instance).map_or_else(|| Lane::new("", 1), |p| p.lane(change));
             // Nobody else waits while it is found out what became of what an earlier run began.
-            let name = if work.was_begun(change) { format!("{} begun", lane.name).into() } else { lane.name };
-            (instance, Lane { name, ..lane })
+            (instance, lane, work.was_begun(change))
         });
         let (ends, told) = (vec![None; changes.len()], vec![None; schedule.queues().len()]);
         let rounds = BTreeMap::new();
@@ -231,7 +230,9 @@ impl<'a> Execution<'a> {
     fn left(&self, queue: &Queue) -> Option<Duration> {
         let pace = self.work.provider(&queue.instance)?.pace(&queue.lane);
         let per_minute = pace.per_minute.filter(|rate| *rate > 0)?;
-        let beyond = (queue.rest as u64).saturating_sub(pace.left.unwrap_or(0));
+        let queues = self.schedule.queues().iter().filter(|other| other.is_beside(queue));
+        let rest: usize = queues.map(|queue| queue.rest).sum();
+        let beyond = (rest as u64).saturating_sub(pace.left.unwrap_or(0));
         let closed = pace.closed_until.map(|until| until.duration_since(self.work.waits.now()));
         let closed = closed.unwrap_or_default().max(SignedDuration::ZERO).unsigned_abs();
         Some(closed + Duration::from_millis(beyond.saturating_mul(60_000) / per_minute))
@@ -240,8 +241,12 @@ impl<'a> Execution<'a> {
     /// Says which lanes wait for their limit.
     fn tell_waits(&mut self) {
         let now = self.work.waits.now();
-        for (queue, told) in self.schedule.queues().iter().zip(&mut self.told) {
-            if queue.under_way == 0 || told.is_some_and(|until| until > now) {
+        let queues = self.schedule.queues();
+        for queue in queues.iter().filter(|queue| queue.under_way > 0) {
+            // What shares a limit waits once.
+            let first = queues.iter().position(|other| other.is_beside(queue));
+            let Some(told) = first.and_then(|first| self.told.get_mut(first)) else { continue };
+            if told.is_some_and(|until| until > now) {
                 continue;
             }
             let pace = self.work.provider(&queue.instance).map(|provider| provider.pace(&queue.lane));

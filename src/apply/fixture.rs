@@ -160,6 +160,8 @@ pub(super) struct World {
     /// The target of each write call, and whether it changed anything.
     pub(super) writes: Mutex<Vec<(String, bool)>>,
     pub(super) reads: Mutex<Vec<Address>>,
+    /// The edges that were asked for alone.
+    pub(super) edges: Mutex<Vec<GrantKey>>,
     pub(super) killed: Notify,
     /// How many changes are under way at once, at least one.
     pub(super) width: AtomicUsize,

@@ -321,9 +321,9 @@ fn heading(changes: &[Told]) -> String {
     format!("{} (times in UTC)", count(changes.len(), "change", "changes"))
 }
 
-/// Whether an apply can go on with it.
+/// Whether an apply can go on with it: it needs the plan.
 fn goes_on(journal: &Journal<'_>) -> bool {
-    journal.broken.is_none() && !journal.history.is_finished()
+    journal.broken.is_none() && !journal.history.is_finished() && journal.plan.is_some()
 }
 
 fn next(journal: &Journal<'_>, zone: &TimeZone) -> Vec<Line> {
@@ -334,6 +334,11 @@ fn next(journal: &Journal<'_>, zone: &TimeZone) -> Vec<Line> {
     if history.is_finished() {
         return vec![prose("nothing: all of it was done and seen to be true; it cannot be applied again")];
     }
+    let Some(plan) = plan else {
+        let kept = "the plan itself is not here: where its file was kept, `rolecall apply` with that file goes on; else \
+                    plan again with `rolecall plan`, which sees what was done";
+        return vec![prose(kept)];
+    };
     let has = |state| history.changes.iter().any(|entry| entry.state == state);
     let mut next = vec![prose("if no run is at it any more, go on with")];
     let mut does = vec!["looks at what is live"];
@@ -351,15 +356,10 @@ fn next(journal: &Journal<'_>, zone: &TimeZone) -> Vec<Line> {
     if has(State::Refused) {
         next.push(prose("what was refused needs a new plan: `rolecall plan` shows what changed meanwhile"));
     }
-    next.push(match plan {
-        Some(plan) => prose(&format!(
-            "the plan is good until {}; after that plan again, which sees what was done",
-            time(plan.expires, zone)
-        )),
-        None => {
-            prose("the plan itself is not here: plan again with `rolecall plan`, which sees what was done")
-        }
-    });
+    next.push(prose(&format!(
+        "the plan is good until {}; after that plan again, which sees what was done",
+        time(plan.expires, zone)
+    )));
     next
 }
 

@@ -55,6 +55,14 @@ fn the_journal_of_an_apply_that_died_says_what_is_left_and_how_to_go_on() {
 }
 
 #[test]
+fn a_plan_that_is_not_kept_any_more_is_not_named() {
+    let (repo, id) = died(3);
+    fs::remove_file(repo.path().join(format!(".rolecall/plans/{id}.json"))).unwrap();
+    let text = repo.expect(0, &["journal", "show"]).stdout;
+    assert!(text.contains("the plan itself is not here") && !text.contains("plans/"), "{text}");
+}
+
+#[test]
 fn invariant_40_a_broken_journal_is_an_error_and_what_stands_before_is_shown() {
     let (repo, id) = died(3);
     let text = repo.read(&journal(&id));

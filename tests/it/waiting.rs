@@ -48,3 +48,21 @@ fn half_a_budget_takes_twice_as_long() {
     let least = least(filled.writes, OTHERS / 2, 100);
     assert!(filled.took >= least && filled.took <= least.mul_f64(1.1), "{:?} where {least:?}", filled.took);
 }
+
+/// Looking at what was under way at each death costs calls too. Asked for one by one they are few; each list of the members
+/// would be fifty.
+#[test]
+fn a_group_of_ten_thousand_is_filled_in_that_time_also_by_those_who_die_twenty_times() {
+    let filled = fill(
+        organization(10_000, 1),
+        &instance("okta", &[]),
+        100,
+        memberships(10_000, 1, 10_000),
+        &[500; 20],
+    );
+    assert_eq!(filled.world.okta.groups.values().next().unwrap().members.len(), 10_000);
+    assert_eq!((filled.writes, filled.throttled), (10_000, 0));
+    let least = least(filled.writes, OTHERS, 100);
+    println!("{:?} where {least:?} would do, {:?}", filled.took, filled.calls);
+    assert!(filled.took <= least.mul_f64(1.1), "{:?} where {least:?} would do", filled.took);
+}

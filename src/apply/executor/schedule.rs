@@ -39,7 +39,7 @@ struct Place {
     alone: Option<Name>,
 }
 
-/// The changes of one lane.
+/// The changes of one lane, or those of them that are set apart.
 pub(super) struct Queue {
     /// The provider.
     pub(super) instance: Name,
@@ -54,9 +54,17 @@ pub(super) struct Queue {
     ready: BTreeSet<usize>,
 }
 
+impl Queue {
+    /// Whether both share a limit.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        self.instance == other.instance && self.lane == other.lane
+    }
+}
+
 impl Schedule {
-    /// A schedule of changes, each of which queues where `lane` says, at the provider that it says.
-    pub(super) fn new<'a>(changes: &'a [Change], lane: impl Fn(&'a Change) -> (&'a str, Lane)) -> Self {
+    /// A schedule of changes, each of which queues where `lane` says, at the provider that it says; those that it sets
+    /// apart share their lane's limit with the others, and nothing else.
+    pub(super) fn new<'a>(changes: &'a [Change], lane: impl Fn(&'a Change) -> (&'a str, Lane, bool)) -> Self {
         let mut indices: BTreeMap<&Digest, Vec<usize>> = BTreeMap::new();
         for (index, change) in changes.iter().enumerate() {
             indices.entry(&change.effect).or_default().push(index);
@@ -75,11 +83,11 @@ impl Schedule {
                 dependents[*blocker].push(node);
             }
         }
-        let mut known: BTreeMap<(&str, Name), usize> = BTreeMap::new();
+        let mut known: BTreeMap<(&str, Name, bool), usize> = BTreeMap::new();
         let (mut places, mut queues) = (Vec::with_capacity(changes.len()), Vec::<Queue>::new());
         for change in changes {
-            let (instance, Lane { name, width, batch, alone }) = lane(change);
-            let queue = *known.entry((instance, name.clone())).or_insert_with(|| {
+            let (instance, Lane { name, width, batch, alone }, apart) = lane(change);
+            let queue = *known.entry((instance, name.clone(), apart)).or_insert_with(|| {
                 let (instance, ready) = (instance.into(), BTreeSet::new());
                 queues.push(Queue { instance, lane: name, rest: 0, under_way: 0, width, ready });
                 queues.len() - 1

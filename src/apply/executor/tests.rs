@@ -15,6 +15,7 @@ use crate::model::{Approval, Digest, Plan};
 use crate::provider::{ErrorKind, VirtualClock};
 
 mod kinds;
+mod looks;
 mod side_by_side;
 
 /// One apply of `changes`, on a world, with a journal in a folder of its own.

@@ -4,6 +4,7 @@
 //! [`Clock`].
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,8 +12,8 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::model::Name;
 use crate::model::guard::Guard;
-use crate::model::{Address, Name, Snapshot};
 use crate::provider::limiter::Jitter;
 use crate::provider::{Clock, Error, ErrorKind, Provider};
 
@@ -93,15 +94,20 @@ impl<'a> Waits<'a> {
     }
 
     /// Reads, again and again where there is no answer, up to the deadline.
-    pub(super) async fn read(&self, provider: &dyn Provider, address: &Address) -> Result<Snapshot, Error> {
+    pub(super) async fn read<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        provider: &dyn Provider,
+        what: &(dyn fmt::Display + Sync),
+        read: impl Fn() -> F,
+    ) -> Result<T, Error> {
         if let Some(why) = self.silent_for_good(provider.instance()) {
             return Err(Error::new(ErrorKind::Unreachable, why));
         }
         let deadline = self.deadline(provider.instance(), self.now());
         let mut tries = 0;
         loop {
-            let Some(answer) = self.answer(provider.read(address)).await else {
-                return Err(Error::new(ErrorKind::Unreachable, format!("stopped reading `{address}`")));
+            let Some(answer) = self.answer(read()).await else {
+                return Err(Error::new(ErrorKind::Unreachable, format!("stopped reading `{what}`")));
             };
             tries += 1;
             self.heard(provider.instance(), answer.as_ref().err());

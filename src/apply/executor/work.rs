@@ -3,14 +3,15 @@
 //! Invariant: no call is made before its intent is on disk, and after an unknown outcome nothing is written before a look.
 //! It must not decide what runs when: that is the schedule's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::STOPPED;
 use super::ledger::Ledger;
-use super::looks::{Looks, Sight};
+use super::looks::{Looks, Others, Sight};
 use super::waits::{Waits, is_silence};
 use crate::apply::MOVED;
 use crate::apply::approve::Cleared;
@@ -99,6 +100,8 @@ pub(super) struct Work<'a> {
     pub(super) ledger: Ledger,
     pub(super) waits: Waits<'a>,
     looks: Looks,
+    /// What earlier runs began and this one saw to fail, so that it may be begun anew.
+    failed_since: Mutex<BTreeSet<Digest>>,
 }
 
 impl<'a> Work<'a> {
@@ -119,18 +122,21 @@ impl<'a> Work<'a> {
             let hand = Hand { provider: *provider, writer: provider.writer(permit, live) };
             (provider.instance().as_ref(), hand)
         });
+        let earlier = earlier(history);
+        let looks = Looks::new(changes, live, |change| earlier.contains_key(&change.effect));
         let opened = history.runs.last().map(|run| run.began);
         Self {
             changes,
             cleared,
             permit,
             hands: hands.collect(),
-            earlier: earlier(history),
+            earlier,
             observed,
             opened: opened.unwrap_or(observed).min(observed),
             ledger: Ledger::default(),
             waits,
-            looks: Looks::default(),
+            looks,
+            failed_since: Mutex::default(),
         }
     }
 
@@ -212,7 +218,7 @@ impl<'a> Work<'a> {
         if let Some(why) = self.waits.silent_for_good(hand.provider.instance()) {
             return Some(Next::Ended(End::new(State::NotReached, why)));
         }
-        let earlier = self.earlier.get(&change.effect);
+        let earlier = self.earlier.get(&change.effect).filter(|_| !self.has_failed_since(change));
         match earlier.filter(|earlier| !matches!(earlier.state, State::Failed | State::Refused)) {
             Some(_) if !Guard::Resume.holds() => Some(Next::Ended(End::plain(State::Already))),
             Some(Earlier { state: State::Pending, poll: Some(poll), .. }) => {
@@ -237,7 +243,7 @@ impl<'a> Work<'a> {
         // The plan was made of a look already, so the next one is worth its calls only when nothing can be on its way any more.
         let lag = shown.duration_since(self.waits.now()).max(SignedDuration::ZERO).unsigned_abs();
         let pause = if pending || !Guard::Lag.holds() { Duration::ZERO } else { lag };
-        match self.look(provider, change, made, pause).await {
+        match self.look(provider, change, made, pause, Others::Begun).await {
             Ok(Sight::Open | Sight::Moved) if pending => {
                 Some(End::new(State::Pending, "the provider was at it when an earlier run ended"))
             }
@@ -257,7 +263,7 @@ impl<'a> Work<'a> {
         if self.observed >= since {
             return None;
         }
-        match self.looks.see(&self.waits, provider, change, since).await {
+        match self.looks.see(&self.waits, provider, change, since, Others::Planned).await {
             Ok((Sight::True, _)) if !Guard::Idempotent.holds() => None,
             Ok((sight, _)) => seen(sight),
             Err(error) => Some(End::error(State::Failed, &error)),
@@ -347,13 +353,15 @@ impl<'a> Work<'a> {
                 return None;
             }
             // What is on its way may still arrive.
-            self.look(provider, change, now, self.waits.after(1)).await
+            self.look(provider, change, now, self.waits.after(1), Others::Now).await
         } else {
             match error.kind {
-                ErrorKind::Conflict => self.look(provider, change, now, Duration::ZERO).await,
-                ErrorKind::NotFound => {
-                    self.looks.see(&self.waits, provider, change, now).await.map(|(sight, _)| sight)
-                }
+                ErrorKind::Conflict => self.look(provider, change, now, Duration::ZERO, Others::Now).await,
+                ErrorKind::NotFound => self
+                    .looks
+                    .see(&self.waits, provider, change, now, Others::Now)
+                    .await
+                    .map(|(sight, _)| sight),
                 _ => return None,
             }
         };
@@ -377,6 +385,7 @@ impl<'a> Work<'a> {
         change: &Change,
         made: Timestamp,
         mut pause: Duration,
+        others: Others,
     ) -> Result<Sight, Error> {
         let lag = if Guard::Lag.holds() { provider.patience().lag } else { Duration::ZERO };
         let shown = made.saturating_add(SignedDuration::try_from(lag).unwrap_or_default());
@@ -386,7 +395,7 @@ impl<'a> Work<'a> {
             if !pause.is_zero() {
                 self.waits.pause(provider.instance(), pause).await;
             }
-            let (sight, looked) = self.looks.see(&self.waits, provider, change, since).await?;
+            let (sight, looked) = self.looks.see(&self.waits, provider, change, since, others).await?;
             if sight == Sight::True || looked >= shown || self.waits.stopped() {
                 return Ok(sight);
             }
@@ -399,7 +408,16 @@ impl<'a> Work<'a> {
     /// Asks what has become of a change that is pending, until it has ended or has taken too long.
     pub(super) async fn follow(&self, index: usize, poll: String) -> Next {
         let change = &self.changes[index];
-        self.told(change, self.ask(change, poll).await)
+        let next = self.told(change, self.ask(change, poll).await);
+        if matches!(next, Next::Again(_)) {
+            let mut failed = self.failed_since.lock().unwrap_or_else(PoisonError::into_inner);
+            failed.insert(change.effect.clone());
+        }
+        next
+    }
+
+    fn has_failed_since(&self, change: &Change) -> bool {
+        self.failed_since.lock().unwrap_or_else(PoisonError::into_inner).contains(&change.effect)
     }
 
     async fn ask(&self, change: &Change, mut poll: String) -> Next {
@@ -436,7 +454,7 @@ impl<'a> Work<'a> {
     /// What follows where an operation has failed after all, or nobody can be asked about it.
     async fn after_poll(&self, provider: &dyn Provider, change: &Change, error: &Error, poll: &str) -> Next {
         if error.kind == ErrorKind::Unsupported {
-            let sight = self.looks.see(&self.waits, provider, change, self.waits.now()).await;
+            let sight = self.looks.see(&self.waits, provider, change, self.waits.now(), Others::Now).await;
             return Next::Ended(match sight {
                 Ok((Sight::True, _)) => End::plain(State::Already),
                 _ => End::pending(poll),

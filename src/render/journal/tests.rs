@@ -104,6 +104,7 @@ fn a_journal_without_its_plan_tells_what_it_has() {
     let text = terminal(&journal(&history(&plan()), None, None), &style());
     assert!(!text.contains("not begun") && text.contains("effect "), "{text}");
     assert!(text.contains("the plan itself is not here"), "{text}");
+    assert!(!text.contains("--approve") && !text.contains("go on with"), "{text}");
 }
 
 #[test]

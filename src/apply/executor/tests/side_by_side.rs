@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use super::*;
 use crate::apply::disk::{MemoryDisk, Place};
 use crate::model::plan::Standing;
-use crate::model::{Address, Name, Op};
+use crate::model::{Address, GrantKey, LiveGrant, Name, Op};
 use crate::provider::{Caller, Error, Inventoried, Outcome, Pace, Patience, VirtualClock, Writer};
 
 /// When each call began and ended, in seconds, and to what.
-type Log = Arc<Mutex<Vec<(String, i64, i64)>>>;
-type Answers = Arc<dyn Fn(&Change, usize) -> Result<Outcome, Error> + Send + Sync>;
+pub(super) type Log = Arc<Mutex<Vec<(String, i64, i64)>>>;
+pub(super) type Answers = Arc<dyn Fn(&Change, usize) -> Result<Outcome, Error> + Send + Sync>;
 
 /// A vendor whose calls take time, with lanes by the first letter of a group's name.
 #[derive(Clone)]
@@ -24,6 +24,10 @@ pub(super) struct Vendor {
     pub(super) batch: bool,
     pub(super) alone: bool,
     pub(super) patience: Patience,
+    /// How many edges a page shows, where one can be asked for alone.
+    pub(super) page: Option<usize>,
+    /// Why none can, though it says so.
+    pub(super) blind: Option<ErrorKind>,
     /// How many seconds a call takes.
     pub(super) takes: fn(&Change) -> u64,
     /// What a call of a change gives, by how many there were of it before.
@@ -48,6 +52,8 @@ impl Vendor {
             batch: false,
             alone: false,
             patience: Patience::default(),
+            page: None,
+            blind: None,
             takes: |_| 1,
             answers: done.clone(),
             polls: done,
@@ -123,6 +129,18 @@ impl Provider for Vendor {
         Okta::of(&self.world).read(address).await
     }
 
+    async fn read_grant(&self, key: &GrantKey) -> Result<Option<LiveGrant>, Error> {
+        self.world.edges.lock().unwrap().push(key.clone());
+        match self.blind {
+            Some(kind) => Err(Error::new(kind, "it cannot be told")),
+            None => Ok(self.world.seen().grant(key).cloned()),
+        }
+    }
+
+    fn edges_a_page(&self) -> Option<usize> {
+        self.page
+    }
+
     fn writer(&self, _: &Permit, _: &Snapshot) -> Box<dyn Writer> {
         Box::new(self.clone())
     }
@@ -185,11 +203,11 @@ pub(super) fn apply(bench: &Bench, vendor: &Vendor) -> Report {
     bench.apply_to(&plan(&bench.world.left(&bench.changes)), vendor).unwrap()
 }
 
-fn states(report: &Report) -> Vec<State> {
+pub(super) fn states(report: &Report) -> Vec<State> {
     report.steps.iter().map(|step| step.state).collect()
 }
 
-fn members(count: usize, group: &str) -> Vec<Change> {
+pub(super) fn members(count: usize, group: &str) -> Vec<Change> {
     (0..count).map(|number| grant(&format!("u{number}"), group)).collect()
 }
 
@@ -339,7 +357,7 @@ fn records_that_come_together_are_synced_together() {
     assert!(disk.operations() <= 6, "{} operations", disk.operations());
 }
 
-fn pending() -> Answers {
+pub(super) fn pending() -> Answers {
     Arc::new(|change, _| match change.op {
         Op::Create => Ok(Outcome::Pending { poll: "operation 7".into() }),
         _ => Ok(Outcome::Done { request_id: None }),
@@ -441,7 +459,7 @@ fn a_provider_that_falls_silent_ends_the_run_in_an_explained_state() {
 
 /// Remembers what it is told.
 #[derive(Default)]
-struct Heard(Mutex<Vec<String>>);
+pub(super) struct Heard(pub(super) Mutex<Vec<String>>);
 
 impl Progress for Heard {
     fn begun(&self, change: &Change, tally: Tally) {
