@@ -203,12 +203,16 @@ impl Repo {
         wants
     }
 
-    /// Takes out entries that cite what nobody has, which is a mistake where it is new.
+    /// Takes out entries that cite what nobody has, and members whom nobody knows, which is a mistake where it is new.
     pub(super) fn mend(&mut self, world: &World) {
+        let is_known = |handle: &String| world.okta.user(&super::world::login(handle)).is_some();
+        for group in self.groups.values_mut() {
+            group.members.retain(is_known);
+        }
         for role in self.roles.values_mut() {
             role.members.retain(|entry| match &entry.who {
                 Who::Department(name) => !in_department(world, name).is_empty(),
-                Who::Handle(handle) => world.okta.user(&super::world::login(handle)).is_some(),
+                Who::Handle(handle) => is_known(handle),
                 Who::Role(_) => true,
             });
         }
