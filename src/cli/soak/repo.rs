@@ -203,6 +203,16 @@ impl Repo {
         wants
     }
 
+    /// The things that it declares, and those that its roles give.
+    pub(super) fn names(&self) -> BTreeSet<String> {
+        let given = self.roles.values().flat_map(|role| {
+            let groups = role.okta.iter().map(|group| okta_group(group));
+            let groups = groups.chain(role.aws_groups.iter().map(|group| aws("group", group)));
+            groups.chain(role.aws_policies.iter().map(|name| policy(name)))
+        });
+        self.declares().into_iter().chain(given).collect()
+    }
+
     /// Takes out entries that cite what nobody has, and members whom nobody knows, which is a mistake where it is new.
     pub(super) fn mend(&mut self, world: &World) {
         let is_known = |handle: &String| world.okta.user(&super::world::login(handle)).is_some();

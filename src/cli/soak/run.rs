@@ -184,6 +184,9 @@ impl Run {
                 _ if dice.percent(60) => {
                     self.site.disk = crate::apply::disk::MemoryDisk::new();
                     self.base = None;
+                    // What was given where nobody names it any more is nobody's from now on.
+                    let named = self.repo.names();
+                    self.ours.retain(|fact| fact.things().iter().any(|thing| named.contains(*thing)));
                     "the memory is lost".to_owned()
                 }
                 _ => continue,

@@ -8,7 +8,7 @@ use crate::model::plan::{PLAN_FORMAT, Standing};
 use crate::model::settings::Heal;
 use crate::model::{
     Address, Attribute, Attributes, Basis, Cause, Change, Collection, Coverage, Demand, DemandState,
-    DemandedField, DemandedGrant, Desired, Digest, Draft, Finding, Flags, GrantKey, Inventory, Kind,
+    DemandedField, DemandedGrant, Desired, Digest, Draft, Finding, Flags, GrantKey, Held, Inventory, Kind,
     LiveGrant, May, Op, Origin, OwnRule, Ownership, Pattern, Person, Plan, ProviderScope, ProviderType,
     Resource, Risk, Ruling, Schema, Schemas, Sensitivity, Snapshot, Span, Status, Summary, Terms, Value,
     Wanted, WantedGrant, Why,
