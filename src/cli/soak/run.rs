@@ -184,9 +184,6 @@ impl Run {
                 _ if dice.percent(60) => {
                     self.site.disk = crate::apply::disk::MemoryDisk::new();
                     self.base = None;
-                    // What was given where nobody names it any more is nobody's from now on.
-                    let named = self.repo.names();
-                    self.ours.retain(|fact| fact.things().iter().any(|thing| named.contains(*thing)));
                     "the memory is lost".to_owned()
                 }
                 _ => continue,
@@ -203,6 +200,11 @@ impl Run {
                 self.repo.mend(&world);
             }
             self.told.docket.count("edits that were put right", u64::from(restored.is_ok()));
+        }
+        if self.base.is_none() {
+            // Without memory, what was given where nobody names it any more is nobody's from now on.
+            let named = self.repo.names();
+            self.ours.retain(|fact| fact.things().iter().any(|thing| named.contains(*thing)));
         }
     }
 
