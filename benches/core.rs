@@ -118,7 +118,7 @@ fn make(size: Size, folder: &Path) {
     let tree = size.tree(Day::Yesterday, &registry);
     let (inventory, _) = resolve::people(&tree, &size.records(Day::Yesterday), Vec::new(), Vec::new(), now);
     let desired = resolve::resolve(&tree, None, &inventory, &registry, now);
-    let live = size.live(desired.grants.iter().map(|grant| &grant.key));
+    let live = size.live(desired.grants.iter().map(|grant| grant.key));
     let nothing = plan(Draft::default(), &Snapshot::default());
     let demand = planner::remember(&desired, None, &nothing, &live, &schemas, &BTreeMap::new());
     fs::write(folder.join("snapshot.json"), serde_json::to_vec(&live).unwrap()).unwrap();

@@ -4,7 +4,7 @@
 //! about 1 % of the edges change: some roles give other groups, some people move, and somebody changes some by hand.
 //! Invariant: the same size gives the same world. It must not use anything but the library's public functions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use rolecall::manifest::{self, Tree};
@@ -103,6 +103,16 @@ impl Size {
 
     /// What the directory says of everyone.
     pub(crate) fn records(self, day: Day) -> Vec<DirectoryRecord> {
+        // Whoever reads a directory keeps each text once.
+        let mut texts: BTreeSet<Name> = BTreeSet::new();
+        let mut shared = |text: &str| {
+            let known = texts.get(text).cloned();
+            known.unwrap_or_else(|| {
+                let name = Name::from(text);
+                texts.insert(name.clone());
+                name
+            })
+        };
         let record = |person: u64| {
             let handle = self.handle(person);
             let login = format!("{handle}@acme.com");
@@ -121,7 +131,7 @@ impl Size {
             DirectoryRecord {
                 address: Some(Address::new("okta", None, "user", &login)),
                 status: self.status(person),
-                profile: profile.into_iter().map(|(key, value)| (Name::from(key), value)).collect(),
+                profile: profile.into_iter().map(|(key, value)| (shared(key), shared(&value))).collect(),
             }
         };
         let mut records: Vec<_> = (0..self.people).map(record).collect();
@@ -212,10 +222,7 @@ impl Size {
     }
 
     /// What is live once `wanted` was applied, and somebody has been at it by hand.
-    pub(crate) fn live<'a>(
-        self,
-        wanted: impl IntoIterator<Item = &'a GrantKey>,
-    ) -> rolecall::model::Snapshot {
+    pub(crate) fn live(self, wanted: impl IntoIterator<Item = GrantKey>) -> rolecall::model::Snapshot {
         let mut live = rolecall::model::Snapshot::default();
         let mut put = |address: &Address, id: String, field: &str, text: &str| {
             let resource = Resource {
@@ -251,7 +258,7 @@ impl Size {
                 }
             }
             // One in 300 was taken away by hand, and where one was taken another one was given.
-            let mut key = key.clone();
+            let mut key = key;
             if mixed(number, 12).is_multiple_of(300) && key.resource.instance() == "okta" {
                 let login = format!("{}@acme.com", self.handle(mixed(number, 13) % self.people));
                 key.principal = Address::new("okta", None, "user", &login);
@@ -276,7 +283,7 @@ impl Size {
             live.resources.keys().filter(|a| a.kind() == "group").map(|a| a.as_str().into()).collect();
         live.coverage.extend(groups.into_iter().map(|group| (group, Coverage::Complete)));
         live.calls.insert("okta".into(), self.groups());
-        live.grants = grants;
+        live.grants = grants.into();
         live.normalize();
         live
     }

@@ -98,12 +98,37 @@ impl Memory {
     /// # Errors
     /// Where it is there and cannot be understood: a memory that is broken is not a memory that is empty.
     pub fn verified(&self) -> Result<Option<Verified>, Finding> {
+        self.whole(|folder, base| {
+            let snapshot = self.read_json(&folder.join("snapshot.json"))?;
+            let (sources, demand) = (self.read_sources(folder)?, self.read_demand(folder)?);
+            Ok(Verified { sources, base: parse(&folder.join(BASE), base)?, demand, snapshot })
+        })
+    }
+
+    /// Where the last verified apply came from, and what it demanded; `None` where there was none.
+    ///
+    /// # Errors
+    /// Where that is there and cannot be understood.
+    pub fn standing(&self) -> Result<Option<(BaseRecord, Option<Demand>)>, Finding> {
+        self.whole(|folder, base| Ok((parse(&folder.join(BASE), base)?, self.read_demand(folder)?)))
+    }
+
+    /// The files of the last verified apply; `None` where there was none.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn sources(&self) -> Result<Option<Sources>, Finding> {
+        self.whole(|folder, _| self.read_sources(folder))
+    }
+
+    /// What is read of the last verified apply, all of it of the same one.
+    fn whole<T>(&self, read: impl Fn(&Path, &[u8]) -> Result<T, Finding>) -> Result<Option<T>, Finding> {
         loop {
             let Some((folder, base)) = self.complete()? else { return Ok(None) };
-            let verified = self.read_verified(&folder, &base);
+            let read = read(&folder, &base);
             // An apply may have put another in its place meanwhile; what was read then is some of each.
             if self.complete()? == Some((folder, base)) {
-                return verified.map(Some);
+                return read.map(Some);
             }
         }
     }
@@ -120,8 +145,11 @@ impl Memory {
         Ok(None)
     }
 
-    fn read_verified(&self, folder: &Path, base: &[u8]) -> Result<Verified, Finding> {
-        let base = parse(&folder.join(BASE), base)?;
+    fn read_demand(&self, folder: &Path) -> Result<Option<Demand>, Finding> {
+        self.read_json(&folder.join("demand.json"))
+    }
+
+    fn read_sources(&self, folder: &Path) -> Result<Sources, Finding> {
         let tree = folder.join("base");
         let mut sources = Sources::default();
         for path in self.disk.list(&tree).map_err(|error| broken(&tree, &error))? {
@@ -129,9 +157,7 @@ impl Memory {
             let bytes = self.read(&file)?.ok_or_else(|| broken(&file, &"it is gone"))?;
             sources.files.insert(Name::from(path), Arc::from(bytes));
         }
-        let demand = self.read_json(&folder.join("demand.json"))?;
-        let snapshot = self.read_json(&folder.join("snapshot.json"))?;
-        Ok(Verified { sources, base, demand, snapshot })
+        Ok(sources)
     }
 
     /// Remembers a verified apply in place of the one before.

@@ -110,8 +110,10 @@ fn find(what: &str, observed: &Observed) -> Result<Address, Failure> {
     let roles = observed
         .head
         .grants
+        .runs()
         .iter()
-        .flat_map(|grant| &grant.origins)
+        .flat_map(|run| &run.terms)
+        .flat_map(|terms| &terms.origins)
         .filter_map(|origin| origin.role.as_deref());
     if roles.clone().any(|role| role == what) {
         return Ok(Address::role(what));
@@ -202,7 +204,7 @@ fn text(explanation: &Explanation, zone: &TimeZone, safe: fn(&str) -> String, en
     let mut out = String::new();
     let _ = write!(out, "{}", safe(explanation.about.as_str()));
     if let Some(person) = &explanation.person {
-        let mut facts: Vec<String> = person.name.iter().cloned().collect();
+        let mut facts: Vec<String> = person.name.iter().map(ToString::to_string).collect();
         facts.extend(person.kind.iter().map(ToString::to_string));
         facts.push(person.status.to_string());
         facts.extend(person.manager.iter().map(|manager| format!("reports to {manager}")));

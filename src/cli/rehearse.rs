@@ -95,8 +95,8 @@ async fn look(mut live: Session, plan: &Plan) -> Result<Copy, Failure> {
     let commit = live.commit();
     let selection = plan.selection.clone();
     let credentials = Arc::new(|_: &str| None);
-    let parts =
-        Parts { head: live.head, base: None, memory, simulator: None, credentials, selection, commit };
+    let (head, loaded) = (live.head, Vec::new());
+    let parts = Parts { head, base: None, loaded, memory, simulator: None, credentials, selection, commit };
     Ok(Copy { world, parts })
 }
 

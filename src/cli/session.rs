@@ -54,9 +54,11 @@ pub(super) struct Options {
 /// What a run is made of: values, and the edges that they are to be used on.
 pub(super) struct Parts {
     /// The tree that is planned.
-    pub(super) head: Tree,
+    pub(super) head: Arc<Tree>,
     /// Base in place of what memory says.
     pub(super) base: Option<Tree>,
+    /// Trees that were loaded before: what has the same files is not loaded again.
+    pub(super) loaded: Vec<Arc<Tree>>,
     /// What is remembered of earlier runs.
     pub(super) memory: Memory,
     /// The world that stands in for every provider, with its clock.
@@ -71,7 +73,7 @@ pub(super) struct Parts {
 
 /// One run over one access repo.
 pub(super) struct Session {
-    pub(super) head: Tree,
+    pub(super) head: Arc<Tree>,
     pub(super) memory: Memory,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) providers: BTreeMap<Name, Box<dyn Provider>>,
@@ -80,7 +82,7 @@ pub(super) struct Session {
     pub(super) selection: Selection,
     /// Effects that were approved, where an apply plans again.
     pub(super) approved: BTreeSet<Digest>,
-    base: Option<Tree>,
+    base: Option<Arc<Tree>>,
     base_was_named: bool,
     verified: Option<Verified>,
     commit: Option<String>,
@@ -108,7 +110,7 @@ impl Session {
     pub(super) async fn open(options: Options) -> Result<Self, Failure> {
         let Options { repo: root, base, selection, looks_only } = options;
         let registry = providers::registry();
-        let head = load(&root, &registry)?;
+        let head = Arc::new(load(&root, &registry)?);
         moved_memory(&root, &head)?;
         let base = match base {
             Some(named) => {
@@ -127,18 +129,25 @@ impl Session {
         let simulator = world.map(|world| open_world(&root, &world.value, open)).transpose()?;
         let memory = Memory::at(root.join(&head.settings.memory));
         let (commit, credentials) = (repo::commit(&root), Arc::new(environment));
-        Self::assemble(Parts { head, base, memory, simulator, credentials, selection, commit }).await
+        let loaded = Vec::new();
+        Self::assemble(Parts { head, base, loaded, memory, simulator, credentials, selection, commit }).await
     }
 
     /// Puts a run together, and makes sure of each provider who we are.
     pub(super) async fn assemble(parts: Parts) -> Result<Self, Failure> {
-        let Parts { head, base, memory, simulator, credentials, selection, commit } = parts;
+        let Parts { head, base, loaded, memory, simulator, credentials, selection, commit } = parts;
         let registry = providers::registry();
         let verified = memory.verified()?;
         let base_was_named = base.is_some();
         let base = match (base, &verified) {
-            (None, Some(verified)) => Some(load_sources(&verified.sources, &registry)?),
-            (base, _) => base,
+            // Where nothing has changed since, base is head.
+            (None, Some(Verified { sources, .. })) => {
+                match loaded.iter().chain([&head]).find(|tree| tree.sources == *sources) {
+                    Some(tree) => Some(tree.clone()),
+                    None => Some(Arc::new(load_sources(sources, &registry)?)),
+                }
+            }
+            (base, _) => base.map(Arc::new),
         };
         let clock: Arc<dyn Clock> = match &simulator {
             Some(simulator) => simulator.clock(),
@@ -208,15 +217,8 @@ impl Session {
 
     /// Fails where another run has moved base, or what is demanded, since this one read it; to be asked under the lock.
     pub(super) fn still_verified(&self) -> Result<(), Failure> {
-        let now = self.memory.verified()?;
-        let known =
-            |verified: &Verified, now: &Verified| verified.base == now.base && verified.demand == now.demand;
-        let same = match (&self.verified, &now) {
-            (None, None) => true,
-            (Some(verified), Some(now)) => known(verified, now),
-            _ => false,
-        };
-        if same {
+        let verified = self.verified.as_ref().map(|verified| (&verified.base, &verified.demand));
+        if verified == self.memory.standing()?.as_ref().map(|(base, demand)| (base, demand)) {
             return Ok(());
         }
         let finding = Finding::error(MOVED_ON, "another apply has ended since this one began");
@@ -226,7 +228,7 @@ impl Session {
 
     /// The settings that judge: base's, so that a merge request cannot weaken what judges it; head's where there is none.
     pub(super) fn judging(&self) -> &Settings {
-        self.base.as_ref().map_or(&self.head.settings, |base| &base.settings)
+        self.base.as_deref().map_or(&self.head.settings, |base| &base.settings)
     }
 
     /// The commit that is checked out.

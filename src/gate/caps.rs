@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::bench::{Bench, MEMBER, Stop, stripped};
 use super::{GROUP_CAP, LEAVERS_CAP, PROVIDER_CAP, RUN_CAP, Rules};
 use crate::model::settings::Cap;
-use crate::model::{Address, Change, Code, GrantKey, Guard, LiveGrant, Op, Status, Why};
+use crate::model::{Address, Change, Code, GrantKey, Guard, LiveGrant, Op, Person, Status, Why};
 
 /// What one cap counts.
 #[derive(Default)]
@@ -79,16 +79,12 @@ impl<'a> Bench<'a> {
         // What could not be read makes no room: who is to lose what was not seen leaves all the same.
         let unseen = self.held.iter().map(|held| &held.change).filter(|change| self.is_leaver(change));
         people.extend(unseen.map(who));
-        let handle = |address: &Address| address.as_str().strip_prefix("person:").map(str::to_owned);
-        let leaving: BTreeSet<String> = people.iter().filter_map(|person| handle(person)).collect();
-        let staying = self
-            .rules
-            .inventory
-            .people
-            .iter()
-            .filter(|(name, person)| person.status == Status::Active && !leaving.contains(name.as_ref()));
+        let all = &self.rules.inventory.people;
+        let is_active = |person: &&Person| person.status == Status::Active;
+        let handles = people.iter().filter_map(|person| person.as_str().strip_prefix("person:"));
+        let leaving = handles.filter_map(|handle| all.get(handle)).filter(is_active).count() as u64;
         let count = people.len() as u64;
-        let total = staying.count() as u64 + count;
+        let total = all.values().filter(is_active).count() as u64 - leaving + count;
         let cap = self.rules.settings.limits.leavers;
         let what = format!("{count} of {total} people would lose their access as leavers or suspended");
         self.breach(LEAVERS_CAP, "*", &["*"], &what, count, &Allowed::share(cap, total), changes)

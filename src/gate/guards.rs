@@ -111,7 +111,7 @@ impl<'a> Bench<'a> {
         }
         let mut news = false;
         for (group, takers) in self.emptied() {
-            if self.outlook(group).after() > 0 {
+            if self.keeps_someone(group) || self.outlook(group).after() > 0 {
                 continue;
             }
             let place = self.rules.head.resources.get(group).map(|wanted| &wanted.origin.span);
@@ -186,7 +186,8 @@ impl<'a> Bench<'a> {
             let outlook = self.admins(group);
             (limits.admins_min as usize, outlook.takers.clone(), outlook)
         });
-        let groups = self.emptied().into_iter().map(|(group, takers)| (1, takers, self.outlook(group)));
+        let groups = self.emptied().into_iter().filter(|(group, _)| !self.keeps_someone(group));
+        let groups = groups.map(|(group, takers)| (1, takers, self.outlook(group)));
         let mut rests: BTreeMap<usize, BTreeSet<Digest>> = BTreeMap::new();
         for (least, takers, outlook) in admins.chain(groups) {
             let short = least.saturating_sub(outlook.staying.len());
@@ -233,6 +234,14 @@ impl<'a> Bench<'a> {
         });
         let account = live.resources.get(principal).and_then(|account| account.attributes.get("status"));
         at_work && !account.and_then(Value::as_text).is_some_and(|status| SHUT.contains(&status))
+    }
+
+    /// Whether somebody keeps what he has on a thing: mostly the first who is asked.
+    fn keeps_someone(&self, resource: &Address) -> bool {
+        let lost = self.going_on(resource).flat_map(|(index, _)| self.losses(index));
+        let lost: BTreeSet<&Address> =
+            lost.filter(|edge| edge.resource == *resource).map(|edge| &edge.principal).collect();
+        self.rules.live.edges_on(resource).iter().any(|edge| !lost.contains(&edge.key.principal))
     }
 
     fn outlook(&self, resource: &Address) -> Outlook<'a> {

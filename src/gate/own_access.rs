@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::OWN_ACCESS;
 use super::bench::{Bench, MEMBER, Stop, edges_of, stripped};
-use crate::model::{Address, Attribute, Change, GrantKey, Guard, Name, Op, Snapshot, Value, Why};
+use crate::model::{Address, Attribute, Change, GrantKey, Guard, LiveGrant, Name, Op, Snapshot, Value, Why};
 
 /// The vendor's own policies that do nothing but deny.
 const DENYING: [&str; 4] = [
@@ -118,9 +118,9 @@ impl<'a> Bench<'a> {
             if vendors || values.any(|value| !denials(value).is_empty()) {
                 return true;
             }
-            let live = live.grants.iter().map(|edge| &edge.key);
-            let keys = live.chain(head.grants.iter().map(|edge| &edge.key));
+            let keys = live.grants.iter().map(|edge| &edge.key);
             open.extend(keys.filter(|key| key.principal == *address).map(|key| &key.resource));
+            open.extend(head.grants.from([address]).into_iter().map(|(run, _)| &run.resource));
         }
         false
     }
@@ -134,7 +134,17 @@ fn edges_from<'a, 'o>(
 where
     'a: 'o,
 {
-    live.runs().flat_map(move |run| own.iter().flat_map(move |principal| edges_of(run, principal)))
+    // Most runs have none of them, which their ends tell.
+    let may_be_in = |run: &[LiveGrant], principal: &Address| {
+        let ends = run.first().zip(run.last());
+        ends.is_some_and(|(first, last)| {
+            first.key.principal <= *principal && *principal <= last.key.principal
+        })
+    };
+    live.runs().flat_map(move |run| {
+        let own = own.iter().filter(move |principal| may_be_in(run, principal));
+        own.flat_map(move |principal| edges_of(run, principal))
+    })
 }
 
 /// Whether an attribute names what limits access instead of giving it: a permissions boundary.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::address::{Address, Name};
 use super::grant::GrantKey;
+use super::ordered::{Keyed, Ordered};
 use super::plan::{Cause, Standing};
 use super::resource::Origin;
 use super::value::{Attributes, Value};
@@ -22,7 +23,7 @@ pub struct Demand {
     pub format: String,
     /// Edges.
     #[serde(deserialize_with = "super::saved::demanded")]
-    pub grants: Vec<DemandedGrant>,
+    pub grants: Ordered<DemandedGrant>,
     /// Fields of resources.
     pub resources: BTreeMap<Address, BTreeMap<Name, DemandedField>>,
 }
@@ -98,6 +99,22 @@ pub struct DemandedGrant {
     /// When it ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+}
+
+impl Keyed for DemandedGrant {
+    fn key(&self) -> &GrantKey {
+        &self.key
+    }
+}
+
+impl Demand {
+    /// Puts in order what was gathered in any order.
+    pub fn normalize(&mut self) {
+        self.grants.order(|grants| {
+            grants.sort_by(|one, other| one.key.cmp(&other.key));
+            grants.dedup_by(|one, other| one.key == other.key);
+        });
+    }
 }
 
 /// A field that was demanded. The field named `""` stands for the resource's existence.

@@ -35,10 +35,10 @@ pub struct Person {
     pub handle: Name,
     /// What to call him.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub name: Option<Name>,
     /// E-mail address, lower case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub email: Option<String>,
+    pub email: Option<Name>,
     /// The key in `types:`; `None` where no `match` fits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<Name>,
@@ -47,9 +47,9 @@ pub struct Person {
     /// The manager's handle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manager: Option<Name>,
-    /// Attributes that rules can cite, as the directory writes them.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub attributes: BTreeMap<Name, String>,
+    /// Attributes that rules can cite, as the directory writes them, sorted by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attributes: Vec<(Name, Name)>,
     /// Identities of his own, by instance; win over the templates.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub identities: BTreeMap<Name, String>,
@@ -93,7 +93,15 @@ pub struct DirectoryRecord {
     /// Where the person stands.
     pub status: Status,
     /// Profile attributes by the directory's own names, texts only.
-    pub profile: BTreeMap<Name, String>,
+    pub profile: BTreeMap<Name, Name>,
+}
+
+impl Person {
+    /// An attribute that rules can cite.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(known, _)| known.as_ref() == name).map(|(_, value)| value.as_ref())
+    }
 }
 
 impl fmt::Display for Status {

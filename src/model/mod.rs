@@ -14,6 +14,7 @@ pub mod history;
 pub mod inventory;
 pub mod kind;
 pub mod lowering;
+pub mod ordered;
 pub mod ownership;
 pub mod pattern;
 pub mod permit;
@@ -39,6 +40,7 @@ pub use kind::{
     Schemas,
 };
 pub use lowering::{AccessLowering, Lowered, Lowering, Target, Through};
+pub use ordered::{Keyed, Ordered};
 pub use ownership::{May, OwnRule, Ownership};
 pub use pattern::{Pattern, any_matches};
 pub use permit::{Approval, Permit, Verdict};

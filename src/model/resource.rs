@@ -4,7 +4,7 @@
 //! It must not say what to do about it: that is the plan's.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -108,12 +108,6 @@ impl Deref for WantedGrant {
     }
 }
 
-impl DerefMut for WantedGrant {
-    fn deref_mut(&mut self) -> &mut Terms {
-        Arc::make_mut(&mut self.terms)
-    }
-}
-
 /// Why an edge that YAML still mentions, or mentioned, is not wanted at `now`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lapse {
@@ -174,7 +168,7 @@ pub struct Desired {
 impl Desired {
     /// An edge by key.
     #[must_use]
-    pub fn grant(&self, key: &GrantKey) -> Option<&WantedGrant> {
+    pub fn grant(&self, key: &GrantKey) -> Option<WantedGrant> {
         self.grants.get(key)
     }
 

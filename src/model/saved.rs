@@ -17,6 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::address::{Address, Name};
 use super::demand::{DemandState, DemandedGrant};
 use super::grant::GrantKey;
+use super::ordered::Ordered;
 use super::plan::{Cause, Standing};
 use super::resource::Origin;
 use super::snapshot::{LiveGrant, SNAPSHOT_FORMAT, Snapshot};
@@ -149,7 +150,7 @@ impl<'de, R: Deserialize<'de>, T, F: FnMut(R) -> Result<T, String>> Visitor<'de>
 }
 
 /// Reads live edges.
-pub(super) fn live<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<LiveGrant>, D::Error> {
+pub(super) fn live<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Ordered<LiveGrant>, D::Error> {
     #[derive(Deserialize)]
     struct Edge<'a> {
         #[serde(borrow)]
@@ -176,11 +177,13 @@ pub(super) fn live<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Liv
         let key = key.map_err(|error| error.to_string())?;
         Ok(LiveGrant { key, attributes: edge.attributes, via: edge.via })
     };
-    deserializer.deserialize_seq(List(edge, PhantomData))
+    deserializer.deserialize_seq(List(edge, PhantomData)).map(Ordered::look)
 }
 
 /// Reads demanded edges.
-pub(super) fn demanded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<DemandedGrant>, D::Error> {
+pub(super) fn demanded<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Ordered<DemandedGrant>, D::Error> {
     #[derive(Deserialize)]
     struct Edge<'a> {
         #[serde(borrow)]
@@ -230,7 +233,7 @@ pub(super) fn demanded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec
             until: edge.until,
         })
     };
-    deserializer.deserialize_seq(List(edge, PhantomData))
+    deserializer.deserialize_seq(List(edge, PhantomData)).map(Ordered::look)
 }
 
 #[cfg(test)]
@@ -297,8 +300,8 @@ mod tests {
         #[test]
         fn parts_put_together_are_the_whole(snapshot in snapshot(), at in 0_usize..12) {
             let (one, two) = snapshot.grants.split_at(at.min(snapshot.grants.len()));
-            let mut whole = Snapshot { grants: two.to_vec(), ..snapshot.clone() };
-            whole.merge(Snapshot { grants: one.to_vec(), ..Snapshot::default() });
+            let mut whole = Snapshot { grants: two.to_vec().into(), ..snapshot.clone() };
+            whole.merge(Snapshot { grants: one.to_vec().into(), ..Snapshot::default() });
             prop_assert_eq!(whole, snapshot);
         }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::address::{Address, Name};
 use super::grant::GrantKey;
+use super::ordered::{Keyed, Ordered};
 use super::value::{Attributes, Digest, Lines};
 
 /// The `format` of a saved snapshot.
@@ -45,6 +46,12 @@ pub struct LiveGrant {
     pub via: Option<String>,
 }
 
+impl Keyed for LiveGrant {
+    fn key(&self) -> &GrantKey {
+        &self.key
+    }
+}
+
 /// How much of a scope was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -66,7 +73,7 @@ pub struct Snapshot {
     pub resources: BTreeMap<Address, Resource>,
     /// Edges, sorted by key, unique.
     #[serde(deserialize_with = "super::saved::live")]
-    pub grants: Vec<LiveGrant>,
+    pub grants: Ordered<LiveGrant>,
     /// How much of each scope was read; a scope that is not here was not read at all.
     pub coverage: BTreeMap<Scope, Coverage>,
     /// Calls made per instance.
@@ -77,10 +84,10 @@ pub struct Snapshot {
 impl Snapshot {
     /// Puts in order what was gathered in any order.
     pub fn normalize(&mut self) {
-        if !self.grants.is_sorted_by(|one, two| one.key.precedes(&two.key)) {
-            self.grants.sort();
-            self.grants.dedup_by(|a, b| a.key == b.key);
-        }
+        self.grants.order(|grants| {
+            grants.sort();
+            grants.dedup_by(|a, b| a.key == b.key);
+        });
     }
 
     /// Takes in what another part of the world was seen to hold.
@@ -96,7 +103,9 @@ impl Snapshot {
                 Err(_) => new.push(grant),
             }
         }
-        self.grants.append(&mut new);
+        if !new.is_empty() {
+            self.grants.append(&mut new);
+        }
         self.coverage.extend(other.coverage);
         for (instance, calls) in other.calls {
             *self.calls.entry(instance).or_default() += calls;
@@ -162,8 +171,17 @@ impl Snapshot {
             lines.end();
         }
         for run in self.runs() {
+            let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+            // Principals are sorted, so what the place of the first and that of the last have in common all have.
+            let (first, last) = (&first.key.principal, &last.key.principal);
+            let alike = first.place() == last.place();
+            if alike && !is_of(first) {
+                continue;
+            }
             let mut told = false;
-            for LiveGrant { key, attributes, via } in run.iter().filter(|edge| is_of(&edge.key.principal)) {
+            for LiveGrant { key, attributes, via } in
+                run.iter().filter(|edge| alike || is_of(&edge.key.principal))
+            {
                 if !std::mem::replace(&mut told, true) {
                     lines.text(key.resource.as_str());
                     lines.json(&key.relation);

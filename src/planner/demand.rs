@@ -16,8 +16,8 @@ use super::edges::{holds, is_read};
 use super::fields::is_satisfied;
 use super::resources::EXISTENCE;
 
-/// Whose edges must be observed, by instance: owners of claimed collections, what wanted and demanded edges are on, and
-/// what base declared and head does not. What neither side owns is left out: nothing of it can change.
+/// Whose edges must be observed, by instance: owners of claimed collections, what roles name, what wanted and demanded
+/// edges are on, and what base declared and head does not. What neither side owns is left out: nothing of it can change.
 #[must_use]
 pub fn scopes(
     head: &Desired,
@@ -27,21 +27,28 @@ pub fn scopes(
     own_base: Option<&Ownership>,
     schemas: &Schemas,
 ) -> BTreeMap<Name, BTreeSet<Address>> {
-    fn side(key: &GrantKey) -> &Address {
-        if key.resource.is_reserved() { &key.principal } else { &key.resource }
-    }
     let mut wanted: BTreeSet<&Address> = BTreeSet::new();
     for desired in std::iter::once(head).chain(base) {
         wanted.extend(desired.claims.keys().map(crate::model::Collection::owner));
-        // Neighbours in the list are mostly on the same thing.
-        let mut last = None;
-        for address in desired.grants.iter().map(|grant| side(&grant.key)) {
-            if last.replace(address) != Some(address) {
-                wanted.insert(address);
+        // Whoever was to have it may have left, and what he still has there is ours to take.
+        wanted.extend(desired.named.keys());
+        for run in desired.grants.runs() {
+            match run.resource.is_reserved() {
+                true => wanted
+                    .extend(run.edges.iter().map(|edge| &desired.grants.roster().end(edge.end).principal)),
+                false => _ = wanted.insert(&run.resource),
             }
         }
     }
-    wanted.extend(demand.into_iter().flat_map(|demand| &demand.grants).map(|grant| side(&grant.key)));
+    // Neighbours in the list are mostly on the same thing.
+    let mut last = None;
+    for GrantKey { resource, principal, .. } in
+        demand.into_iter().flat_map(|demand| &demand.grants).map(|grant| &grant.key)
+    {
+        if last.replace(resource) != Some(resource) || resource.is_reserved() {
+            wanted.insert(if resource.is_reserved() { principal } else { resource });
+        }
+    }
     let declared = base.into_iter().flat_map(|base| base.resources.values()).filter(|wanted| wanted.declared);
     wanted.extend(declared.map(|wanted| &wanted.address).filter(|a| !head.resources.contains_key(*a)));
 
@@ -71,7 +78,7 @@ pub fn remember(
     let mut demand = Demand { format: DEMAND_FORMAT.to_owned(), ..Demand::default() };
     memory.wanted_grants(head, &mut demand);
     memory.unwanted_grants(head, &mut demand);
-    demand.grants.sort_by(|one, other| one.key.cmp(&other.key));
+    demand.normalize();
     memory.resources(head, schemas, &mut demand);
     demand
 }
@@ -170,6 +177,30 @@ impl<'a> Memory<'a> {
                     subject: change.subject.clone(),
                     reason: Arc::new(change.reason.clone()),
                     roles: self.grants.get(*key).map_or_else(|| Arc::from([]), |before| before.roles.clone()),
+                    until: None,
+                });
+            }
+        }
+        // What hangs on a thing that is to go is to go with it, as long as that has not come true.
+        for (address, (change, state)) in &self.things {
+            if change.op != Op::Delete || !self.live.resources.contains_key(*address) {
+                continue;
+            }
+            let hanging = self.live.edges_on(address).iter().filter(|live| live.via.is_none());
+            for key in hanging.map(|live| &live.key) {
+                if is_wanted(key) || self.edges.contains_key(key) {
+                    continue;
+                }
+                let before = self.grants.get(key);
+                demand.grants.push(DemandedGrant {
+                    key: key.clone(),
+                    want: None,
+                    state: *state,
+                    cause: change.cause,
+                    standing: change.standing,
+                    subject: before.and_then(|before| before.subject.clone()),
+                    reason: Arc::new(change.reason.clone()),
+                    roles: before.map_or_else(|| Arc::from([]), |before| before.roles.clone()),
                     until: None,
                 });
             }

@@ -4,15 +4,16 @@
 //! Edges that a group rule put in count as there and are never taken away.
 //! It must not look up a key that the merge has at hand: there may be a million.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::sync::Arc;
 
+use crate::model::grants::{self, Edge, End, Roster};
 use crate::model::plan::{Standing, UNTIL};
 use crate::model::snapshot::length;
 use crate::model::{
     Address, Attributes, Cause, Change, Coverage, DemandState, DemandedGrant, Draft, Finding, GrantKey,
-    Guard, LapseCause, LiveGrant, May, Name, Op, Origin, Snapshot, Span, WantedGrant,
+    Guard, LapseCause, LiveGrant, May, Name, Op, Origin, Snapshot, Span, Terms,
 };
 
 use super::facts::{Facts, Side};
@@ -23,7 +24,15 @@ use super::{NOT_OWNED, tally};
 /// All changes of edges, except drift that nobody asks to put back, which is told apart.
 pub(super) fn compare(facts: &Facts<'_>, settled: &Settled, out: &mut Draft) -> Vec<Change> {
     let input = facts.input;
-    let mut this = Edges { facts, settled, changes: Vec::new(), refused: BTreeMap::new() };
+    let roster = input.head.grants.roster();
+    let mut this = Edges {
+        facts,
+        settled,
+        changes: Vec::new(),
+        refused: BTreeMap::new(),
+        live_names: Names::of(roster),
+        demanded_names: Names::of(roster),
+    };
     // Without base, memory has nothing to say.
     let demand = input.demand.filter(|_| input.base.is_some());
     let mut rest = Rest {
@@ -41,8 +50,8 @@ pub(super) fn compare(facts: &Facts<'_>, settled: &Settled, out: &mut Draft) -> 
 
 /// What has not been looked at.
 struct Rest<'a> {
-    head: &'a [Arc<Vec<WantedGrant>>],
-    base: &'a [Arc<Vec<WantedGrant>>],
+    head: &'a [Arc<grants::Run>],
+    base: &'a [Arc<grants::Run>],
     demand: &'a [DemandedGrant],
     live: &'a [LiveGrant],
 }
@@ -50,62 +59,106 @@ struct Rest<'a> {
 /// The edges of one relation on one resource, on all sides.
 #[derive(Clone, Copy)]
 struct Run<'a> {
-    head: &'a [WantedGrant],
-    base: &'a [WantedGrant],
+    head: Option<&'a grants::Run>,
+    base: Option<&'a grants::Run>,
     demand: &'a [DemandedGrant],
     live: &'a [LiveGrant],
+    /// What it is on, and which edge.
+    place: (&'a Address, &'a Name),
     /// Head and base want the very same.
     same: bool,
 }
 
 impl<'a> Rest<'a> {
     fn next(&mut self) -> Option<Run<'a>> {
-        let first = |runs: &'a [Arc<Vec<WantedGrant>>]| runs.first()?.first().map(|grant| &grant.key);
-        let (head, base) = (first(self.head), first(self.base));
-        let demand = self.demand.first().map(|grant| &grant.key);
-        let keys = [head, base, demand, self.live.first().map(|grant| &grant.key)];
-        let here = keys.into_iter().flatten().min_by_key(|key| (&key.resource, &key.relation))?;
-        let is_here = |key: &GrantKey| key.is_beside(here);
-        let wanted = |runs: &mut &'a [Arc<Vec<WantedGrant>>], key: Option<&GrantKey>| {
-            let (run, rest) = runs.split_first().filter(|_| key.is_some_and(is_here))?;
+        let wanted = |runs: &'a [Arc<grants::Run>]| runs.first().map(|run| run.place());
+        let found = |key: Option<&'a GrantKey>| key.map(|key| (&key.resource, &key.relation));
+        let (head, base) = (wanted(self.head), wanted(self.base));
+        let demand = found(self.demand.first().map(|grant| &grant.key));
+        let live = found(self.live.first().map(|grant| &grant.key));
+        let here = [head, base, demand, live].into_iter().flatten().min()?;
+        let take = |runs: &mut &'a [Arc<grants::Run>], place| {
+            let (run, rest) = runs.split_first().filter(|_| place == Some(here))?;
             *runs = rest;
             Some(run)
         };
-        let (head, base) = (wanted(&mut self.head, head), wanted(&mut self.base, base));
+        let (head, base) = (take(&mut self.head, head), take(&mut self.base, base));
+        let is_here = |key: &GrantKey| (&key.resource, &key.relation) == here;
         let (demand, rest) = self.demand.split_at(length(self.demand, |grant| is_here(&grant.key)));
         self.demand = rest;
         let (live, rest) = self.live.split_at(length(self.live, |grant| is_here(&grant.key)));
         self.live = rest;
         let same = head.zip(base).is_some_and(|(head, base)| Arc::ptr_eq(head, base));
-        let slice = |run: Option<&'a Arc<Vec<WantedGrant>>>| run.map_or(&[][..], |run| run.as_slice());
-        Some(Run { head: slice(head), base: slice(base), demand, live, same })
+        let (head, base) = (head.map(Arc::as_ref), base.map(Arc::as_ref));
+        Some(Run { head, base, demand, live, place: here, same })
     }
 }
 
 /// In a run, edges differ by these.
-fn end(key: &GrantKey) -> (&Address, &Option<Name>) {
-    (&key.principal, &key.condition)
+type Part<'a> = (&'a Address, Option<&'a Name>);
+
+fn part(key: &GrantKey) -> Part<'_> {
+    (&key.principal, key.condition.as_ref())
 }
 
 /// Takes the first item if it has this key.
-fn take<'a, T>(items: &mut &'a [T], key: impl Fn(&T) -> &GrantKey, wanted: &GrantKey) -> Option<&'a T> {
-    let (first, rest) = items.split_first().filter(|(first, _)| end(key(first)) == end(wanted))?;
+fn take<'a, T>(items: &mut &'a [T], key: impl Fn(&'a T) -> Part<'a>, wanted: Part<'_>) -> Option<&'a T> {
+    let (first, rest) = items.split_first().filter(|(first, _)| key(first) == wanted)?;
     *items = rest;
     Some(first)
 }
 
+/// Whom another side's texts were found to name. What was read at different times has texts of its own, each mostly once
+/// in memory, so that a text needs to be compared but once and after that the place where it is will do.
+struct Names(Vec<*const u8>);
+
+impl Names {
+    fn of(roster: &Roster) -> Self {
+        Self(vec![std::ptr::null(); roster.len()])
+    }
+
+    /// Whether a key is that of a number.
+    fn is(&mut self, roster: &Roster, number: u32, key: &GrantKey) -> bool {
+        let text = key.principal.as_str().as_ptr();
+        if key.condition.is_none() && self.0[number as usize] == text {
+            return true;
+        }
+        let end = roster.end(number);
+        let same = end.part() == part(key);
+        if same && key.condition.is_none() {
+            self.0[number as usize] = text;
+        }
+        same
+    }
+}
+
+/// An edge that one side wants.
+#[derive(Clone, Copy)]
+struct Wish<'a> {
+    end: &'a End,
+    terms: &'a Terms,
+}
+
+impl Deref for Wish<'_> {
+    type Target = Terms;
+
+    fn deref(&self) -> &Terms {
+        self.terms
+    }
+}
+
 /// One key, on all sides but live.
 struct Key<'a> {
-    key: &'a GrantKey,
-    head: Option<&'a WantedGrant>,
-    base: Option<&'a WantedGrant>,
+    key: GrantKey,
+    head: Option<Wish<'a>>,
+    base: Option<Wish<'a>>,
     demand: Option<&'a DemandedGrant>,
 }
 
 impl<'a> Key<'a> {
     fn subject(&self, facts: &Facts<'a>) -> Option<&'a Address> {
-        let head = self.head.and_then(|grant| grant.subject.as_ref());
-        let base = || self.base.and_then(|grant| grant.subject.as_ref());
+        let head = self.head.and_then(|grant| grant.end.subject.as_ref());
+        let base = || self.base.and_then(|grant| grant.end.subject.as_ref());
         let demand = || self.demand.and_then(|grant| grant.subject.as_ref());
         head.or_else(base).or_else(demand).or_else(|| facts.person(&self.key.principal))
     }
@@ -132,25 +185,46 @@ struct Edges<'a, 'f> {
     settled: &'f Settled,
     changes: Vec<Change>,
     /// How many edges head wants that `own` does not allow, by the thing that `own` was asked about.
-    refused: BTreeMap<&'a Address, (u64, &'a Origin)>,
+    refused: BTreeMap<Address, (u64, &'a Origin)>,
+    live_names: Names,
+    demanded_names: Names,
 }
 
 impl<'a> Edges<'a, '_> {
     fn run(&mut self, run: &Run<'a>, out: &mut Draft) {
-        let Run { mut head, mut base, mut demand, mut live, same } = *run;
-        let allowed = head.first().is_some_and(|head| self.facts.own_all(Side::Head, &head.key) >= May::Add);
+        let input = self.facts.input;
+        let roster: &Roster = input.head.grants.roster();
+        let old_roster: &Roster = input.base.map_or(roster, |base| base.grants.roster());
+        let edges = |run: Option<&'a grants::Run>| run.map_or(&[][..], |run| &run.edges);
+        let (mut head, mut base, mut demand, mut live) =
+            (edges(run.head), edges(run.base), run.demand, run.live);
+        let terms = |run: Option<&'a grants::Run>, edge: Edge| run.map(|run| run.terms(edge).as_ref());
+        let until = |run, edge| terms(run, edge).and_then(|terms| terms.until);
+        let allowed = run.head.is_some_and(|run| self.facts.own_all(Side::Head, run.place()) >= May::Add);
+        let settled = allowed && Guard::Idempotent.holds();
         loop {
             // What is there and stays as it is, is most of it.
             while let ([wanted, more @ ..], [there, others @ ..]) = (head, live) {
-                let key = end(&wanted.key);
-                let was = if same { Some(wanted) } else { base.first().filter(|base| end(&base.key) == key) };
-                let remembered = demand.first().map_or(Ordering::Greater, |first| end(&first.key).cmp(&key));
-                let stays = allowed
-                    && Guard::Idempotent.holds()
-                    && was.map_or(self.facts.input.base.is_none(), |was| was.until == wanted.until)
-                    && remembered.is_ge()
-                    && end(&there.key) == key
-                    && is_there(there, wanted);
+                let was = if run.same {
+                    Some(wanted)
+                } else {
+                    let part = roster.end(wanted.end).part();
+                    base.first().filter(|base| old_roster.end(base.end).part() == part)
+                };
+                let is_remembered = demand
+                    .first()
+                    .is_some_and(|first| self.demanded_names.is(roster, wanted.end, &first.key));
+                let stays = settled
+                    && self.live_names.is(roster, wanted.end, &there.key)
+                    && (run.same
+                        || was.map_or(input.base.is_none(), |was| {
+                            until(run.base, *was) == until(run.head, *wanted)
+                        }))
+                    && (is_remembered
+                        || demand
+                            .first()
+                            .is_none_or(|first| part(&first.key) > roster.end(wanted.end).part()))
+                    && terms(run.head, *wanted).is_some_and(|terms| is_there(there, terms));
                 if !stays {
                     break;
                 }
@@ -158,22 +232,33 @@ impl<'a> Edges<'a, '_> {
                 if was.is_some() {
                     base = base.get(1..).unwrap_or_default();
                 }
-                if remembered.is_eq() {
+                if is_remembered {
                     demand = demand.get(1..).unwrap_or_default();
                 }
             }
-            let wants = [head.first(), base.first()].map(|grant| grant.map(|grant| &grant.key));
+            let wants = head.first().map(|edge| roster.end(edge.end).part());
+            let wanted = base.first().map(|edge| old_roster.end(edge.end).part());
             let others = [demand.first().map(|grant| &grant.key), live.first().map(|grant| &grant.key)];
-            let Some(key) = wants.into_iter().chain(others).flatten().min_by_key(|key| end(key)) else {
-                return;
+            let others = others.map(|key| key.map(part));
+            let Some(here) = [wants, wanted].into_iter().chain(others).flatten().min() else { return };
+            let wish = |run, roster: &'a Roster, edge: &Edge| {
+                terms(run, *edge).map(|terms| Wish { end: roster.end(edge.end), terms })
             };
+            let wants = take(&mut head, |edge| roster.end(edge.end).part(), here);
+            let wanted = take(&mut base, |edge| old_roster.end(edge.end).part(), here);
+            let (resource, relation) = run.place;
             let at = Key {
-                key,
-                head: take(&mut head, |grant| &grant.key, key),
-                base: take(&mut base, |grant| &grant.key, key),
-                demand: take(&mut demand, |grant| &grant.key, key),
+                key: GrantKey {
+                    resource: resource.clone(),
+                    relation: relation.clone(),
+                    principal: here.0.clone(),
+                    condition: here.1.cloned(),
+                },
+                head: wants.and_then(|edge| wish(run.head, roster, edge)),
+                base: wanted.and_then(|edge| wish(run.base, old_roster, edge)),
+                demand: take(&mut demand, |grant| part(&grant.key), here),
             };
-            match (at.head, take(&mut live, |grant| &grant.key, key)) {
+            match (at.head, take(&mut live, |grant| part(&grant.key), here)) {
                 (Some(head), live) => self.wanted(&at, head, live, out),
                 (None, Some(live)) => self.unwanted(&at, live, out),
                 (None, None) => self.out_of_sight(&at),
@@ -181,15 +266,15 @@ impl<'a> Edges<'a, '_> {
         }
     }
 
-    fn wanted(&mut self, at: &Key<'a>, head: &'a WantedGrant, live: Option<&'a LiveGrant>, out: &mut Draft) {
+    fn wanted(&mut self, at: &Key<'a>, head: Wish<'a>, live: Option<&'a LiveGrant>, out: &mut Draft) {
         let live = live.filter(|_| Guard::Idempotent.holds());
-        let is_there = live.is_some_and(|live| is_there(live, head));
+        let is_there = live.is_some_and(|live| is_there(live, &head));
         let op = if live.is_some() { Op::Update } else { Op::Grant };
         let needed = if op == Op::Update && !is_there { May::Members } else { May::Add };
-        if self.facts.own_edge(Side::Head, at.key, head.subject.is_some()) < needed {
-            let asked = self.facts.deciding(at.key, head.subject.is_some()).next();
-            if let Some((asked, origin)) = asked.zip(head.origins.first()) {
-                self.refused.entry(asked).or_insert((0, origin)).0 += 1;
+        if self.facts.own_edge(Side::Head, &at.key, head.end.subject.is_some()) < needed {
+            let asked = self.facts.deciding(&at.key, head.end.subject.is_some()).next();
+            if let Some((asked, origin)) = asked.zip(head.terms.origins.first()) {
+                self.refused.entry(asked.clone()).or_insert((0, origin)).0 += 1;
             }
             return;
         }
@@ -204,7 +289,7 @@ impl<'a> Edges<'a, '_> {
             cause: demand.cause,
         });
         let cause = cause(self.facts.input, same_as_base, demanded);
-        if cause == Cause::Drift && op == Op::Grant && !is_read(self.facts.input.live, at.key) {
+        if cause == Cause::Drift && op == Op::Grant && !is_read(self.facts.input.live, &at.key) {
             return;
         }
         let differs =
@@ -216,7 +301,7 @@ impl<'a> Edges<'a, '_> {
         let proposal = Proposal {
             op,
             address: &at.key.resource,
-            grant: Some(at.key),
+            grant: Some(&at.key),
             before: live.map(seen),
             after: Some(head.attributes.clone()),
             fields: head.attributes.keys().filter(|name| differs(name)).cloned().collect(),
@@ -238,9 +323,9 @@ impl<'a> Edges<'a, '_> {
     }
 
     /// An edge that is there and stays, for another time than base asked: that needs approval, and no call.
-    fn end(&mut self, at: &Key<'a>, head: &'a WantedGrant, live: Option<&'a LiveGrant>) {
+    fn end(&mut self, at: &Key<'a>, head: Wish<'a>, live: Option<&'a LiveGrant>) {
         let Some(base) = self.facts.input.base else { return };
-        let ended = || base.lapsed.get(at.key).is_some_and(|lapse| lapse.cause == LapseCause::Expired);
+        let ended = || base.lapsed.get(&at.key).is_some_and(|lapse| lapse.cause == LapseCause::Expired);
         let was = match at.base {
             Some(base) if base.until == head.until => return,
             Some(base) => {
@@ -255,7 +340,7 @@ impl<'a> Edges<'a, '_> {
         let proposal = Proposal {
             op: Op::Adopt,
             address: &at.key.resource,
-            grant: Some(at.key),
+            grant: Some(&at.key),
             before: attributes.clone(),
             after: attributes,
             fields: BTreeSet::from([UNTIL.into()]),
@@ -272,17 +357,17 @@ impl<'a> Edges<'a, '_> {
     fn unwanted(&mut self, at: &Key<'a>, live: &'a LiveGrant, out: &mut Draft) {
         let subject = at.subject(self.facts);
         if live.via.is_some() {
-            return tally::grant(&mut out.unmanaged, at.key);
+            return tally::grant(&mut out.unmanaged, &at.key);
         }
-        let allowed = self.facts.may_revoke(at.key, subject.is_some());
+        let allowed = self.facts.may_revoke(&at.key, subject.is_some());
         let gone = subject.and_then(|person| self.facts.gone(person));
         let (cause, taken_over) = match self.removal(at, gone.is_some(), allowed) {
             Removal::Change { cause, taken_over } => (cause, taken_over),
             Removal::Drift => (Cause::Drift, false),
             Removal::Leave => {
-                let may = self.facts.own_edge(Side::Head, at.key, subject.is_some());
+                let may = self.facts.own_edge(Side::Head, &at.key, subject.is_some());
                 let tally = if may == May::Look { &mut out.unmanaged } else { &mut out.unclaimed };
-                return tally::grant(tally, at.key);
+                return tally::grant(tally, &at.key);
             }
         };
         // It goes with what it hangs on, listed there. Those who are gone do not wait for that.
@@ -302,7 +387,7 @@ impl<'a> Edges<'a, '_> {
     /// removal waits, so that it is neither forgotten nor done blindly.
     fn out_of_sight(&mut self, at: &Key<'a>) {
         let subject = at.subject(self.facts);
-        if is_read(self.facts.input.live, at.key) || !self.facts.may_revoke(at.key, subject.is_some()) {
+        if is_read(self.facts.input.live, &at.key) || !self.facts.may_revoke(&at.key, subject.is_some()) {
             return;
         }
         let cause = match at.demand {
@@ -326,14 +411,14 @@ impl<'a> Edges<'a, '_> {
         reason: Origin,
         gone: bool,
     ) -> Change {
-        let (address, grant) = (&at.key.resource, Some(at.key));
+        let (address, grant) = (&at.key.resource, Some(&at.key));
         let (fields, dependents, until) = (BTreeSet::new(), Vec::new(), None);
         let proposal =
             Proposal { op, address, grant, before, after: None, fields, dependents, cause, reason, until };
         let mut change = proposal.into_change();
         change.subject = at.subject(self.facts).cloned();
         if cause == Cause::Standing {
-            let now = self.standing(at.key, gone);
+            let now = self.standing(&at.key, gone);
             change.standing = at.unfinished_standing().filter(|_| now != Standing::Leaver).or(Some(now));
         }
         change
@@ -361,14 +446,14 @@ impl<'a> Edges<'a, '_> {
         if gone && allowed {
             return change(Cause::Standing);
         }
-        let [head, base] = [Side::Head, Side::Base].map(|side| self.facts.claim(side, at.key).is_some());
+        let [head, base] = [Side::Head, Side::Base].map(|side| self.facts.claim(side, &at.key).is_some());
         let person = at.subject(self.facts).is_some();
         match (head, base) {
             (true, false) if has_base && allowed => {
                 Removal::Change { cause: Cause::Request, taken_over: true }
             }
             (true, false) if has_base => Removal::Leave,
-            (true, _) if self.facts.own_edge(Side::Head, at.key, person) >= May::Members => Removal::Drift,
+            (true, _) if self.facts.own_edge(Side::Head, &at.key, person) >= May::Members => Removal::Drift,
             _ => Removal::Leave,
         }
     }
@@ -389,13 +474,13 @@ impl<'a> Edges<'a, '_> {
         gone: Option<&str>,
         taken_over: bool,
     ) -> Origin {
-        if let Some(lapse) = self.facts.input.head.lapsed.get(at.key) {
+        if let Some(lapse) = self.facts.input.head.lapsed.get(&at.key) {
             return (*lapse.origin).clone();
         }
         if let Some(origin) = subject.and_then(|person| self.facts.input.head.removed.get(person)) {
             return (**origin).clone();
         }
-        let asked = at.base.and_then(|base| base.origins.first());
+        let asked = at.base.and_then(|base| base.terms.origins.first());
         let known = match (asked, at.demand) {
             (Some(origin), _) => Some(Origin {
                 text: format!("no longer asked for; base asked: {}", origin.text),
@@ -411,7 +496,7 @@ impl<'a> Edges<'a, '_> {
         if let (Some(person), Some(gone)) = (subject, gone) {
             return Origin { text: format!("`{person}` {gone}"), ..known.unwrap_or_else(nowhere) };
         }
-        known.unwrap_or_else(|| match self.facts.claim(Side::Head, at.key) {
+        known.unwrap_or_else(|| match self.facts.claim(Side::Head, &at.key) {
             Some(claim) if taken_over => Origin {
                 text: format!("taken over: it is there, and not among what is declared: {}", claim.text),
                 ..(**claim).clone()
@@ -444,6 +529,7 @@ impl<'a> Edges<'a, '_> {
 
     fn report(&mut self, out: &mut Draft) {
         for (address, (count, origin)) in std::mem::take(&mut self.refused) {
+            let address = &address;
             // Of a thing that is declared and not owned, that is all there is to say.
             let told = |finding: &Finding| {
                 finding.code.as_ref() == NOT_OWNED.code
@@ -477,7 +563,7 @@ pub(super) fn is_read(live: &Snapshot, key: &GrantKey) -> bool {
 }
 
 /// Whether a live edge is what is wanted, or nobody's to change.
-fn is_there(live: &LiveGrant, wanted: &WantedGrant) -> bool {
+fn is_there(live: &LiveGrant, wanted: &Terms) -> bool {
     live.via.is_some() || holds(live, &wanted.attributes)
 }
 

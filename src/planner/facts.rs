@@ -149,11 +149,11 @@ impl<'a> Facts<'a> {
     }
 
     /// What one side's `own` allows at least on every edge of one relation on one resource.
-    pub(super) fn own_all(&self, side: Side, key: &GrantKey) -> May {
-        let counts = self.head.by_resource(key).is_some()
-            || self.base.by_resource(key).is_some()
-            || ![&self.head, &self.base].iter().any(|claims| claims.by_principals.contains(&key.relation));
-        if counts && !key.resource.is_reserved() { self.own(side, &key.resource) } else { May::Look }
+    pub(super) fn own_all(&self, side: Side, (resource, relation): (&Address, &Name)) -> May {
+        let sides = [&self.head, &self.base];
+        let counts = sides.iter().any(|claims| find(&claims.of_resource, resource, relation).is_some())
+            || !sides.iter().any(|claims| claims.by_principals.contains(relation));
+        if counts && !resource.is_reserved() { self.own(side, resource) } else { May::Look }
     }
 
     /// The ends of an edge whose `own` counts: the resource first, where it does.
@@ -242,7 +242,7 @@ impl<'a> Facts<'a> {
 
     /// Whether memory saw an edge of a person.
     pub(super) fn was_served(&self, person: &Address) -> bool {
-        let served = || demanded(self.input).filter_map(|grant| grant.subject.as_ref()).collect();
+        let served = || once(demanded(self.input).filter_map(|grant| grant.subject.as_ref()));
         self.served.get_or_init(served).contains(person)
     }
 
@@ -299,6 +299,13 @@ impl<'a> Facts<'a> {
     pub(super) fn mastered(&self, address: &Address) -> Option<&'a str> {
         self.input.live.resources.get(address)?.mastered.as_deref()
     }
+}
+
+/// Each of many addresses once. What was read from one file has each text once in memory, so that where a text is tells
+/// mostly that it is known, without a look at it.
+fn once<'a>(addresses: impl Iterator<Item = &'a Address>) -> HashSet<&'a Address> {
+    let mut places: HashSet<*const u8> = HashSet::new();
+    addresses.filter(|address| places.insert(address.as_str().as_ptr())).collect()
 }
 
 /// What memory saw to be true.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::model::{
     Address, Attributes, Cause, Change, Coverage, DemandState, Finding, GrantKey, Guard, Held, LapseCause,
-    May, Op, Schemas, Value, Why, nearest,
+    May, Name, Op, Schemas, Value, WantedGrant, Why, nearest,
 };
 
 use super::facts::Facts;
@@ -71,7 +71,7 @@ pub(super) fn resources(facts: &Facts<'_>, proposed: Vec<Change>, held: &mut Vec
         let missing = |change: &Change| {
             let after = change.after.as_ref().filter(|_| change.op.writes())?;
             let named = references(facts.input.schemas, &change.address, after);
-            named.into_iter().find(|address| !facts.exists(address) && !making.contains(address))
+            named.into_iter().find(|address| !making.contains(address) && !facts.exists(address))
         };
         let mut found = false;
         let mut left = Vec::new();
@@ -149,7 +149,7 @@ pub(super) fn edge(
 fn giving(facts: &Facts<'_>, change: &Change, making: &HashSet<Address>) -> Option<Reason> {
     let key = change.grant.as_ref()?;
     let ends = [&key.resource, &key.principal];
-    if let Some(end) = ends.iter().find(|end| !facts.exists(end) && !making.contains(**end)) {
+    if let Some(end) = ends.iter().find(|end| !making.contains(**end) && !facts.exists(end)) {
         return Some(not_there(facts, end));
     }
     if let Some(text) = changed_hands(facts, change) {
@@ -191,7 +191,8 @@ fn taking(facts: &Facts<'_>, change: &Change, waiting: &mut Waiting) -> Option<R
     ) || subject.is_some_and(|person| head.removed.contains_key(person));
     if !explicit {
         let demanded = facts.demanded(key).into_iter().flat_map(|demand| demand.roles.iter());
-        let roles = change.reason.role.iter().chain(base_roles(facts, change)).chain(demanded);
+        let asked = base_roles(facts, change);
+        let roles = change.reason.role.iter().chain(&asked).chain(demanded);
         for role in roles {
             if let Some(finding) = head.frozen.get(role) {
                 return Some(Reason::new(Why::Frozen, finding.message.clone()));
@@ -243,13 +244,15 @@ fn doubtful(facts: &Facts<'_>, key: &GrantKey) -> Option<Reason> {
 }
 
 /// All roles that base says give an edge.
-fn base_roles<'a>(facts: &Facts<'a>, change: &Change) -> Vec<&'a crate::model::Name> {
+fn base_roles(facts: &Facts<'_>, change: &Change) -> Vec<Name> {
     if change.cause == Cause::Drift {
         return Vec::new();
     }
     let key = change.grant.as_ref();
     let wanted = key.zip(facts.input.base).and_then(|(key, base)| base.grant(key));
-    wanted.into_iter().flat_map(|wanted| &wanted.origins).filter_map(|origin| origin.role.as_ref()).collect()
+    let roles =
+        |wanted: WantedGrant| wanted.origins.iter().filter_map(|origin| origin.role.clone()).collect();
+    wanted.map_or_else(Vec::new, roles)
 }
 
 /// A principal that is now someone else's than the change was asked for.

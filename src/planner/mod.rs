@@ -11,9 +11,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 
 use crate::model::settings::Heal;
-use crate::model::{
-    Code, Demand, Desired, Draft, GrantKey, Inventory, Ownership, Pattern, Schemas, Snapshot,
-};
+use crate::model::{Code, Demand, Desired, Draft, Inventory, Ownership, Pattern, Schemas, Snapshot};
 
 mod demand;
 mod doubt;
@@ -80,18 +78,9 @@ pub struct Input<'a> {
 /// What must change, why, and in which order.
 pub fn draft(input: &Input<'_>) -> Draft {
     // What was read from files or gathered from many places is in order unless someone was careless.
-    let live = in_order(input.live, |live| &live.grants, |grant| &grant.key, Snapshot::normalize);
-    let demand = input.demand.map(|demand| {
-        in_order(
-            demand,
-            |demand| &demand.grants,
-            |grant| &grant.key,
-            |demand| {
-                demand.grants.sort_by(|one, other| one.key.cmp(&other.key));
-                demand.grants.dedup_by(|one, other| one.key == other.key);
-            },
-        )
-    });
+    let live = in_order(input.live, |live| live.grants.is_in_order(), Snapshot::normalize);
+    let is_in_order = |demand: &Demand| demand.grants.is_in_order();
+    let demand = input.demand.map(|demand| in_order(demand, is_in_order, Demand::normalize));
     let input = &Input { live: &live, demand: demand.as_deref(), ..*input };
 
     let mut out = Draft::default();
@@ -122,14 +111,13 @@ pub fn draft(input: &Input<'_>) -> Draft {
     out
 }
 
-/// A list of edges in the order of their keys.
-fn in_order<'a, T: Clone, G>(
-    whole: &'a T,
-    grants: impl Fn(&T) -> &Vec<G>,
-    key: impl Fn(&G) -> &GrantKey,
+/// What has its edges in the order of their keys.
+fn in_order<T: Clone>(
+    whole: &T,
+    is_in_order: impl FnOnce(&T) -> bool,
     sort: impl FnOnce(&mut T),
-) -> Cow<'a, T> {
-    if grants(whole).is_sorted_by(|one, other| key(one).precedes(key(other))) {
+) -> Cow<'_, T> {
+    if is_in_order(whole) {
         return Cow::Borrowed(whole);
     }
     let mut whole = whole.clone();

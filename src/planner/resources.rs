@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use crate::model::plan::Standing;
 use crate::model::{
-    Address, Attributes, Cause, Change, DemandState, DemandedField, Desired, Draft, Finding, GrantKey,
-    LiveGrant, May, Op, Origin, Resource, Sensitivity, Value,
+    Address, Attributes, Cause, Change, DemandState, DemandedField, Desired, Draft, Finding, LiveGrant, May,
+    Op, Origin, Resource, Sensitivity, Value,
 };
 
 use super::facts::{Facts, Side};
@@ -103,38 +103,30 @@ impl<'a> Touched<'a> {
         let mut vanished: Vec<&Address> = vanished.iter().copied().collect();
         vanished.sort();
         let (mut used, mut live) = (HashSet::new(), HashMap::<_, Vec<_>>::new());
-        for run in facts.input.head.grants.runs() {
-            touching(
-                run,
-                |grant| &grant.key,
-                &vanished,
-                |end, _| {
-                    used.insert(end);
-                },
-            );
-        }
+        let head = &facts.input.head.grants;
+        used.extend(head.from(vanished.iter().copied()).into_iter().map(|(_, end)| &end.principal));
+        let resources = head.runs().iter().map(|run| &run.resource);
+        used.extend(resources.filter(|resource| vanished.binary_search(resource).is_ok()));
         for run in facts.input.live.runs() {
-            let push = |end, grant| live.entry(end).or_default().push(grant);
-            touching(run, |grant: &LiveGrant| &grant.key, &vanished, push);
+            touching(run, &vanished, |end, grant| live.entry(end).or_default().push(grant));
         }
         Self { used, live }
     }
 }
 
 /// Calls `found` for each edge of a run that is on one of some things, or from one; most runs have none.
-fn touching<'a, T>(
-    run: &'a [T],
-    key: impl Fn(&T) -> &GrantKey,
+fn touching<'a>(
+    run: &'a [LiveGrant],
     things: &[&'a Address],
-    mut found: impl FnMut(&'a Address, &'a T),
+    mut found: impl FnMut(&'a Address, &'a LiveGrant),
 ) {
     let (Some(first), Some(last)) = (run.first(), run.last()) else { return };
-    if let Ok(at) = things.binary_search(&&key(first).resource) {
+    if let Ok(at) = things.binary_search(&&first.key.resource) {
         run.iter().for_each(|edge| found(things[at], edge));
     }
-    if let Some(things) = between(things, [&key(first).principal, &key(last).principal]) {
+    if let Some(things) = between(things, [&first.key.principal, &last.key.principal]) {
         for edge in run {
-            if let Ok(at) = things.binary_search(&&key(edge).principal) {
+            if let Ok(at) = things.binary_search(&&edge.key.principal) {
                 found(things[at], edge);
             }
         }

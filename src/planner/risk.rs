@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::model::{Address, Attributes, Change, Draft, GrantKey, Name, Op, Risk, Sensitivity, Value};
+use crate::model::{Address, Attributes, Change, Draft, LiveGrant, Name, Op, Risk, Sensitivity, Value};
 
 use super::facts::Facts;
 use super::resources::Asked;
@@ -65,15 +65,14 @@ impl<'a> Given<'a> {
             things.sort();
             let things: Vec<&Address> = things.iter().collect();
             let mut found = Vec::new();
-            for run in facts.input.head.grants.runs() {
-                attach(&things, run, |grant| &grant.key, &mut found);
-            }
+            let wanted = facts.input.head.grants.from(things.iter().copied());
+            found.extend(wanted.into_iter().map(|(run, end)| (&end.principal, &run.resource)));
             for run in facts.input.live.runs() {
-                attach(&things, run, |grant| &grant.key, &mut found);
+                attach(&things, run, &mut found);
             }
-            found.retain(|key| attached.get_mut(&key.principal).is_some_and(|a| a.insert(&key.resource)));
-            for key in found {
-                attached.entry(key.resource.clone()).or_default();
+            found.retain(|(thing, more)| attached.get_mut(*thing).is_some_and(|known| known.insert(more)));
+            for (_, more) in found {
+                attached.entry(more.clone()).or_default();
             }
         }
         Self { attached }
@@ -101,15 +100,12 @@ impl<'a> Given<'a> {
 }
 
 /// The edges of a run whose principals are among these things. People's edges are most of all, and those have none.
-fn attach<'a, T>(
-    things: &[&Address],
-    run: &'a [T],
-    key: impl Fn(&'a T) -> &'a GrantKey,
-    found: &mut Vec<&'a GrantKey>,
-) {
-    let (Some(first), Some(last)) = (run.first().map(&key), run.last().map(&key)) else { return };
-    if let Some(things) = between(things, [&first.principal, &last.principal]) {
-        found.extend(run.iter().map(key).filter(|key| things.binary_search(&&key.principal).is_ok()));
+fn attach<'a>(things: &[&Address], run: &'a [LiveGrant], found: &mut Vec<(&'a Address, &'a Address)>) {
+    let (Some(first), Some(last)) = (run.first(), run.last()) else { return };
+    if let Some(things) = between(things, [&first.key.principal, &last.key.principal]) {
+        let keys = run.iter().map(|grant| &grant.key);
+        let keys = keys.filter(|key| things.binary_search(&&key.principal).is_ok());
+        found.extend(keys.map(|key| (&key.principal, &key.resource)));
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::model::snapshot::length;
 use crate::model::{Address, Collection, Desired, Draft, GrantKey, May, Tally};
 
 use super::facts::{Facts, plural};
@@ -38,12 +39,17 @@ pub(super) fn resources(facts: &Facts<'_>, out: &mut Draft) {
     // Both lists are in order, so that nothing needs to be looked up.
     let mut declared = declared.into_iter().peekable();
     let (mut unmanaged, mut unclaimed) = (Vec::new(), Vec::new());
+    // Neighbours are mostly of one kind.
+    let (mut start, mut of_kind) = (String::new(), "");
     for address in input.live.resources.keys() {
         while declared.next_if(|other| *other < address).is_some() {}
         if declared.peek() == Some(&address) {
             continue;
         }
-        if input.own.may(address, plural(input, address)) == May::Look {
+        if start.is_empty() || !address.as_str().starts_with(&start) {
+            (start, of_kind) = (start_of(address), plural(input, address));
+        }
+        if input.own.may(address, of_kind) == May::Look {
             unmanaged.push(address);
         } else {
             unclaimed.push(address);
@@ -58,17 +64,10 @@ pub(super) fn resources(facts: &Facts<'_>, out: &mut Draft) {
 
 /// Which of these, sorted, are ends of what is wanted.
 fn touched<'a>(head: &Desired, addresses: &[&'a Address]) -> BTreeSet<&'a Address> {
-    let mut touched = BTreeSet::new();
-    for run in head.grants.runs() {
-        let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
-        touched.extend(addresses.binary_search(&&first.key.resource).ok().map(|at| addresses[at]));
-        let principals = [&first.key.principal, &last.key.principal];
-        if let Some(overlap) = between(addresses, principals) {
-            let found = run.iter().filter_map(|grant| overlap.binary_search(&&grant.key.principal).ok());
-            touched.extend(found.map(|at| overlap[at]));
-        }
-    }
-    touched
+    let principals = head.grants.from(addresses.iter().copied()).into_iter().map(|(_, end)| &end.principal);
+    let resources = head.grants.runs().iter().map(|run| &run.resource);
+    let found = principals.chain(resources).filter_map(|end| addresses.binary_search(&end).ok());
+    found.map(|at| addresses[at]).collect()
 }
 
 /// Those of sorted addresses that lie between two; most runs of edges have none of them.
@@ -81,10 +80,20 @@ pub(super) fn between<'s, 'a>(
     rest.get(..rest.partition_point(|address| *address <= last)).filter(|between| !between.is_empty())
 }
 
+/// How the addresses of all things of one kind in one place begin.
+fn start_of(address: &Address) -> String {
+    match address.kind() {
+        "" => format!("{}:", address.place()),
+        kind => format!("{}:{kind}/", address.place()),
+    }
+}
+
 fn count(facts: &Facts<'_>, tally: &mut Tally, addresses: &[&Address]) {
-    let is_alike = |one: &&Address, two: &&Address| one.place() == two.place() && one.kind() == two.kind();
-    for alike in addresses.chunk_by(is_alike) {
-        let Some(first) = alike.first() else { continue };
+    let mut rest = addresses;
+    while let Some(first) = rest.first() {
+        let start = start_of(first);
+        let (alike, others) = rest.split_at(length(rest, |other| other.as_str().starts_with(&start)));
+        rest = others;
         let name = format!("{} {}", first.instance(), plural(facts.input, first));
         *tally.resources.entry(name).or_default() += alike.len() as u64;
     }

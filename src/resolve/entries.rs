@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::people::normalized;
 use super::{NO_SUCH_PERSON, NO_SUCH_VALUE, VALUE_CLASH};
 use crate::manifest::{Condition, RoleEntry};
-use crate::model::{Finding, Inventory, Name, Person, Spanned, Why, nearest};
+use crate::model::{Finding, Inventory, Name, Person, Spanned, Status, Why, nearest};
 
 /// People by number, sorted.
 pub(super) type Set = Vec<u32>;
@@ -18,6 +18,8 @@ pub(super) type Set = Vec<u32>;
 pub(super) struct Crowd<'a> {
     /// People in the order of handles.
     pub(super) people: Vec<&'a Person>,
+    /// Where each of them stands.
+    statuses: Vec<Status>,
     by_kind: HashMap<&'a str, Set>,
     by_manager: HashMap<&'a str, Set>,
     by_value: BTreeMap<&'a str, BTreeMap<String, Set>>,
@@ -70,6 +72,7 @@ impl<'a> Crowd<'a> {
     pub(super) fn of(inventory: &'a Inventory, findings: &mut Vec<Finding>) -> Self {
         let mut crowd = Self {
             people: inventory.people.values().collect(),
+            statuses: inventory.people.values().map(|person| person.status).collect(),
             by_kind: HashMap::new(),
             by_manager: HashMap::new(),
             by_value: BTreeMap::new(),
@@ -91,7 +94,7 @@ impl<'a> Crowd<'a> {
                     attributes.len() - 1
                 });
                 let values = &mut attributes[at].1;
-                let place = match values.spellings.get(value.as_str()) {
+                let place = match values.spellings.get(value.as_ref()) {
                     Some(place) => *place,
                     None => crowd.spelled(name, value, values, findings),
                 };
@@ -139,6 +142,11 @@ impl<'a> Crowd<'a> {
 
     pub(super) fn person(&self, number: u32) -> Option<&'a Person> {
         self.people.get(usize::try_from(number).ok()?).copied()
+    }
+
+    /// Where somebody stands.
+    pub(super) fn status(&self, number: u32) -> Status {
+        self.statuses.get(number as usize).copied().unwrap_or(Status::Left)
     }
 
     /// The people of the types that rules match without being told.
@@ -272,7 +280,7 @@ fn union<'s>(sets: impl Iterator<Item = &'s Set>) -> Set {
     all
 }
 
-pub(super) fn intersection(one: &Set, two: &Set) -> Set {
+fn intersection(one: &Set, two: &Set) -> Set {
     let (short, long) = if one.len() <= two.len() { (one, two) } else { (two, one) };
     short.iter().filter(|number| long.binary_search(number).is_ok()).copied().collect()
 }

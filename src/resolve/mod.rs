@@ -19,7 +19,7 @@ use jiff::Timestamp;
 
 use crate::manifest::Tree;
 use crate::model::{Account, Code, Desired, DirectoryRecord, Finding, Inventory, Registry};
-use wanted::{Known, side};
+use wanted::{Known, asked, made};
 
 /// Two people would have one handle.
 pub const HANDLE_CLASH: Code =
@@ -78,7 +78,9 @@ pub fn resolve(
     registry: &Registry,
     now: Timestamp,
 ) -> Desired {
-    side(tree, base, &Known::of(tree, inventory, registry), None, registry, now).0
+    let known = Known::of(tree, inventory, registry);
+    let asked = asked(tree, base, &known, None, registry, now);
+    made(&known, [asked]).pop().unwrap_or_default()
 }
 
 /// What both sides ask for. What they ask for alike is worked out once, and shared.
@@ -98,14 +100,17 @@ pub fn sides(
         .map(|base| people(base, records, accounts.clone(), incomplete.clone(), now).0);
     let (inventory, about_people) = people(head, records, accounts, incomplete, now);
     let known = Known::of(head, &inventory, registry);
-    let (desired, worked) = side(head, base, &known, None, registry, now);
+    let head = asked(head, base, &known, None, registry, now);
+    let other = base.filter(|_| other_people.is_none());
+    let other = other.map(|base| asked(base, None, &known, Some(&head), registry, now));
+    let mut sides = made(&known, std::iter::once(head).chain(other)).into_iter();
+    let head = sides.next().unwrap_or_default();
     let base = match (base, other_people) {
         (Some(base), Some(people)) => Some(resolve(base, None, &people, registry, now)),
-        (Some(base), None) => Some(side(base, None, &known, Some(&worked), registry, now).0),
-        (None, _) => None,
+        _ => sides.next(),
     };
     drop(known);
-    Sides { inventory, about_people, head: desired, base }
+    Sides { inventory, about_people, head, base }
 }
 
 /// Whether two trees see the same people by the same names. Then what they ask for alike is the same.

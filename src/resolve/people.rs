@@ -77,6 +77,14 @@ fn lower(text: &str) -> Cow<'_, str> {
     if is_lower { Cow::Borrowed(text) } else { Cow::Owned(text.to_lowercase()) }
 }
 
+/// A text in lower case: itself, where it is.
+fn shared_lower(text: &Name) -> Name {
+    match lower(text) {
+        Cow::Borrowed(_) => text.clone(),
+        Cow::Owned(text) => text.into(),
+    }
+}
+
 fn from_directory(
     types: &[PersonType],
     handle: &str,
@@ -85,18 +93,17 @@ fn from_directory(
     inventory: &mut Inventory,
     findings: &mut Vec<Finding>,
 ) {
-    let mut managers: HashMap<&str, Name> = HashMap::new();
+    let mut managers: HashMap<&Name, Name> = HashMap::new();
     let mut people: Vec<(Name, Person)> = Vec::with_capacity(records.len());
     for record in records {
         let Some(handle) = record.profile.get(handle).map(|text| handle_of(text)).filter(|h| !h.is_empty())
         else {
             continue;
         };
-        let attribute = |theirs: &String| {
-            record.profile.get(theirs.as_str()).filter(|value| !value.is_empty()).map(String::as_str)
-        };
+        let attribute =
+            |theirs: &String| record.profile.get(theirs.as_str()).filter(|value| !value.is_empty());
         let cited = attributes.iter().filter(|(ours, _)| ours.as_ref() != MANAGER);
-        let own = cited.filter_map(|(ours, theirs)| Some((ours.clone(), attribute(theirs)?.to_owned())));
+        let own = cited.filter_map(|(ours, theirs)| Some((ours.clone(), attribute(theirs)?.clone())));
         let manager = attributes.get(MANAGER).and_then(attribute).map(|manager| {
             managers.entry(manager).or_insert_with(|| Name::from(handle_of(manager).as_ref())).clone()
         });
@@ -105,7 +112,7 @@ fn from_directory(
                 && kind
                     .matches
                     .iter()
-                    .all(|(key, value)| record.profile.get(key).is_some_and(|has| has == value))
+                    .all(|(key, value)| record.profile.get(key).is_some_and(|has| **has == **value))
         });
         if kind.is_none() && record.status != Status::Left {
             let message = format!("`{handle}` matches none of `types`, so no rule gives him anything");
@@ -114,12 +121,12 @@ fn from_directory(
         }
         let text = |key: &str| record.profile.get(key);
         let name = text("displayName").cloned();
-        let name = name.or_else(|| Some(format!("{} {}", text("firstName")?, text("lastName")?)));
+        let name = name.or_else(|| Some(format!("{} {}", text("firstName")?, text("lastName")?).into()));
         let handle = Name::from(handle.as_ref());
         let person = Person {
             handle: handle.clone(),
             name,
-            email: text("email").map(|email| lower(email).into_owned()),
+            email: text("email").map(shared_lower),
             kind: kind.map(|kind| kind.name.clone()),
             status: record.status,
             manager,
@@ -171,15 +178,17 @@ fn add_user(user: &User, inventory: &mut Inventory, findings: &mut Vec<Finding>,
     }
     let person = Person {
         handle: user.name.value.as_str().into(),
-        name: user.display_name.clone(),
-        email: user.email.as_ref().map(|email| email.value.to_lowercase()),
+        name: user.display_name.as_deref().map(Name::from),
+        email: user.email.as_ref().map(|email| email.value.to_lowercase().into()),
         kind: Some(user.kind.value.as_str().into()),
         status: if ended { Status::Left } else { user.status },
         manager: user.manager.as_ref().map(|manager| handle_of(&manager.value).as_ref().into()),
         attributes: user
             .attributes
             .iter()
-            .map(|(key, value)| (Name::from(key.value.as_str()), value.value.clone()))
+            .map(|(key, value)| (Name::from(key.value.as_str()), Name::from(value.value.as_str())))
+            .collect::<BTreeMap<_, _>>()
+            .into_iter()
             .collect(),
         identities,
         record: None,

@@ -1,7 +1,7 @@
 //! Principals: what each person is called in each provider, and in which order.
 //!
 //! Invariant: two people never share a principal, unless one of them has left and the name was given to another. People
-//! are numbers in the order of handles; a rank is a place in the order of principals, so edges are sorted as numbers.
+//! are numbers in the order of handles.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::{IDENTITY_CLASH, NO_IDENTITY, NO_SUCH_PROVIDER};
 use crate::manifest::Tree;
+use crate::model::grants::End;
 use crate::model::settings::Identity;
 use crate::model::{Address, Finding, Inventory, Name, Person, Registry, Status};
 
@@ -25,21 +26,16 @@ pub(super) struct Principals {
 /// People in one provider, by number.
 #[derive(Debug, Default)]
 pub(super) struct Named {
-    principals: Vec<Option<Address>>,
-    ranks: Vec<u32>,
+    /// Principals in order, each with the person whose it is.
+    order: Vec<(Address, u32)>,
     /// Why those who have no principal have none.
     missing: BTreeMap<u32, String>,
 }
 
 impl Named {
-    /// A person's principal.
-    pub(super) fn principal(&self, number: u32) -> Option<&Address> {
-        self.principals.get(number as usize)?.as_ref()
-    }
-
-    /// The place of a person's principal among all of this provider.
-    pub(super) fn rank(&self, number: u32) -> u32 {
-        self.ranks.get(number as usize).copied().unwrap_or(u32::MAX)
+    /// Principals in order, each with the number of the person whose it is.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = (&Address, u32)> {
+        self.order.iter().map(|(principal, person)| (principal, *person))
     }
 }
 
@@ -56,21 +52,25 @@ impl Principals {
             ..Self::default()
         };
         let people: Vec<&Person> = inventory.people.values().collect();
-        let mut pairs = Vec::new();
         for (instance, settings) in &tree.settings.providers {
             let Some(provider) = registry.provider(&settings.provider) else { continue };
             let identity = tree.settings.identities.get(instance);
             let mut named = Named::default();
             for (number, person) in (0..).zip(&people) {
                 let text = text_of(person, instance, provider.person_kind, identity);
-                let text = text.map_err(|why| named.missing.insert(number, why)).ok();
                 let scope = settings.scope.scope.as_deref();
-                named.principals.push(text.map(|text| (provider.principal)(instance, scope, &text)));
+                match text {
+                    Ok(text) => named.order.push(((provider.principal)(instance, scope, &text), number)),
+                    Err(why) => drop(named.missing.insert(number, why)),
+                }
             }
-            principals.rank(&mut named, &people, &mut pairs, findings);
+            principals.rank(&mut named, &people, findings);
             principals.instances.insert(instance.clone(), named);
         }
-        principals.people = Arc::new(pairs.into_iter().collect());
+        let all = principals.instances.values().flat_map(Named::in_order);
+        let pairs =
+            all.map(|(principal, person)| (principal.clone(), principals.persons[person as usize].clone()));
+        principals.people = Arc::new(pairs.collect());
         for instance in tree.settings.identities.keys() {
             if !tree.settings.providers.contains_key(instance) && instance.as_ref() != "gitlab" {
                 findings.push(
@@ -86,61 +86,45 @@ impl Principals {
     }
 
     /// Puts the principals of one provider in order, and decides whose one is that two people would have.
-    fn rank(
-        &self,
-        named: &mut Named,
-        people: &[&Person],
-        pairs: &mut Vec<(Address, Address)>,
-        findings: &mut Vec<Finding>,
-    ) {
-        let mut order: Vec<(&Address, usize)> = named
-            .principals
-            .iter()
-            .enumerate()
-            .filter_map(|(n, address)| Some((address.as_ref()?, n)))
-            .collect();
-        order.sort();
-        let mut ranks = vec![u32::MAX; people.len()];
-        let mut nameless = Vec::new();
-        for (rank, same) in (0..).zip(order.chunk_by(|(one, _), (other, _)| one == other)) {
-            let mut holder = None;
-            for &(address, number) in same {
-                ranks[number] = rank;
-                let gone = |number: usize| people[number].status == Status::Left;
-                // Someone who has left does not stand in the way of who has his name now; that the name changed hands
-                // is for the lock to find.
-                if holder.is_none_or(|holder| gone(holder) && !gone(number)) {
-                    holder = Some(number);
-                    continue;
-                }
-                nameless.push(number);
-                if let Some(other) = holder.filter(|_| !gone(number)) {
-                    let (other, person) = (&self.persons[other], &self.persons[number]);
-                    let message = format!("`{other}` and `{person}` are both `{address}`");
-                    let help = "give one of them `identities` of his own in a `User` manifest";
-                    findings.push(Finding::error(IDENTITY_CLASH, message).about(address).help(help));
-                }
+    fn rank(&self, named: &mut Named, people: &[&Person], findings: &mut Vec<Finding>) {
+        named.order.sort();
+        let gone = |number: u32| people[number as usize].status == Status::Left;
+        named.order.dedup_by(|(address, number), (principal, holder)| {
+            if address != principal {
+                return false;
             }
-            pairs.extend(
-                same.first()
-                    .zip(holder)
-                    .map(|((address, _), holder)| ((*address).clone(), self.persons[holder].clone())),
-            );
-        }
-        named.ranks = ranks;
-        for number in nameless {
-            named.principals[number] = None;
-        }
+            // Someone who has left does not stand in the way of who has his name now; that the name changed hands is
+            // for the lock to find.
+            if gone(*holder) && !gone(*number) {
+                *holder = *number;
+            } else if !gone(*number) {
+                let (other, person) = (&self.persons[*holder as usize], &self.persons[*number as usize]);
+                let message = format!("`{other}` and `{person}` are both `{address}`");
+                let help = "give one of them `identities` of his own in a `User` manifest";
+                findings.push(Finding::error(IDENTITY_CLASH, message).about(&*address).help(help));
+            }
+            true
+        });
     }
 
-    /// People in a provider, if it is one.
-    pub(super) fn named(&self, instance: &str) -> Option<&Named> {
-        self.instances.get(instance)
+    /// All providers that there are people in.
+    pub(super) fn instances(&self) -> impl Iterator<Item = (&Name, &Named)> {
+        self.instances.iter()
+    }
+
+    /// Everyone who may get an edge for being a person.
+    pub(super) fn ends(&self) -> impl Iterator<Item = End> {
+        let all = self.instances.values().flat_map(Named::in_order);
+        all.map(|(principal, person)| End {
+            principal: principal.clone(),
+            condition: None,
+            subject: Some(self.persons[person as usize].clone()),
+        })
     }
 
     /// Why a person has no principal in a provider.
     pub(super) fn why_none(&self, number: u32, handle: &str, instance: &str) -> Finding {
-        let why = self.named(instance).and_then(|named| named.missing.get(&number));
+        let why = self.instances.get(instance).and_then(|named| named.missing.get(&number));
         let why = why.map_or("another person has his name there", String::as_str);
         Finding::warning(NO_IDENTITY, format!("`{handle}` has no identity in `{instance}`: {why}"))
             .about(Address::person(handle))
@@ -168,7 +152,7 @@ fn text_of<'a>(
         "email" => person.email.as_deref(),
         "manager" => person.manager.as_deref(),
         "type" => person.kind.as_deref(),
-        other => person.attributes.get(other).map(String::as_str),
+        other => person.attribute(other),
     });
     text.map(Cow::Owned)
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::entries::{Cited, Crowd, Set, in_words, intersection};
+use super::entries::{Cited, Crowd, Set, in_words};
 use super::people::normalized;
 use super::{FROZEN, NO_SUCH_PERSON};
 use crate::manifest::{Condition, GrantFile, Role, RoleEntry, Tree};
@@ -137,7 +137,11 @@ pub(super) fn memberships<'t>(
     now: Timestamp,
     findings: &mut Vec<Finding>,
 ) -> Memberships<'t> {
-    let ruled = crowd.of_types(tree.settings.types.iter().filter(|kind| kind.rules).map(|kind| &kind.name));
+    let mut ruled = vec![false; crowd.people.len()];
+    for number in crowd.of_types(tree.settings.types.iter().filter(|kind| kind.rules).map(|kind| &kind.name))
+    {
+        ruled[number as usize] = true;
+    }
     let mut work = Work {
         roles: tree.roles.iter().map(|role| (role.name.value.as_str(), role)).collect(),
         grants: BTreeMap::new(),
@@ -200,7 +204,8 @@ struct Work<'a, 'c, 'l> {
     cited: BTreeSet<(String, String, String)>,
     crowd: &'c Crowd<'c>,
     like: Option<&'c Memberships<'l>>,
-    ruled: Set,
+    /// By number: whether rules match him without being told his type.
+    ruled: Vec<bool>,
     now: Timestamp,
     zone: TimeZone,
     out: Memberships<'a>,
@@ -270,7 +275,7 @@ impl<'a> Work<'a, '_, '_> {
             |name: &str| self.out.roles.get(name).map(|members| members.numbers()).unwrap_or_default();
         let mut set = self.crowd.all(entry, &roles, cited);
         if needs_type(entry) {
-            set = intersection(&set, &self.ruled);
+            set.retain(|number| self.ruled.get(*number as usize).copied().unwrap_or_default());
         }
         let text = format!(
             "role {}: {}{}{}",
@@ -283,10 +288,11 @@ impl<'a> Work<'a, '_, '_> {
         let lapse = lapse(entry.from.as_ref().map(|from| from.value), until, self.now);
         // People who come by the same roles share an origin.
         let mut origins: BTreeMap<Vec<&str>, Arc<Origin>> = BTreeMap::new();
+        let cites: Vec<&str> = cited_roles(entry).collect();
         all.reserve(set.len());
         for number in set {
             let held = |name: &&str| self.out.roles.get(*name).is_some_and(|members| members.has(number));
-            let through: Vec<&str> = cited_roles(entry).filter(held).collect();
+            let through: Vec<&str> = cites.iter().copied().filter(held).collect();
             // What comes through a role ends when that membership ends.
             let inherited = through
                 .iter()
@@ -338,8 +344,7 @@ impl<'a> Work<'a, '_, '_> {
     }
 
     fn add(&self, given: Given, members: &mut Members, all: &mut Vec<Given>, lapse: Option<LapseCause>) {
-        let status = self.crowd.person(given.number).map_or(Status::Left, |person| person.status);
-        match out(status).or(lapse) {
+        match out(self.crowd.status(given.number)).or(lapse) {
             Some(cause) => drop(members.lapsed.entry(given.number).or_insert((cause, given.origin))),
             None => all.push(given),
         }

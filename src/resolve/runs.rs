@@ -4,11 +4,13 @@
 //! edge asked for twice keeps the terms of both: all origins, the later end, the higher sensitivity.
 //! It must not know roles or documents, only what they ask for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::entries::Crowd;
-use super::principals::{Named, Principals};
+use super::principals::Principals;
 use super::roles::{Members, Membership, later};
+use crate::model::grants::{Edge, End, Roster, Run, number};
 use crate::model::{
     Address, Attributes, GrantKey, Lapse, LapseCause, Name, Origin, Sensitivity, Status, Terms, WantedGrant,
 };
@@ -36,8 +38,8 @@ pub(super) enum Part {
 /// What the parts of a run come to.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Made {
-    /// The edges, sorted.
-    pub(super) edges: Arc<Vec<WantedGrant>>,
+    /// The edges; none where nobody gets one.
+    pub(super) run: Option<Arc<Run>>,
     /// Who is mentioned and does not get one, sorted.
     pub(super) lapsed: Arc<Vec<(GrantKey, Lapse)>>,
     /// Who gets none for want of a principal in an instance.
@@ -48,57 +50,91 @@ pub(super) struct Made {
 pub(super) struct Maker<'a> {
     pub(super) crowd: &'a Crowd<'a>,
     pub(super) principals: &'a Principals,
+    /// Everyone who may get an edge.
+    pub(super) roster: &'a Roster,
+    /// By instance: the number of each person's principal in the roster.
+    pub(super) numbers: BTreeMap<Name, Vec<Option<u32>>>,
 }
 
-impl Maker<'_> {
+impl<'a> Maker<'a> {
+    pub(super) fn new(crowd: &'a Crowd<'a>, principals: &'a Principals, roster: &'a Roster) -> Self {
+        let numbers = principals.instances().map(|(instance, named)| {
+            let mut numbers = vec![None; crowd.people.len()];
+            // Both lists are in order, so that nobody needs to be looked up.
+            let mut ends = (0..).zip(roster.ends()).peekable();
+            for (principal, person) in named.in_order() {
+                while ends.next_if(|(_, end)| end.principal < *principal).is_some() {}
+                let end = ends.peek().filter(|(_, end)| end.part() == (principal, None));
+                numbers[person as usize] = end.map(|(number, _)| *number);
+            }
+            (instance.clone(), numbers)
+        });
+        Self { crowd, principals, roster, numbers: numbers.collect() }
+    }
+
     /// What parts ask for, by one relation on one resource.
     pub(super) fn make(&self, resource: &Address, relation: &Name, parts: &[Part]) -> Made {
         let (mut lapsed, mut nameless) = (Vec::new(), Vec::new());
         let mut edges = Vec::with_capacity(parts.iter().map(Part::len).sum());
+        let mut terms = Vec::new();
         for part in parts {
             match part {
-                Part::Edge(edge) => edges.push(edge.clone()),
+                Part::Edge(grant) => {
+                    let Some(end) = self.roster.number(&end_of(grant)) else { continue };
+                    edges.push(Edge { end, terms: number(terms.len()) });
+                    terms.push(grant.terms.clone());
+                }
                 Part::People { members, instance, link, attributes, sensitivity } => {
-                    let Some(named) = self.principals.named(instance) else { continue };
-                    let key = |principal: &Address| GrantKey {
-                        resource: resource.clone(),
-                        relation: relation.clone(),
-                        principal: principal.clone(),
-                        condition: None,
+                    let Some(numbers) = self.numbers.get(instance) else { continue };
+                    // Terms are made for those alone on which somebody has an edge.
+                    let mut places = vec![None; members.memberships.len()];
+                    let mut place_of = |membership: u32| {
+                        let next = number(terms.len());
+                        *places[membership as usize].get_or_insert_with(|| {
+                            let membership = &members.memberships[membership as usize];
+                            let origins = linked(membership, link.as_ref());
+                            let (attributes, sensitivity) = (attributes.clone(), *sensitivity);
+                            let until = membership.until;
+                            terms.push(Arc::new(Terms { attributes, origins, until, sensitivity }));
+                            next
+                        })
                     };
-                    let terms = members.memberships.iter().map(|membership| {
-                        let origins = linked(membership, link.as_ref());
-                        let (attributes, sensitivity) = (attributes.clone(), *sensitivity);
-                        Arc::new(Terms { attributes, origins, until: membership.until, sensitivity })
-                    });
-                    let terms: Vec<_> = terms.collect();
-                    for (number, place) in in_order(members, named) {
-                        let Some(principal) = named.principal(number) else {
-                            nameless.push((number, instance.clone()));
-                            continue;
-                        };
-                        let terms = terms.get(place as usize).cloned().unwrap_or_default();
-                        let subject = self.principals.persons.get(number as usize).cloned();
-                        edges.push(WantedGrant { key: key(principal), subject, terms });
+                    for (person, membership) in &members.current {
+                        match numbers[*person as usize] {
+                            Some(end) => edges.push(Edge { end, terms: place_of(*membership) }),
+                            None => nameless.push((*person, instance.clone())),
+                        }
                     }
-                    for (number, (cause, origin)) in &members.lapsed {
-                        if let Some(principal) = named.principal(*number).filter(|_| !members.has(*number)) {
-                            let lapse = self.lapse(*number, *cause, origin, link.as_ref());
-                            lapsed.push((key(principal), lapse));
+                    for (person, (cause, origin)) in &members.lapsed {
+                        if let Some(end) = numbers[*person as usize].filter(|_| !members.has(*person)) {
+                            lapsed.push((end, self.lapse(*person, *cause, origin, link.as_ref())));
                         }
                     }
                 }
             }
         }
-        if parts.len() > 1 {
-            // The order of parts decides whose attributes count.
-            edges.sort_by(|one, other| one.key.cmp(&other.key));
-            merge(&mut edges);
+        // The order of parts decides whose attributes count.
+        if !edges.is_sorted_by(|one, two| one.end < two.end) {
+            edges.sort_by_key(|edge| edge.end);
+            merge(&mut edges, &mut terms);
         }
-        lapsed.sort_by(|(one, _), (other, _)| one.cmp(other));
-        lapsed.dedup_by(|(one, _), (other, _)| one == other);
-        lapsed.retain(|(key, _)| edges.binary_search_by(|edge| edge.key.cmp(key)).is_err());
-        Made { edges: Arc::new(edges), lapsed: Arc::new(lapsed), nameless: Arc::new(nameless) }
+        lapsed.sort_by_key(|(end, _)| *end);
+        lapsed.dedup_by_key(|(end, _)| *end);
+        lapsed.retain(|(end, _)| edges.binary_search_by_key(end, |edge| edge.end).is_err());
+        let (resource, relation) = (resource.clone(), relation.clone());
+        let key = |end| {
+            let (resource, relation) = (resource.clone(), relation.clone());
+            GrantKey {
+                resource,
+                relation,
+                principal: self.roster.end(end).principal.clone(),
+                condition: None,
+            }
+        };
+        let lapsed = lapsed.into_iter().map(|(end, lapse)| (key(end), lapse)).collect();
+        let run = Run { resource, relation, edges, terms };
+        let run = (!run.edges.is_empty()).then(|| Arc::new(run));
+        Made { run, lapsed: Arc::new(lapsed), nameless: Arc::new(nameless) }
     }
 
     /// Why somebody does not have what he is mentioned for.
@@ -129,14 +165,10 @@ impl Part {
     }
 }
 
-/// Members in the order of their principals, each with the place of his membership.
-fn in_order(members: &Members, named: &Named) -> impl Iterator<Item = (u32, u32)> {
-    let ranked = members.current.iter().map(|(number, place)| (named.rank(*number), *number, *place));
-    let mut ranked: Vec<_> = ranked.collect();
-    if !ranked.is_sorted() {
-        ranked.sort_unstable();
-    }
-    ranked.into_iter().map(|(_, number, place)| (number, place))
+/// Who an edge is given to.
+pub(super) fn end_of(grant: &WantedGrant) -> End {
+    let GrantKey { principal, condition, .. } = &grant.key;
+    End { principal: principal.clone(), condition: condition.clone(), subject: grant.subject.clone() }
 }
 
 /// The origins of a membership, with one more link at the end of their chain.
@@ -150,30 +182,25 @@ fn linked(membership: &Membership, link: Option<&String>) -> Vec<Arc<Origin>> {
     origins
 }
 
-/// Makes one of neighbours with the same key.
-fn merge(edges: &mut Vec<WantedGrant>) {
+/// Makes one of neighbours with the same end.
+fn merge(edges: &mut Vec<Edge>, terms: &mut Vec<Arc<Terms>>) {
     // Mostly it is two roles that give the same group to the same people.
-    let mut last: Option<[Arc<Terms>; 3]> = None;
+    let mut merged: BTreeMap<(u32, u32), u32> = BTreeMap::new();
     edges.dedup_by(|next, kept| {
-        if next.key != kept.key {
+        if next.end != kept.end {
             return false;
         }
-        let both = match &last {
-            Some([one, two, both]) if Arc::ptr_eq(one, &kept.terms) && Arc::ptr_eq(two, &next.terms) => {
-                both.clone()
-            }
-            _ => {
-                let mut both = (*kept.terms).clone();
-                both.origins.extend_from_slice(&next.origins);
-                both.origins.sort();
-                both.origins.dedup();
-                both.until = later(both.until, next.until);
-                both.sensitivity = both.sensitivity.max(next.sensitivity);
-                Arc::new(both)
-            }
-        };
-        last = Some([kept.terms.clone(), next.terms.clone(), both.clone()]);
-        kept.terms = both;
+        kept.terms = *merged.entry((kept.terms, next.terms)).or_insert_with(|| {
+            let mut both = (*terms[kept.terms as usize]).clone();
+            let next = &terms[next.terms as usize];
+            both.origins.extend_from_slice(&next.origins);
+            both.origins.sort();
+            both.origins.dedup();
+            both.until = later(both.until, next.until);
+            both.sensitivity = both.sensitivity.max(next.sensitivity);
+            terms.push(Arc::new(both));
+            number(terms.len() - 1)
+        });
         true
     });
 }

@@ -53,7 +53,7 @@ fn record(text: &str) -> DirectoryRecord {
             "staged" => Status::Staged,
             _ => Status::Active,
         },
-        profile: profile.into_iter().map(|(key, value)| (Name::from(key), value)).collect(),
+        profile: profile.into_iter().map(|(key, value)| (Name::from(key), Name::from(value))).collect(),
     }
 }
 

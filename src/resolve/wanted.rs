@@ -12,9 +12,10 @@ use jiff::Timestamp;
 use super::entries::Crowd;
 use super::principals::{Principals, expand};
 use super::roles::{Members, Memberships, memberships};
-use super::runs::{Made, Maker, Part};
+use super::runs::{Made, Maker, Part, end_of};
 use super::{DECLARED_TWICE, NO_SUCH_MANIFEST, NO_SUCH_PERSON, NO_SUCH_PROVIDER};
 use crate::manifest::{NativeDocument, Role, Tree};
+use crate::model::grants::Roster;
 use crate::model::settings::Directory;
 use crate::model::{
     AccessLowering, Address, Attributes, Collection, Desired, Finding, GrantKey, Grants, Inventory, Lowered,
@@ -42,22 +43,22 @@ impl<'a> Known<'a> {
 /// What was asked for by each relation on each resource, and what it came to.
 type Runs = BTreeMap<(Address, Name), (Vec<Part>, Made)>;
 
-/// How a tree's wishes were worked out, to be looked at when another tree's are.
-pub(super) struct Worked<'t> {
+/// What a tree asks for, place by place, before edges are made of it.
+pub(super) struct Asked<'t> {
     memberships: Memberships<'t>,
-    runs: Runs,
+    work: Work<'t>,
 }
 
 /// What a tree asks for at `now`. `base` (the tree of the last verified apply) tells which dead citations are old; give
-/// `None` for base itself. `like` is how another tree was worked out for the same people, from the same settings.
-pub(super) fn side<'t>(
+/// `None` for base itself. `like` is what another tree asks for, of the same people, from the same settings.
+pub(super) fn asked<'t>(
     tree: &'t Tree,
     base: Option<&Tree>,
-    known: &Known<'_>,
-    like: Option<&Worked<'_>>,
-    registry: &Registry,
+    known: &'t Known<'t>,
+    like: Option<&Asked<'_>>,
+    registry: &'t Registry,
     now: Timestamp,
-) -> (Desired, Worked<'t>) {
+) -> Asked<'t> {
     let mut findings = known.findings.clone();
     let memberships =
         memberships(tree, base, &known.crowd, like.map(|like| &like.memberships), now, &mut findings);
@@ -79,8 +80,24 @@ pub(super) fn side<'t>(
         let members = memberships.roles.get(role.name.value.as_str()).cloned().unwrap_or_default();
         work.role(role, &members);
     }
-    let (desired, runs) = work.finish(like);
-    (desired, Worked { memberships, runs })
+    Asked { memberships, work }
+}
+
+/// Makes edges of what each tree asks for; what trees ask for alike is made once, and shared.
+pub(super) fn made<'t>(known: &Known<'_>, asked: impl IntoIterator<Item = Asked<'t>>) -> Vec<Desired> {
+    let works: Vec<Work<'_>> = asked.into_iter().map(|asked| asked.work).collect();
+    let parts = works.iter().flat_map(|work| work.parts.values().flatten());
+    let others = parts.filter_map(|part| if let Part::Edge(edge) = part { Some(end_of(edge)) } else { None });
+    let roster = Arc::new(Roster::of(known.principals.ends().chain(others).collect()));
+    let maker = Maker::new(&known.crowd, &known.principals, &roster);
+    let mut like = Runs::new();
+    let mut all = Vec::new();
+    for work in works {
+        let (desired, runs) = work.finish(&maker, &roster, &like);
+        all.push(desired);
+        like = runs;
+    }
+    all
 }
 
 struct Work<'a> {
@@ -360,20 +377,17 @@ impl Work<'_> {
         self.parts.entry(place).or_default().push(Part::Edge(WantedGrant { key, subject, terms }));
     }
 
-    fn finish(mut self, like: Option<&Worked<'_>>) -> (Desired, Runs) {
-        let Known { inventory, crowd, principals, .. } = self.known;
-        let maker = Maker { crowd, principals };
+    fn finish(mut self, maker: &Maker<'_>, roster: &Arc<Roster>, like: &Runs) -> (Desired, Runs) {
+        let Known { crowd, principals, .. } = self.known;
         let mut runs = BTreeMap::new();
         let (mut grants, mut lapsed, mut nameless) = (Vec::new(), Vec::new(), BTreeSet::new());
         for (place, parts) in std::mem::take(&mut self.parts) {
-            let same = like.and_then(|like| like.runs.get(&place)).filter(|(theirs, _)| *theirs == parts);
+            let same = like.get(&place).filter(|(theirs, _)| *theirs == parts);
             let made = match same {
                 Some((_, made)) => made.clone(),
                 None => maker.make(&place.0, &place.1, &parts),
             };
-            if !made.edges.is_empty() {
-                grants.push(made.edges.clone());
-            }
+            grants.extend(made.run.clone());
             lapsed.extend(made.lapsed.iter().cloned());
             nameless.extend(made.nameless.iter().cloned());
             runs.insert(place, (parts, made));
@@ -383,15 +397,12 @@ impl Work<'_> {
                 self.findings.push(principals.why_none(number, &person.handle, &instance));
             }
         }
-        self.out.grants = Grants::of(grants);
+        self.out.grants = Grants::of(roster.clone(), grants);
         self.out.lapsed = lapsed.into_iter().collect();
         self.out.people = principals.people.clone();
-        self.out.gone = inventory
-            .people
-            .values()
-            .filter(|person| matches!(person.status, Status::Left | Status::Suspended))
-            .map(|person| Address::person(&person.handle))
-            .collect();
+        let gone = |number| matches!(crowd.status(number), Status::Left | Status::Suspended);
+        let persons = (0..).zip(&principals.persons).filter(|(number, _)| gone(*number));
+        self.out.gone = persons.map(|(_, person)| person.clone()).collect();
         self.findings.sort_by(|a, b| (&a.span, &a.code, &a.message).cmp(&(&b.span, &b.code, &b.message)));
         self.findings.dedup();
         self.out.findings = self.findings;

@@ -66,8 +66,7 @@ impl Simulator {
         let state = &mut *self.lock();
         state.history.keep(faults.reach(), clock.now(), &state.world);
         let mut asked = Asked::of(request, state, clock.now(), faults.ahead());
-        let action = action(&asked.order);
-        let lot = faults.lot(&action, asked.order.to);
+        let lot = faults.lot(&asked.action, asked.order.to);
         let mut silence = Duration::ZERO;
         if lot.fate == Fate::Dead {
             return (lost("this process is dead", false), silence, None);
@@ -111,7 +110,7 @@ impl Simulator {
 
     /// Counts the call and says what a fault says.
     fn fail(&self, state: &mut State, asked: &Asked, fault: Fault) -> Reply {
-        state.count(&action(&asked.order).name);
+        state.count(&asked.action.name);
         match (fault, asked.order.to) {
             (Fault::Html(status), _) => Reply::html(status),
             (fault, Service::Okta) => okta::fault(fault, &asked.moment),
@@ -121,8 +120,7 @@ impl Simulator {
 
     /// Counts the call, checks who asks and how often, carries the order out, and logs what it changed.
     fn answer(&self, state: &mut State, asked: &Asked) -> Reply {
-        let Asked { order, moment, refused } = asked;
-        let action = action(order);
+        let Asked { order, moment, action, refused } = asked;
         state.count(&action.name);
         if let Some(error) = &state.broken {
             return Reply { status: 500, kind: "text/plain", body: error.to_string(), headers: Vec::new() };
@@ -163,7 +161,7 @@ impl Simulator {
         if action.write && reply.ok() {
             state.record(order, moment);
             if let (Some(before), Some(watched)) = (before, &mut state.watched) {
-                watched.push(Written::new(moment.now, action.name, before, Arc::clone(&state.world)));
+                watched.push(Written::new(moment.now, action.name.clone(), before, Arc::clone(&state.world)));
             }
             if let Some(error) = &state.broken {
                 return Reply {
@@ -245,6 +243,7 @@ fn die() -> ! {
 struct Asked {
     order: Order,
     moment: Moment,
+    action: Action,
     /// The answer to credentials that will not do.
     refused: Option<Reply>,
 }
@@ -291,7 +290,7 @@ impl Asked {
                 Err(problem) => Some(problem.reply(order.to, &moment)),
             }
         };
-        Self { order, moment, refused }
+        Self { action: action(&order), order, moment, refused }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use jiff::fmt::rfc2822::DateTimePrinter;
 use jiff::{SignedDuration, Timestamp};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,9 @@ pub(super) enum Service {
     /// AWS STS.
     Sts,
 }
+
+/// How HTTP writes times.
+const HTTP_DATE: DateTimePrinter = DateTimePrinter::new();
 
 /// A request without its credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,8 +99,10 @@ pub(super) struct Reply {
 
 impl Reply {
     /// A JSON answer.
-    pub(super) fn json(status: u16, body: &serde_json::Value) -> Self {
-        Self { status, kind: "application/json", body: body.to_string(), headers: Vec::new() }
+    pub(super) fn json(status: u16, body: &impl Serialize) -> Self {
+        // What is answered has names for keys, and nothing of it fails on its own.
+        let body = serde_json::to_string(body).unwrap_or_default();
+        Self { status, kind: "application/json", body, headers: Vec::new() }
     }
 
     /// An XML answer.
@@ -138,7 +144,8 @@ impl Reply {
         {
             headers.insert(header::CONTENT_TYPE, kind);
         }
-        let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        // Only times that no calendar of four digits has cannot be written so.
+        let date = HTTP_DATE.timestamp_to_rfc9110_string(&now).unwrap_or_default();
         for (name, value) in self.headers.into_iter().chain([("date", date)]) {
             // Values come from names that people give: what HTTP cannot carry is left out.
             if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {

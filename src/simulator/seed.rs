@@ -130,7 +130,7 @@ impl<'a> Organization<'a> {
         let record = self.records.get(address);
         let profile = record.into_iter().flat_map(|record| &record.profile);
         let mut profile: BTreeMap<String, Json> =
-            profile.map(|(key, value)| (key.to_string(), Json::from(value.as_str()))).collect();
+            profile.map(|(key, value)| (key.to_string(), Json::from(value.as_ref()))).collect();
         let login = match profile.remove("login") {
             Some(Json::String(login)) => login,
             _ => address.name().into_owned(),

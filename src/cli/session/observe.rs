@@ -47,13 +47,13 @@ impl Session {
         let (records, accounts, incomplete) = self.inventory().await?;
         // Both sides see the same records at the same time, each through its own settings and `User` manifests: what head
         // says of people is a request like everything else that it says.
-        let (head, base) = (&self.head, self.base.as_ref());
+        let (head, base) = (&*self.head, self.base.as_deref());
         let Sides { inventory, about_people: mut findings, head, base } =
             resolve::sides(head, base, &records, accounts, incomplete, &self.registry, now);
         findings.extend(head.findings.iter().cloned());
         let own =
             |tree: &Tree| Ownership { accounts: inventory.accounts.clone(), ..tree.settings.own.clone() };
-        let (own_head, own_base) = (own(&self.head), self.base.as_ref().map(own));
+        let (own_head, own_base) = (own(&self.head), self.base.as_deref().map(own));
         let scopes =
             planner::scopes(&head, base.as_ref(), self.demand(), &own_head, own_base.as_ref(), &self.schemas);
         let nothing = BTreeSet::new();

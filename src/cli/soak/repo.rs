@@ -203,12 +203,26 @@ impl Repo {
         wants
     }
 
-    /// Takes out entries that cite what nobody has, which is a mistake where it is new.
+    /// The things that it declares, and those that its roles give.
+    pub(super) fn names(&self) -> BTreeSet<String> {
+        let given = self.roles.values().flat_map(|role| {
+            let groups = role.okta.iter().map(|group| okta_group(group));
+            let groups = groups.chain(role.aws_groups.iter().map(|group| aws("group", group)));
+            groups.chain(role.aws_policies.iter().map(|name| policy(name)))
+        });
+        self.declares().into_iter().chain(given).collect()
+    }
+
+    /// Takes out entries that cite what nobody has, and members whom nobody knows, which is a mistake where it is new.
     pub(super) fn mend(&mut self, world: &World) {
+        let is_known = |handle: &String| world.okta.user(&super::world::login(handle)).is_some();
+        for group in self.groups.values_mut() {
+            group.members.retain(is_known);
+        }
         for role in self.roles.values_mut() {
             role.members.retain(|entry| match &entry.who {
                 Who::Department(name) => !in_department(world, name).is_empty(),
-                Who::Handle(handle) => world.okta.user(&super::world::login(handle)).is_some(),
+                Who::Handle(handle) => is_known(handle),
                 Who::Role(_) => true,
             });
         }

@@ -152,7 +152,12 @@ impl Run {
         };
         self.play(&mut round).await;
         if self.told.docket.violations() == 0 {
-            round.twin = self.twin(fork, &round).await;
+            // Where nothing went wrong the same once more would be the same once more.
+            round.twin = if round.trouble.is_none() {
+                Some(Twin { world: self.site.simulator.world(), goes: round.goes.len() })
+            } else {
+                self.twin(fork, &round).await
+            };
             judges::round(self, &round);
         }
     }
@@ -168,18 +173,7 @@ impl Run {
             let (n, dice) = (self.n, &mut self.dice);
             let known = self.site.simulator.world();
             let text = match dice.below(20) {
-                0..9 => {
-                    let mut repo = self.repo.clone();
-                    let text = edits::of_repo(dice, &mut repo, &known, n);
-                    // What could not be planned at all is no edit that anybody could merge.
-                    match self.can_be_planned(&repo).await {
-                        None => {
-                            self.repo = repo;
-                            text
-                        }
-                        Some(why) => format!("(not: {text}: {why})"),
-                    }
-                }
+                0..9 => edits::of_repo(dice, &mut self.repo, &known, n),
                 9..14 => self.on_live(|dice, world, _| edits::of_people(dice, world, n)),
                 14..17 => self.on_live(|dice, world, repo| edits::by_hand(dice, world, repo, n)),
                 17 | 18 => {
@@ -197,7 +191,8 @@ impl Run {
             self.say(text);
         }
         if let Some(why) = self.can_be_planned(&self.repo.clone()).await {
-            // An edit of live can make YAML wrong; somebody puts that right before anything else.
+            // Nobody can merge what cannot be planned, and an edit of live can make YAML wrong; somebody puts that right
+            // before anything else.
             self.say(format!("(not: what is there cannot be planned: {why})"));
             let restored = self.site.simulator.edit(|now| now.okta = world.okta.clone());
             self.repo = repo;
@@ -205,6 +200,11 @@ impl Run {
                 self.repo.mend(&world);
             }
             self.told.docket.count("edits that were put right", u64::from(restored.is_ok()));
+        }
+        if self.base.is_none() {
+            // Without memory, what was given where nobody names it any more is nobody's from now on.
+            let named = self.repo.names();
+            self.ours.retain(|fact| fact.things().iter().any(|thing| named.contains(*thing)));
         }
     }
 
@@ -393,8 +393,7 @@ impl Run {
         let base = self.base.clone();
         self.ours.extend(self.repo.wants(&world, from));
         // Who dies may have got as far as that.
-        let verified = self.site.memory().verified().ok().flatten();
-        if verified.is_some_and(|verified| verified.sources == sources) {
+        if self.site.memory().sources().ok().flatten().is_some_and(|verified| verified == sources) {
             self.base = Some(self.repo.clone());
         }
         let (after, until) = (facts(&end), self.site.now());

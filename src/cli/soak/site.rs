@@ -2,7 +2,9 @@
 //!
 //! Invariant: what is called here is what the commands call, and nothing of it is told about faults or judges.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use crate::apply::memory::Memory;
 use crate::cli::apply::{Order, approval, carry_out};
 use crate::cli::session::{Parts, Session, load_sources};
 use crate::cli::{Exit, Failure};
+use crate::manifest::Tree;
 use crate::model::{Finding, Plan, Report, Selection, Sources};
 use crate::provider::Clock as _;
 use crate::providers;
@@ -25,7 +28,15 @@ use crate::simulator::{Simulator, World};
 pub(super) struct Site {
     pub(super) simulator: Simulator,
     pub(super) disk: MemoryDisk,
+    loaded: Loaded,
 }
+
+/// The trees that were loaded last. Loading is a function of the files, and the same ones are planned and applied many
+/// times over.
+type Loaded = Rc<RefCell<VecDeque<Arc<Tree>>>>;
+
+/// How many trees are kept: head, base, and what somebody tried or put right in between.
+const KEPT: usize = 8;
 
 /// What became of an apply.
 #[derive(Debug)]
@@ -70,16 +81,20 @@ impl Ended {
 impl Site {
     /// A site with nothing to remember.
     pub(super) fn of(world: World) -> Result<Self, String> {
+        Self::over(world, Loaded::default())
+    }
+
+    fn over(world: World, loaded: Loaded) -> Result<Self, String> {
         let simulator = Simulator::of(world).map_err(|error| error.to_string())?;
         simulator.watch();
-        Ok(Self { simulator, disk: MemoryDisk::new() })
+        Ok(Self { simulator, disk: MemoryDisk::new(), loaded })
     }
 
     /// The same world and the same memory once more, apart from this one.
     pub(super) fn fork(&self) -> Result<Self, String> {
         let mut world = self.simulator.world();
         world.now = self.now();
-        let fork = Self::of(world)?;
+        let fork = Self::over(world, self.loaded.clone())?;
         let root = std::path::Path::new("");
         for file in self.disk.list(root).map_err(|error| error.to_string())? {
             let file = std::path::Path::new(&file);
@@ -99,11 +114,24 @@ impl Site {
         Memory::on(Arc::new(self.disk.clone()))
     }
 
+    fn load(&self, sources: &Sources) -> Result<Arc<Tree>, Failure> {
+        let mut loaded = self.loaded.borrow_mut();
+        if let Some(tree) = loaded.iter().find(|tree| tree.sources == *sources) {
+            return Ok(tree.clone());
+        }
+        let tree = Arc::new(load_sources(sources, &providers::registry())?);
+        loaded.push_front(tree.clone());
+        loaded.truncate(KEPT);
+        Ok(tree)
+    }
+
     async fn session(&self, sources: &Sources) -> Result<Session, Failure> {
-        let head = load_sources(sources, &providers::registry())?;
+        let head = self.load(sources)?;
+        let loaded = self.loaded.borrow().iter().cloned().collect();
         Session::assemble(Parts {
             head,
             base: None,
+            loaded,
             memory: self.memory(),
             simulator: Some(self.simulator.clone()),
             credentials: Arc::new(|_| None),

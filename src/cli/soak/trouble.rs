@@ -206,6 +206,11 @@ impl Trouble {
         site.disk.revive() || died
     }
 
+    /// Whether there is none.
+    pub(super) fn is_none(&self) -> bool {
+        *self == Self::none()
+    }
+
     /// Whether nothing goes wrong but what this says.
     pub(super) fn is_only(&self, network: bool) -> bool {
         let calm = network || self.network == Network::Calm;

@@ -411,7 +411,7 @@ fn nobody_new_gets_a_role_whose_except_could_not_be_worked_out() {
         world.head.wants(&GrantKey::new(&group("rbac_x"), "member", &group("app.y")));
         world.base().wants(&GrantKey::new(&group("rbac_x"), "member", &group("app.y")));
         world.is(&GrantKey::new(&group("rbac_x"), "member", &group("app.y")));
-        for wanted in world.head.grants.iter_mut() {
+        for (_, wanted) in world.head.grants.terms_mut() {
             let role = Origin { role: Some("x".into()), ..(*origin("role x")).clone() };
             wanted.origins = vec![role.into()];
         }
@@ -419,7 +419,7 @@ fn nobody_new_gets_a_role_whose_except_could_not_be_worked_out() {
         assert_eq!(world.says(), expected, "{sides}");
         // Another role that gives it is reason enough.
         let other = Origin { role: Some("y".into()), ..(*origin("role y")).clone() };
-        world.head.grants.iter_mut().for_each(|wanted| wanted.origins.push(other.clone().into()));
+        world.head.grants.terms_mut().for_each(|(_, wanted)| wanted.origins.push(other.clone().into()));
         assert!(!world.says().contains("held"), "{sides}");
     }
 }

@@ -18,13 +18,14 @@ fn scopes_are_what_edges_are_on_and_only_what_is_owned() {
     world.head.wants(&member("ann@rbac_x"));
     world.head.wants(&attached(&robot, &Address::reserved("managed", "ReadOnlyAccess")));
     world.head.claims_members(&group("rbac_claimed"));
+    world.head.named.insert(group("app.named"), origin("access"));
     world.base().wants(&member("ann@app.y"));
     world.base().wants(&member("ann@other"));
     world.base().declares(&group("rbac_old"), Attributes::new());
     world.was_demanded(&member("ann@legacy_z"), true, DemandState::True, Cause::Request);
     let (base, own_base) = (world.base.as_ref(), world.own_base.as_ref());
     let scopes = scopes(&world.head, base, world.demand.as_ref(), &world.own, own_base, &world.schemas);
-    let okta = ["app.y", "legacy_z", "rbac_claimed", "rbac_old", "rbac_x"].map(group);
+    let okta = ["app.named", "app.y", "legacy_z", "rbac_claimed", "rbac_old", "rbac_x"].map(group);
     assert_eq!(
         scopes,
         BTreeMap::from([("okta".into(), BTreeSet::from(okta)), ("aws".into(), BTreeSet::from([robot]))])
@@ -143,4 +144,32 @@ fn a_joiner_whose_second_grant_failed_is_still_a_joiner() {
     let plan = plan(draft);
     world.demand = Some(remember(&world.head, None, &plan, &world.live, &world.schemas, &BTreeMap::new()));
     assert_eq!(world.says(), "grant okta:user/ann member okta:group/rbac_x (joiner)");
+}
+
+#[test]
+fn invariant_12_what_hangs_on_a_thing_whose_deletion_is_held_is_remembered_with_it() {
+    let mut world = World::new();
+    let old = group("rbac_old");
+    world.base().declares(&old, Attributes::new());
+    world.live.resources.insert(old, Resource::default());
+    let edge = member("ann@rbac_old");
+    world.base().wants(&edge);
+    world.was_demanded(&edge, true, DemandState::True, Cause::Request);
+    world.is(&edge);
+    // The gate holds it, say for a cap, and base moves on.
+    for _ in 0..2 {
+        let mut plan = plan(world.draft());
+        let change = plan.changes.pop().unwrap();
+        assert_eq!((change.op, plan.changes.len()), (Op::Delete, 0));
+        plan.held.push(Held { why: Why::Capped, text: String::new(), remedy: None, change });
+        let (head, demand, live) = (&world.head, world.demand.as_ref(), &world.live);
+        world.demand = Some(remember(head, demand, &plan, live, &world.schemas, &BTreeMap::new()));
+        world.base = Some(world.head.clone());
+        let kept = grant(world.demand.as_ref().unwrap(), "ann@rbac_old").unwrap();
+        assert_eq!((&kept.want, kept.state, kept.cause), (&None, DemandState::Held, Cause::Request));
+    }
+    // So a list that is empty all of a sudden is noticed.
+    world.live.grants.clear();
+    world.hidden.push(edge);
+    assert!(world.draft().changes.is_empty(), "{}", world.says());
 }

@@ -8,7 +8,7 @@ use crate::model::plan::{PLAN_FORMAT, Standing};
 use crate::model::settings::Heal;
 use crate::model::{
     Address, Attribute, Attributes, Basis, Cause, Change, Collection, Coverage, Demand, DemandState,
-    DemandedField, DemandedGrant, Desired, Digest, Draft, Finding, Flags, GrantKey, Inventory, Kind,
+    DemandedField, DemandedGrant, Desired, Digest, Draft, Finding, Flags, GrantKey, Held, Inventory, Kind,
     LiveGrant, May, Op, Origin, OwnRule, Ownership, Pattern, Person, Plan, ProviderScope, ProviderType,
     Resource, Risk, Ruling, Schema, Schemas, Sensitivity, Snapshot, Span, Status, Summary, Terms, Value,
     Wanted, WantedGrant, Why,
@@ -288,8 +288,8 @@ impl Desired {
     }
 
     /// The first edge.
-    pub(super) fn first(&mut self) -> &mut WantedGrant {
-        self.grants.iter_mut().next().unwrap()
+    pub(super) fn first(&mut self) -> &mut Terms {
+        self.grants.terms_mut().next().unwrap().1
     }
 
     pub(super) fn declares(&mut self, address: &Address, attributes: Attributes) {

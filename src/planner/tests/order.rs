@@ -84,8 +84,8 @@ fn risk_is_told_in_words() {
     world.head.wants(&attached(&ci, &admin));
     world.head.wants(&member("ann@rbac_x"));
     world.head.wants(&member("bob@app.y"));
-    for grant in world.head.grants.iter_mut() {
-        if grant.key.resource == group("rbac_x") {
+    for (resource, grant) in world.head.grants.terms_mut() {
+        if *resource == group("rbac_x") {
             grant.sensitivity = Sensitivity::High;
         }
     }

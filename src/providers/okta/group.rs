@@ -229,7 +229,7 @@ impl OktaKind for Groups {
         live.coverage.insert(address.as_str().into(), Coverage::Complete);
         if let Some(group) = found? {
             let (scope, grants, coverage) = members(okta, address, &group, &rules).await;
-            live.grants = grants;
+            live.grants = grants.into();
             live.coverage.insert(scope, coverage);
             live.resources.insert(address.clone(), group.resource(&rules));
         }

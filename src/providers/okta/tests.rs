@@ -235,7 +235,7 @@ async fn invariant_41_people_are_read_by_status_leavers_too() {
         ]
     );
     let profile = &inventory.records[1].profile;
-    assert_eq!((profile["login"].as_str(), profile["level"].as_str()), ("Klibby@Acme.com", "3"));
+    assert_eq!((profile["login"].as_ref(), profile["level"].as_ref()), ("Klibby@Acme.com", "3"));
     assert!(!profile.contains_key("tags"));
 }
 

@@ -3,7 +3,7 @@
 //! Invariant: leavers are asked for by status, since the plain list leaves them out; a page that fails makes the
 //! inventory incomplete, and a person whose status is not known is told, not guessed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -86,15 +86,26 @@ impl User {
     }
 
     /// What the directory says of him, as texts; lists and objects are left out, as no rule can cite them.
-    fn profile(&self) -> BTreeMap<Name, String> {
+    fn profile(&self, texts: &mut HashSet<Name>) -> BTreeMap<Name, Name> {
+        // Many people have the same department, and everyone the same attributes: each text is kept once.
+        let mut shared = |text: &str| {
+            texts.get(text).cloned().unwrap_or_else(|| {
+                let name = Name::from(text);
+                texts.insert(name.clone());
+                name
+            })
+        };
+
         let text = |value: &serde_json::Value| match value {
             serde_json::Value::String(text) => Some(text.clone()),
             serde_json::Value::Number(_) | serde_json::Value::Bool(_) => Some(value.to_string()),
             _ => None,
         };
-        let others =
-            self.profile.others.iter().filter_map(|(name, value)| Some((name.as_str().into(), text(value)?)));
-        others.chain([("login".into(), self.profile.login.clone())]).collect()
+        let mut profile = BTreeMap::from([(shared("login"), Name::from(self.profile.login.as_str()))]);
+        for (name, value) in self.profile.others.iter().filter(|(name, _)| *name != "login") {
+            profile.extend(text(value).map(|value| (shared(name), shared(&value))));
+        }
+        profile
     }
 }
 
@@ -128,7 +139,7 @@ async fn read_people(okta: &Okta) -> People {
     // By `filter`, not `search`: the index behind the latter lags, and someone who has just left would be in neither list.
     let filter = encoded(r#"status eq "DEPROVISIONED""#);
     let left = list::<User>(&okta.api, &format!("/api/v1/users?filter={filter}&limit=200")).await;
-    let mut people = People::default();
+    let (mut people, mut texts) = (People::default(), HashSet::new());
     let mut users: BTreeMap<String, User> = BTreeMap::new();
     for (which, Listing { items, cut_short }) in [("people", here), ("people who have left", left)] {
         if let Some(error) = cut_short {
@@ -141,8 +152,11 @@ async fn read_people(okta: &Okta) -> People {
         let address = user.address(&okta.instance);
         match user.stands() {
             Some(status) => {
-                let record =
-                    DirectoryRecord { address: Some(address.clone()), status, profile: user.profile() };
+                let record = DirectoryRecord {
+                    address: Some(address.clone()),
+                    status,
+                    profile: user.profile(&mut texts),
+                };
                 people.records.push(record);
             }
             None => {

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
 
 use super::super::faults::Fault;
 use super::super::keyed;
@@ -244,10 +245,13 @@ fn unmark(marker: &str) -> Option<String> {
     String::from_utf8(bytes.collect::<Option<_>>()?).ok()
 }
 
+/// How IAM writes times.
+const WITH_SECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(0));
+
 /// A time as IAM writes it; what the world does not tell was long ago.
 pub(super) fn stamp(time: Option<Timestamp>) -> String {
     let time = time.unwrap_or(Timestamp::constant(1_577_836_800, 0));
-    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    WITH_SECONDS.timestamp_to_string(&time)
 }
 
 /// A document as IAM shows it: percent-encoded JSON.

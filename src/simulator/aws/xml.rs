@@ -9,16 +9,16 @@ pub(super) struct Xml(String);
 impl Xml {
     /// The outermost element.
     pub(super) fn root(&mut self, name: &str, namespace: &str, inside: impl FnOnce(&mut Self)) {
-        self.0.push_str(&format!("<{name} xmlns=\"{namespace}\">"));
+        self.0.extend(["<", name, " xmlns=\"", namespace, "\">"]);
         inside(self);
-        self.0.push_str(&format!("</{name}>"));
+        self.0.extend(["</", name, ">"]);
     }
 
     /// An element with others inside.
     pub(super) fn node(&mut self, name: &str, inside: impl FnOnce(&mut Self)) {
-        self.0.push_str(&format!("<{name}>"));
+        self.0.extend(["<", name, ">"]);
         inside(self);
-        self.0.push_str(&format!("</{name}>"));
+        self.0.extend(["</", name, ">"]);
     }
 
     /// An element with a text inside.

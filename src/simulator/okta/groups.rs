@@ -6,13 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 
-use serde_json::{Value as Json, json};
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
+use serde_json::json;
 
 use super::super::keyed;
 use super::super::order::Reply;
 use super::super::world::{GroupType, Okta, OktaGroup, OktaUser, RuleStatus, UserStatus, group_id};
 use super::filter::Filter;
-use super::{Answer, Context, Problem, stamp};
+use super::{Answer, Context, Object, Problem, stamp};
 
 /// The built-in group that everybody is in who has not left.
 const EVERYONE: &str = "Everyone";
@@ -27,8 +29,12 @@ impl Context<'_> {
             if q.as_ref().is_some_and(|q| !group.name.to_lowercase().starts_with(q)) {
                 return None;
             }
-            let json = self.group(group);
-            filters.iter().all(|filter| filter.matches(&json)).then(|| (id.clone(), json))
+            let shown = self.group(group);
+            let passes = filters.is_empty() || {
+                let json = json!(shown);
+                filters.iter().all(|filter| filter.matches(&json))
+            };
+            passes.then_some((id.as_str(), shown))
         });
         Ok(self.page(size, items))
     }
@@ -98,7 +104,7 @@ impl Context<'_> {
         let (size, after) = self.window(1000, 10_000)?;
         let members = members(self.okta(), group, after.as_deref(), size + 1);
         let users = members.into_iter().filter_map(|login| self.okta().users.get(login));
-        Ok(self.page(size, users.map(|user| (user.login.clone(), self.user(user)))))
+        Ok(self.page(size, users.map(|user| (user.login.as_str(), self.user(user)))))
     }
 
     pub(super) fn add_member(&mut self, id: &str, user: &str) -> Answer {
@@ -169,7 +175,7 @@ impl Context<'_> {
         {
             groups.insert(&group.id, group);
         }
-        Ok(self.page(size, groups.into_iter().map(|(id, group)| (id.to_owned(), self.group(group)))))
+        Ok(self.page(size, groups.into_iter().map(|(id, group)| (id, self.group(group)))))
     }
 
     fn find(&self, id: &str) -> Result<&OktaGroup, Problem> {
@@ -206,28 +212,42 @@ impl Context<'_> {
     }
 
     /// A group as Okta shows it.
-    fn group(&self, group: &OktaGroup) -> Json {
-        let id = &group.id;
-        let link = |rest: &str| format!("{}/api/v1/groups/{id}{rest}", self.moment.base);
-        let (kind, class) = match group.kind {
-            GroupType::OktaGroup => ("OKTA_GROUP", "okta:user_group"),
-            GroupType::BuiltIn => ("BUILT_IN", "okta:user_group"),
-            GroupType::AppGroup => ("APP_GROUP", "okta:user_group"),
+    fn group<'a>(&'a self, group: &'a OktaGroup) -> Shown<'a> {
+        Shown { group, base: &self.moment.base }
+    }
+}
+
+/// A group as Okta shows it. Without `logo`: Okta's current description has a list of them, the older one on npm an
+/// object.
+struct Shown<'a> {
+    group: &'a OktaGroup,
+    base: &'a str,
+}
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { group, base } = self;
+        let kind = match group.kind {
+            GroupType::OktaGroup => "OKTA_GROUP",
+            GroupType::BuiltIn => "BUILT_IN",
+            GroupType::AppGroup => "APP_GROUP",
         };
+        let link = |rest: &str| Object([("href", format!("{base}/api/v1/groups/{}/{rest}", group.id))]);
+        let named = [("name", Some(group.name.as_str())), ("description", group.description.as_deref())];
+        let profile: BTreeMap<&str, &str> =
+            named.into_iter().filter_map(|(key, text)| Some((key, text?))).collect();
         let created = group.created;
-        let updated = group.last_updated.or(created);
-        let mut profile = json!({"name": group.name});
-        if let Some(description) = &group.description {
-            profile["description"] = description.as_str().into();
-        }
-        json!({
-            "id": id, "created": stamp(created), "lastUpdated": stamp(updated),
-            "lastMembershipUpdated": stamp(group.last_membership_updated.or(created)),
-            "objectClass": [class], "type": kind,
-            "profile": profile,
-            // Without `logo`: Okta's current description has a list of them, the older one on npm an object.
-            "_links": {"users": {"href": link("/users")}, "apps": {"href": link("/apps")}}
-        })
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", &group.id)?;
+        map.serialize_entry("created", &stamp(created))?;
+        map.serialize_entry("lastUpdated", &stamp(group.last_updated.or(created)))?;
+        let members = stamp(group.last_membership_updated.or(created));
+        map.serialize_entry("lastMembershipUpdated", &members)?;
+        map.serialize_entry("objectClass", &["okta:user_group"])?;
+        map.serialize_entry("type", kind)?;
+        map.serialize_entry("profile", &profile)?;
+        map.serialize_entry("_links", &Object([("users", link("users")), ("apps", link("apps"))]))?;
+        map.end()
     }
 }
 

@@ -6,6 +6,8 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
+use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
 
 use super::exchange::Action;
@@ -245,7 +247,7 @@ impl Context<'_> {
     }
 
     /// A page of `items`, which are those after the cursor, with their keys.
-    fn page(&self, size: usize, items: impl Iterator<Item = (String, Json)>) -> Reply {
+    fn page<'a, T: Serialize>(&self, size: usize, items: impl Iterator<Item = (&'a str, T)>) -> Reply {
         let mut items = items.peekable();
         let size = match self.moment.fault {
             Some(Fault::ShortPage) => size.div_ceil(2),
@@ -253,7 +255,7 @@ impl Context<'_> {
             _ => size,
         };
         let mut page = Vec::new();
-        let mut last = String::new();
+        let mut last = "";
         while page.len() < size
             && let Some((key, item)) = items.next()
         {
@@ -266,7 +268,7 @@ impl Context<'_> {
             format!("<{}{path}{mark}{query}>; rel=\"{rel}\"", self.moment.base)
         };
         let query = self.order.path.split_once('?').map_or("", |(_, query)| query);
-        let mut reply = Reply::json(200, &Json::Array(page)).header("link", link("self", query));
+        let mut reply = Reply::json(200, &page).header("link", link("self", query));
         let own = self.order.query("after");
         let next = match (self.moment.fault, own) {
             (Some(Fault::EmptyList), _) => None,
@@ -274,7 +276,7 @@ impl Context<'_> {
             _ if items.peek().is_none() => None,
             // Another cursor to the same place.
             (Some(Fault::HollowPage), own) => Some(own.unwrap_or_default() + "."),
-            _ => Some(close(&last)),
+            _ => Some(close(last)),
         };
         if let Some(next) = next {
             let others = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("after="));
@@ -313,8 +315,20 @@ fn open(cursor: &str) -> Option<String> {
     String::from_utf8(digits.collect::<Option<Vec<u8>>>()?).ok()
 }
 
+/// An object of a few entries.
+struct Object<T, const N: usize>([(&'static str, T); N]);
+
+impl<T: Serialize, const N: usize> Serialize for Object<T, N> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
+
+/// How Okta writes times.
+const WITH_MILLISECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+
 /// A time as Okta writes it; what the world does not tell was long ago.
 fn stamp(time: Option<Timestamp>) -> String {
     let time = time.unwrap_or(Timestamp::constant(1_577_836_800, 0));
-    time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+    WITH_MILLISECONDS.timestamp_to_string(&time)
 }

@@ -17,7 +17,7 @@ impl Context<'_> {
         let (size, after) = self.window(50, 200)?;
         let start = after.as_deref().map_or(Unbounded, Excluded);
         let rules = self.okta().rules.range::<str, _>((start, Unbounded));
-        Ok(self.page(size, rules.map(|(id, rule)| (id.clone(), self.rule(rule)))))
+        Ok(self.page(size, rules.map(|(id, rule)| (id.as_str(), self.rule(rule)))))
     }
 
     pub(super) fn create_rule(&mut self) -> Answer {

@@ -2,14 +2,17 @@
 //!
 //! Invariant: a plain list has no one who left; deleting means deactivating first.
 
+use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
 
 use super::super::keyed;
 use super::super::order::Reply;
 use super::super::world::{OktaUser, UserStatus};
-use super::{Answer, Context, Problem, stamp};
+use super::{Answer, Context, Object, Problem, stamp};
 
 impl Context<'_> {
     pub(super) fn list_users(&self) -> Answer {
@@ -21,16 +24,20 @@ impl Context<'_> {
             if filters.is_empty() && user.status == UserStatus::Deprovisioned {
                 return None;
             }
-            let json = self.user(user);
-            let named = |q: &String| {
-                let starts = |key: &str| {
-                    json["profile"][key].as_str().is_some_and(|it| it.to_lowercase().starts_with(q))
+            let shown = self.user(user);
+            if !filters.is_empty() || q.is_some() {
+                let json = json!(shown);
+                let named = |q: &String| {
+                    let starts = |key: &str| {
+                        json["profile"][key].as_str().is_some_and(|it| it.to_lowercase().starts_with(q))
+                    };
+                    ["firstName", "lastName", "email"].into_iter().any(starts)
                 };
-                ["firstName", "lastName", "email"].into_iter().any(starts)
-            };
-            let asked_for =
-                q.as_ref().is_none_or(named) && filters.iter().all(|filter| filter.matches(&json));
-            asked_for.then(|| (login.clone(), json))
+                if !q.as_ref().is_none_or(named) || !filters.iter().all(|filter| filter.matches(&json)) {
+                    return None;
+                }
+            }
+            Some((login.as_str(), shown))
         });
         Ok(self.page(size, users))
     }
@@ -161,28 +168,55 @@ impl Context<'_> {
         self.okta().user(id).ok_or_else(|| Problem::missing(id, "User"))
     }
 
-    /// A person as Okta shows him. What he does not have is left out: null is in Okta's current description, but not in
-    /// the older one on npm.
-    pub(super) fn user(&self, user: &OktaUser) -> Json {
+    /// A person as Okta shows him.
+    pub(super) fn user<'a>(&'a self, user: &'a OktaUser) -> Shown<'a> {
+        Shown { user, base: &self.moment.base }
+    }
+}
+
+/// A person as Okta shows him. What he does not have is left out: null is in Okta's current description, but not in
+/// the older one on npm.
+pub(super) struct Shown<'a> {
+    user: &'a OktaUser,
+    base: &'a str,
+}
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { user, base } = self;
         let known = user.profile.iter().filter(|(_, value)| !value.is_null());
-        let mut profile: serde_json::Map<String, Json> =
-            known.map(|(key, value)| (key.clone(), value.clone())).collect();
-        profile.insert("login".into(), user.login.as_str().into());
-        profile.entry("email").or_insert_with(|| user.login.as_str().into());
+        let mut profile: BTreeMap<&str, Field<'_>> =
+            known.map(|(key, value)| (key.as_str(), Field::Given(value))).collect();
+        profile.insert("login", Field::Login(&user.login));
+        profile.entry("email").or_insert(Field::Login(&user.login));
         let created = stamp(user.created);
         let updated = stamp(user.last_updated.or(user.created));
-        let mut json = json!({
-            "id": user.id, "status": user.status, "created": created, "statusChanged": updated, "lastUpdated": updated,
-            "type": {"id": "oty0default000000000"}, "profile": profile,
-            "credentials": {"provider": {"type": "OKTA", "name": "OKTA"}},
-            "_links": {"self": {"href": format!("{}/api/v1/users/{}", self.moment.base, user.id)}}
-        });
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", &user.id)?;
+        map.serialize_entry("status", &user.status)?;
+        map.serialize_entry("created", &created)?;
+        map.serialize_entry("statusChanged", &updated)?;
+        map.serialize_entry("lastUpdated", &updated)?;
         // Who has not signed in yet has done nothing of this.
         if !matches!(user.status, UserStatus::Staged | UserStatus::Provisioned) {
             for done in ["activated", "passwordChanged", "lastLogin"] {
-                json[done] = created.as_str().into();
+                map.serialize_entry(done, &created)?;
             }
         }
-        json
+        map.serialize_entry("type", &Object([("id", "oty0default000000000")]))?;
+        map.serialize_entry("profile", &profile)?;
+        let provider = Object([("type", "OKTA"), ("name", "OKTA")]);
+        map.serialize_entry("credentials", &Object([("provider", provider)]))?;
+        let own = Object([("href", format!("{base}/api/v1/users/{}", user.id))]);
+        map.serialize_entry("_links", &Object([("self", own)]))?;
+        map.end()
     }
+}
+
+/// A field of a profile.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Field<'a> {
+    Login(&'a str),
+    Given(&'a Json),
 }

@@ -87,7 +87,8 @@ fn nothing_twice(run: &mut Run, go: &Go) {
     let wrong = idle.map(|write| format!("{} changed nothing", write.action));
     match trouble.map(|trouble| &trouble.network) {
         Some(Network::Lost(_)) => run.told.docket.guard(Guard::ReadUnknown, wrong),
-        _ => run.told.docket.judge(Judge::NothingTwice, wrong),
+        // What is true already is not written, in this apply as in the next.
+        _ => run.told.docket.guard(Guard::Idempotent, wrong),
     }
 }
 

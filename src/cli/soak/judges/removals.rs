@@ -10,7 +10,7 @@ use super::super::run::{Round, Run};
 use super::super::trouble::Network;
 use super::is_leaver;
 use crate::model::Guard;
-use crate::simulator::UserStatus;
+use crate::simulator::{UserStatus, World};
 
 pub(super) fn go(run: &mut Run, go: &Go) {
     let asked = go.repo.wants(&go.world, go.from);
@@ -94,6 +94,7 @@ fn unread(run: &mut Run, go: &Go) {
         // Other pages than the first may have been whole lists.
         Network::Blind(_, 0) => (Guard::Coverage, "okta:"),
         Network::Empty(_) => (Guard::EmptyList, "okta:"),
+        Network::Blind("GET /users", 1) if has_pages(&go.world) => return strangers(run, go),
         _ => return,
     };
     let populated = members(go.before.keys());
@@ -110,6 +111,23 @@ fn unread(run: &mut Run, go: &Go) {
         .map(|(write, did)| format!("{} went by {}, unread", did.fact, write.action))
         .collect();
     run.told.docket.guard(guard, said(&wrong));
+}
+
+/// Whether the people who have not left are more than a page of them.
+fn has_pages(world: &World) -> bool {
+    let here = world.okta.users.values().filter(|user| user.status != UserStatus::Deprovisioned);
+    here.count() > world.page_size
+}
+
+/// Of a directory of which only the first page was read nobody loses anything but those who left.
+fn strangers(run: &mut Run, go: &Go) {
+    let people = statuses(&go.world);
+    let person = |fact: &Fact| fact.handle().is_some_and(|handle| people.contains_key(handle));
+    let taken = go.removals().filter(|(_, did)| person(&did.fact) && !is_leaver(&go.world, &did.fact));
+    let wrong: Vec<String> = taken
+        .map(|(write, did)| format!("{} went by {}, and who there is was not read", did.fact, write.action))
+        .collect();
+    run.told.docket.guard(Guard::Coverage, said(&wrong));
 }
 
 /// The members of groups.
