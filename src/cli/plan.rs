@@ -46,6 +46,7 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
             revert: patterns(&arguments.revert),
             at: arguments.at,
         },
+        ..Options::default()
     })
     .await?;
     let planned = session.in_its_time(session.plan()).await?;

@@ -1,7 +1,7 @@
 //! `rolecall rehearse`: carries a plan out on a simulated copy of live, and tells what that takes and where it ends.
 //!
 //! Invariant: no provider of live is left when anything is written: [`look`] takes the session that has them and gives
-//! back values. Neither live nor the access repo's memory is written.
+//! back values. Neither live, nor what stands beside a simulated one, nor the access repo's memory is written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,11 +12,12 @@ use super::apply::{Chosen, Order, approval, carry_out, exit};
 use super::session::{Observed, Options, Parts, Session, deletions};
 use super::{Exit, Failure, Format, print, style};
 use crate::apply::JOURNAL_IO;
+use crate::apply::approve;
 use crate::apply::disk::MemoryDisk;
 use crate::apply::executor::{Progress, Stop, Tally};
 use crate::apply::memory::Memory;
 use crate::model::report::{REHEARSAL_FORMAT, Rehearsal, Step, Took, Waited};
-use crate::model::{Address, Code, Coverage, Finding, Plan, Sources};
+use crate::model::{Address, Approval, Code, Coverage, Finding, Plan, Sources};
 use crate::provider::{Clock, VirtualClock};
 use crate::render::terminal::Style;
 use crate::render::{json, rehearsal};
@@ -39,7 +40,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure> {
-    let live = Session::open(Options { repo: arguments.chosen.repo(), ..Options::default() }).await?;
+    let options = Options { repo: arguments.chosen.repo(), looks_only: true, ..Options::default() };
+    let live = Session::open(options).await?;
     let plan = arguments.chosen.plan(&live.memory)?;
     let zone = live.head.settings.timezone.clone();
     let copy = look(live, &plan).await?;
@@ -132,9 +134,14 @@ async fn rehearse(copy: Copy, plan: Plan, latency: u64) -> Result<Rehearsal, Fai
     let simulator = Simulator::of(world).map_err(|error| error.finding())?;
     simulator.faults().latency(Latency { ms: latency, ..Latency::default() });
     let mut session = Session::assemble(Parts { simulator: Some(simulator.clone()), ..parts }).await?;
-    // In the copy all is simulated, so its effects need nobody's approval.
+    // In the copy all is simulated, so its effects need nobody's approval. But a plan that would be carried out without one
+    // leaves undone what is only queued, there as here.
+    let standing = matches!(approve::approval(&plan, false, None), Ok(Approval::Standing));
     let plan = Plan { simulated: true, ..plan };
-    let approval = approval(&session, &plan, None)?;
+    let approval = match approval(&session, &plan, None)? {
+        _ if standing => Approval::Standing,
+        approval => approval,
+    };
     let watch = Watch { clock: simulator.clock(), seen: Mutex::default() };
     let confirm = |_: &Plan, _: &Sources| {
         watch.note(|seen, now| seen.read = Some(now));

@@ -14,7 +14,7 @@ use crate::manifest::{self, Tree};
 use crate::model::{Code, Demand, Digest, Finding, Name, Registry, Schemas, Selection, Settings, Sources};
 use crate::provider::{Caller, Clock, Provider, SystemClock, Transport};
 use crate::providers::{self, Credentials, Wiring};
-use crate::simulator::Simulator;
+use crate::simulator::{Simulator, WorldError};
 
 mod observe;
 mod planning;
@@ -47,6 +47,8 @@ pub(super) struct Options {
     pub(super) base: Option<String>,
     /// What the plan picks.
     pub(super) selection: Selection,
+    /// Whether a simulated world is only looked at, so that not even its log is taken in.
+    pub(super) looks_only: bool,
 }
 
 /// What a run is made of: values, and the edges that they are to be used on.
@@ -106,7 +108,7 @@ pub(super) fn load_sources(sources: &Sources, registry: &Registry) -> Result<Tre
 impl Session {
     /// Reads the access repo and its memory, and makes sure of each provider who we are.
     pub(super) async fn open(options: Options) -> Result<Self, Failure> {
-        let Options { repo: root, base, selection } = options;
+        let Options { repo: root, base, selection, looks_only } = options;
         let registry = providers::registry();
         let head = Arc::new(load(&root, &registry)?);
         moved_memory(&root, &head)?;
@@ -123,7 +125,8 @@ impl Session {
             None => None,
         };
         let world = head.settings.simulate.as_ref();
-        let simulator = world.map(|world| open_world(&root, &world.value)).transpose()?;
+        let open = if looks_only { Simulator::copy_of } else { Simulator::open };
+        let simulator = world.map(|world| open_world(&root, &world.value, open)).transpose()?;
         let memory = Memory::at(root.join(&head.settings.memory));
         let (commit, credentials) = (repo::commit(&root), Arc::new(environment));
         let loaded = Vec::new();
@@ -254,7 +257,11 @@ impl Session {
 }
 
 /// The simulator of a world file, which must be below the access repo.
-pub(super) fn open_world(root: &Path, world: &str) -> Result<Simulator, Failure> {
+pub(super) fn open_world(
+    root: &Path,
+    world: &str,
+    open: fn(&Path) -> Result<Simulator, WorldError>,
+) -> Result<Simulator, Failure> {
     let plain =
         !world.is_empty() && world.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
     let mut path = root.to_owned();
@@ -266,7 +273,7 @@ pub(super) fn open_world(root: &Path, world: &str) -> Result<Simulator, Failure>
         let message = format!("`simulate` names `{world}`, which is not a plain relative path to a file");
         return Err(Finding::error(WORLD, message).help("name a file beside `rolecall.yaml`").into());
     }
-    Simulator::open(&path).map_err(|error| error.finding().into())
+    open(&path).map_err(|error| error.finding().into())
 }
 
 /// Without this, a change could bring its own past: a memory elsewhere, in which nothing was ever protected.

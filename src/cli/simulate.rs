@@ -6,6 +6,7 @@ use super::session::{load, open_world};
 use super::{Exit, Failure, repo_or_here, say};
 use crate::model::{Code, Finding};
 use crate::providers;
+use crate::simulator::Simulator;
 
 /// The simulator cannot be served.
 const NOT_SERVED: Code = Code { code: "RC503", title: "the simulator cannot be served" };
@@ -29,7 +30,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         let finding = Finding::error(NOT_SERVED, "this access repo is not simulated");
         return Err(finding.help("`simulate: world.yaml` in `rolecall.yaml` makes it so").into());
     };
-    let simulator = open_world(&root, &world.value)?;
+    let simulator = open_world(&root, &world.value, Simulator::open)?;
     let refuse = |error: std::io::Error| {
         Finding::error(NOT_SERVED, format!("port {} cannot be served: {error}", arguments.port))
     };

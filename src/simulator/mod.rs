@@ -90,6 +90,27 @@ struct State {
 impl Simulator {
     /// The world in a file, with its log taken in.
     pub fn open(path: &Path) -> Result<Self, WorldError> {
+        let (world, logged, store) = Self::read(path)?;
+        let simulator = Self::with(world, Some(store));
+        if logged {
+            simulator.lock().unfolded = true;
+            match simulator.close() {
+                // Someone else is at it and will fold his own log; we have read it, which is all that reading needs.
+                Err(error) if error.code == BUSY => {}
+                other => other?,
+            }
+        }
+        Ok(simulator)
+    }
+
+    /// The world as it is in a file and its log, in memory only: neither is ever written.
+    pub fn copy_of(path: &Path) -> Result<Self, WorldError> {
+        let (world, ..) = Self::read(path)?;
+        Ok(Self::with(world, None))
+    }
+
+    /// A world with what its log says besides, and whether that is anything.
+    fn read(path: &Path) -> Result<(Arc<World>, bool, Store), WorldError> {
         let (world, lines, store) = Store::read(path)?;
         let mut world = Arc::new(world);
         for line in &lines {
@@ -113,16 +134,7 @@ impl Simulator {
             world.folded = line.n;
             world.now = world.now.max(line.at);
         }
-        let simulator = Self::with(world, Some(store));
-        if !lines.is_empty() {
-            simulator.lock().unfolded = true;
-            match simulator.close() {
-                // Someone else is at it and will fold his own log; we have read it, which is all that reading needs.
-                Err(error) if error.code == BUSY => {}
-                other => other?,
-            }
-        }
-        Ok(simulator)
+        Ok((world, !lines.is_empty(), store))
     }
 
     /// A world in memory. What its parts refer to must exist.

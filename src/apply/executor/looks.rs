@@ -48,7 +48,7 @@ pub(super) struct Looks {
 struct Crowd {
     /// How many it may have by the end.
     size: usize,
-    /// How many of them the plan changes, and how many of those changes an earlier run began.
+    /// How many of them the plan changes, and how many of those an earlier run began so late that they are looked at.
     planned: usize,
     begun: usize,
 }
@@ -66,7 +66,7 @@ pub(super) enum Others {
 
 impl Looks {
     /// Nothing has been looked at yet but what the plan was made from, `live`.
-    pub(super) fn new(changes: &[Change], live: &Snapshot, was_begun: impl Fn(&Change) -> bool) -> Self {
+    pub(super) fn new(changes: &[Change], live: &Snapshot, is_doubtful: impl Fn(&Change) -> bool) -> Self {
         let mut crowds: BTreeMap<Address, Crowd> = BTreeMap::new();
         for change in changes {
             let Some(edge) = &change.grant else { continue };
@@ -77,7 +77,7 @@ impl Looks {
             if let Some(crowd) = crowds.get_mut(&edge.resource) {
                 crowd.size += usize::from(change.op == Op::Grant);
                 crowd.planned += 1;
-                crowd.begun += usize::from(was_begun(change));
+                crowd.begun += usize::from(is_doubtful(change));
             }
         }
         Self { crowds, ..Self::default() }

@@ -81,6 +81,16 @@ struct Earlier {
     at: Timestamp,
 }
 
+impl Earlier {
+    /// When it was made at the latest, and when it will have been seen wherever one looks.
+    fn shown(&self, provider: &dyn Provider, opened: Timestamp) -> (Timestamp, Timestamp) {
+        let lag = SignedDuration::try_from(provider.patience().lag).unwrap_or_default();
+        // Another machine's clock may have been ahead; what it began, it began before this run did.
+        let made = self.at.min(opened);
+        (made, made.saturating_add(lag).unwrap_or(Timestamp::MAX))
+    }
+}
+
 /// A provider and what writes to it.
 struct Hand<'a> {
     provider: &'a dyn Provider,
@@ -123,16 +133,20 @@ impl<'a> Work<'a> {
             (provider.instance().as_ref(), hand)
         });
         let earlier = earlier(history);
-        let looks = Looks::new(changes, live, |change| earlier.contains_key(&change.effect));
-        let opened = history.runs.last().map(|run| run.began);
+        let opened = history.runs.last().map(|run| run.began).unwrap_or(observed).min(observed);
+        let hands: BTreeMap<&str, Hand<'a>> = hands.collect();
+        let looks = Looks::new(changes, live, |change| {
+            let earlier = earlier.get(&change.effect).zip(hands.get(instance(change)));
+            earlier.is_some_and(|(earlier, hand)| earlier.shown(hand.provider, opened).1 >= opened)
+        });
         Self {
             changes,
             cleared,
             permit,
-            hands: hands.collect(),
+            hands,
             earlier,
             observed,
-            opened: opened.unwrap_or(observed).min(observed),
+            opened,
             ledger: Ledger::default(),
             waits,
             looks,
@@ -232,10 +246,7 @@ impl<'a> Work<'a> {
     /// Looks at what an earlier run began. What it wrote may still have been on its way to be seen when the plan was made,
     /// and then the plan proves nothing.
     async fn look_back(&self, provider: &dyn Provider, change: &Change, earlier: &Earlier) -> Option<End> {
-        let lag = SignedDuration::try_from(provider.patience().lag).unwrap_or_default();
-        // Another machine's clock may have been ahead; what it began, it began before this run did.
-        let made = earlier.at.min(self.opened);
-        let shown = made.saturating_add(lag).unwrap_or(Timestamp::MAX);
+        let (made, shown) = earlier.shown(provider, self.opened);
         let pending = earlier.state == State::Pending;
         if self.opened > shown && !pending {
             return None;

@@ -90,6 +90,28 @@ async fn each_kind_is_made_changed_and_removed_with_pages_of_one() {
 }
 
 #[tokio::test]
+async fn one_edge_costs_one_call_and_is_what_was_observed() {
+    let simulator = simulator("", 1000);
+    let aws = aws(&simulator);
+    converge(&*aws, &Lowered::default(), &some("s3:GetObject", "1h")).await;
+    let live = observe(&*aws).await;
+    assert_eq!(live.grants.len(), 4, "the user is in the group; it, the user and the role have the policy");
+    let before = aws.calls();
+    for edge in &live.grants {
+        assert_eq!(aws.read_grant(&edge.key).await.unwrap().as_ref(), Some(edge));
+    }
+    for (who, relation, what) in [
+        ("user/u", "member", "group/other"),
+        ("role/r", "attached", "policy/other"),
+        ("user/no", "member", "group/g"),
+    ] {
+        let [who, what] = [who, what].map(|end| format!("aws/{ACCOUNT}:{end}").parse::<Address>().unwrap());
+        assert_eq!(aws.read_grant(&GrantKey::new(&who, relation, &what)).await.unwrap(), None);
+    }
+    assert_eq!(aws.calls() - before, 7);
+}
+
+#[tokio::test]
 async fn a_user_goes_with_keys_password_and_devices_only_if_they_were_shown() {
     let user = "      users:\n      - { name: ci, access_keys: [AKIAEXAMPLE000000001], login_profile: true, mfa: [\"arn:aws:iam::222222222222:mfa/ci\"] }\n";
     let simulator = simulator(user, 20);
