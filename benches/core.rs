@@ -198,9 +198,11 @@ fn run(size: Size, folder: &Path) {
                 own: &own_head,
                 own_base: Some(&own_base),
                 inventory: &inventory,
+                apart: &wanted.apart,
                 schemas: &wiring.schemas,
                 revert: &[],
                 heal: head.settings.heal,
+                handover: head.settings.standing.handover,
                 now: wiring.now,
             })
         });

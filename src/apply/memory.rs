@@ -219,9 +219,18 @@ impl Memory {
     /// # Errors
     /// Where it cannot be written.
     pub fn save_plan(&self, plan: &Plan) -> Result<PathBuf, Finding> {
+        let file = self.keep_plan(plan)?;
+        self.replace(&self.root.join(LAST_PLAN), plan.id.as_bytes())?;
+        Ok(file)
+    }
+
+    /// Keeps a plan that is nobody's last one: `apply` does not take it by itself.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn keep_plan(&self, plan: &Plan) -> Result<PathBuf, Finding> {
         let file = self.plan_file(&plan.id);
         self.write_json(&file, plan)?;
-        self.replace(&self.root.join(LAST_PLAN), plan.id.as_bytes())?;
         Ok(file)
     }
 

@@ -14,7 +14,7 @@ use super::session::{Options, Session};
 use super::{Exit, Failure, Format, print, repo, repo_or_here, say, style};
 use crate::apply::executor::Stop;
 use crate::apply::memory::{FORGED, Memory, read_plan};
-use crate::model::{Code, Finding, Plan, Sources};
+use crate::model::{Approval, Code, Finding, Held, Plan, Selection, Sources, Why};
 use crate::render::terminal::Style;
 use crate::render::{json, terminal};
 
@@ -30,8 +30,11 @@ const NOBODY_TO_ASK: Code = Code { code: "RC621", title: "there is nobody to ask
 /// The plan is for another time.
 const OTHER_TIME: Code = Code { code: "RC622", title: "the plan is for another time" };
 
+/// A plan is named where none is taken.
+const NOT_A_REPO: Code = Code { code: "RC623", title: "a plan is named where none is taken" };
+
 /// All codes of this module.
-pub(super) const CODES: &[Code] = &[DIRTY, NOBODY_TO_ASK, OTHER_TIME];
+pub(super) const CODES: &[Code] = &[DIRTY, NOBODY_TO_ASK, OTHER_TIME, NOT_A_REPO];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -43,6 +46,9 @@ pub(super) struct Arguments {
     /// Approve these effects as the operator: the digest that the plan ends with
     #[arg(long, value_name = "EFFECT")]
     approve: Option<String>,
+    /// Plan now, and carry out the standing changes alone: people and time moved under rules that were approved
+    #[arg(long, conflicts_with = "approve")]
+    standing: bool,
     /// Write the report to this file too, as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -66,10 +72,15 @@ impl Chosen {
         }
     }
 
+    /// Whether a plan is named.
+    fn names_a_plan(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| self.repo.is_some() || !plan.is_dir())
+    }
+
     /// The plan. One that was changed is one that nobody approved.
     pub(super) fn plan(&self, memory: &Memory) -> Result<Plan, Failure> {
         let read = match &self.plan {
-            Some(file) if self.repo.is_some() || !file.is_dir() => read_plan(file),
+            Some(file) if self.names_a_plan() => read_plan(file),
             _ => memory.last_plan(),
         };
         read.map_err(|finding| {
@@ -81,14 +92,29 @@ impl Chosen {
 
 pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure> {
     let repo = arguments.chosen.repo();
-    let mut session = Session::open(Options { repo: repo.clone(), ..Options::default() }).await?;
-    let approved = arguments.chosen.plan(&session.memory)?;
-    let approval = approval(&session, &approved, arguments.approve.as_deref())?;
-    committed(&session, &repo)?;
+    let selection = Selection { standing: arguments.standing, ..Selection::default() };
+    let mut session = Session::open(Options { repo: repo.clone(), selection, ..Options::default() }).await?;
     let style = Style { zone: session.head.settings.timezone.clone(), ..style(false) };
+    let (approved, approval) = if arguments.standing {
+        if arguments.chosen.names_a_plan() {
+            let finding = Finding::error(NOT_A_REPO, "`--standing` makes its own plan, and takes no other");
+            return Err(finding.help("name the access repo alone, or leave `--standing` out").into());
+        }
+        let Some(plan) = standing(&session).await? else {
+            say("nothing to do by itself\n");
+            return Ok(Exit::Success);
+        };
+        (plan, Approval::Standing)
+    } else {
+        let approved = arguments.chosen.plan(&session.memory)?;
+        let approval = approval(&session, &approved, arguments.approve.as_deref())?;
+        (approved, approval)
+    };
+    committed(&session, &repo)?;
     let stop = Arc::new(Stop::default());
     let confirm = |plan: &Plan, sources: &Sources| {
-        let yes = arguments.yes || confirmed(plan, sources, &style)?;
+        // What is standing was approved with its rule.
+        let yes = arguments.yes || arguments.standing || confirmed(plan, sources, &style)?;
         // Until here there is nothing to finish, and a signal ends the process as it always does.
         if yes {
             on_signal(stop.clone());
@@ -115,6 +141,21 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     }
     session.close()?;
     Ok(exit(&report))
+}
+
+/// The standing changes of now; `None` where there is nothing to do and nothing to remember.
+async fn standing(session: &Session) -> Result<Option<Plan>, Failure> {
+    let plan = session.in_its_time(session.plan()).await?.plan;
+    // A mover's handover begins with the run that first sees it, so that run has something to remember.
+    let begins = |held: &Held| {
+        held.why == Why::Pending
+            && session.demand_of(&held.change).is_none_or(|demand| demand.since.is_none())
+    };
+    if plan.changes.is_empty() && !plan.held.iter().any(begins) {
+        return Ok(None);
+    }
+    session.memory.keep_plan(&plan)?;
+    Ok(Some(plan))
 }
 
 /// What is applied to real providers must be what Git has, so that it can be looked up later.

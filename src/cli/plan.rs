@@ -45,6 +45,7 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
             only: patterns(&arguments.only),
             revert: patterns(&arguments.revert),
             at: arguments.at,
+            ..Selection::default()
         },
         ..Options::default()
     })

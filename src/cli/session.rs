@@ -11,7 +11,10 @@ use jiff::Timestamp;
 use super::{Exit, Failure, environment, repo};
 use crate::apply::memory::{Memory, Verified};
 use crate::manifest::{self, Tree};
-use crate::model::{Code, Demand, Digest, Finding, Name, Registry, Schemas, Selection, Settings, Sources};
+use crate::model::{
+    Change, Code, Demand, DemandedGrant, Digest, Finding, Name, Registry, Schemas, Selection, Settings,
+    Sources,
+};
 use crate::provider::{Caller, Clock, Provider, SystemClock, Transport};
 use crate::providers::{self, Credentials, Wiring};
 use crate::simulator::{Simulator, WorldError};
@@ -226,6 +229,11 @@ impl Session {
             .exit(Exit::Stale))
     }
 
+    /// Whether head is another tree than the one that was applied last.
+    pub(super) fn asks_for_more_than_base(&self) -> bool {
+        self.base.as_deref().is_none_or(|base| base.digest != self.head.digest)
+    }
+
     /// The settings that judge: base's, so that a merge request cannot weaken what judges it; head's where there is none.
     pub(super) fn judging(&self) -> &Settings {
         self.base.as_deref().map_or(&self.head.settings, |base| &base.settings)
@@ -245,6 +253,12 @@ impl Session {
     pub(super) fn demand(&self) -> Option<&Demand> {
         // A base that was named by hand is not what the demand was kept for.
         if self.base_was_named { None } else { self.verified.as_ref()?.demand.as_ref() }
+    }
+
+    /// What memory keeps of the edge that a change is about.
+    pub(super) fn demand_of(&self, change: &Change) -> Option<&DemandedGrant> {
+        let (grants, key) = (&self.demand()?.grants, change.grant.as_ref()?);
+        grants.binary_search_by(|grant| grant.key.cmp(key)).ok().and_then(|at| grants.get(at))
     }
 
     /// Ends the run: what the simulator did is folded into its world file.

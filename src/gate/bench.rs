@@ -114,6 +114,11 @@ impl<'a> Bench<'a> {
         self.changes.iter().enumerate().filter(|(index, _)| self.stops[*index].is_none())
     }
 
+    /// The changes that something here has stopped.
+    pub(super) fn stopped(&self) -> impl Iterator<Item = &'a Change> {
+        self.changes.iter().zip(&self.stops).filter(|(_, stop)| stop.is_some()).map(|(change, _)| change)
+    }
+
     /// Those of them that take edges on a resource or grant some.
     pub(super) fn going_on(&self, resource: &Address) -> impl Iterator<Item = (usize, &'a Change)> {
         let touching = self.touching.get(resource).map_or(&[][..], Vec::as_slice);

@@ -215,6 +215,7 @@ impl World {
     pub(super) fn judge(&self) -> Judged {
         let rules = Rules {
             settings: &self.settings,
+            apart: &self.head.apart,
             waivers: &self.waivers,
             callers: &self.callers,
             live: &self.live,

@@ -91,7 +91,10 @@ impl<'a> Bench<'a> {
             if after >= limits.admins_min as usize {
                 continue;
             }
-            for index in outlook.takers {
+            // Whoever has left goes before those who merely move: only where that is not enough must he stay, too.
+            let (leavers, others): (Vec<usize>, Vec<usize>) =
+                outlook.takers.into_iter().partition(|index| self.is_leaver(&self.changes[*index]));
+            for index in if others.is_empty() { leavers } else { others } {
                 let text = format!(
                     "{}: {after} would be left in `{}`, and `limits.admins.min` is {}",
                     LAST_ADMIN.code, group.value, limits.admins_min

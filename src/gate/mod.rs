@@ -1,12 +1,12 @@
 //! The gate: which changes of a draft may go on, and why the others may not.
 //!
-//! Precedence: protected > own access > last administrator > leaver > suspension > caps > empty group; what the
+//! Precedence: protected > own access > last administrator > leaver > suspension > separation > caps > empty group; what the
 //! planner froze stays held. Each change is judged; what is stopped is held with everything that waits for it.
 //! Invariant: what goes in comes out once, as a change or as held; nothing is added and no effect is altered.
 //! It must not look at anything but its arguments: no clock, no files, no providers.
 
 use crate::model::{
-    Address, Change, Code, Desired, Digest, Draft, Drift, Finding, Held, Inventory, Ruling, Schemas,
+    Address, Apart, Change, Code, Desired, Digest, Draft, Drift, Finding, Held, Inventory, Ruling, Schemas,
     Settings, Snapshot, Tally, Verdict, Waived, Waiver,
 };
 use jiff::Timestamp;
@@ -16,6 +16,7 @@ mod bench;
 mod caps;
 mod guards;
 mod own_access;
+mod separation;
 mod waivers;
 
 #[cfg(test)]
@@ -50,6 +51,10 @@ pub const PROTECTED_MOVED: Code = Code { code: "RC411", title: "something protec
 /// An entry of `protected:` that names nothing.
 pub const PROTECTS_NOTHING: Code =
     Code { code: "RC412", title: "an entry of `protected:` that names nothing" };
+/// Somebody would have what is kept apart.
+pub const SEPARATED: Code = Code { code: "RC413", title: "somebody would have what is kept apart" };
+/// Somebody has what is kept apart.
+pub const SEPARATED_LIVE: Code = Code { code: "RC414", title: "somebody has what is kept apart" };
 
 /// Every code of the gate.
 pub const CODES: &[Code] = &[
@@ -65,6 +70,8 @@ pub const CODES: &[Code] = &[
     UNUSED_WAIVER,
     PROTECTED_MOVED,
     PROTECTS_NOTHING,
+    SEPARATED,
+    SEPARATED_LIVE,
 ];
 
 /// What a draft is judged by.
@@ -72,6 +79,8 @@ pub const CODES: &[Code] = &[
 pub struct Rules<'a> {
     /// Base's settings where there is a base, so that a merge request cannot weaken what judges it; else head's.
     pub settings: &'a Settings,
+    /// What nobody may have together: base's and head's.
+    pub apart: &'a [Apart],
     /// Head's waivers.
     pub waivers: &'a [Waiver],
     /// The principals that apply.
@@ -118,13 +127,15 @@ pub fn judge(draft: Draft, rules: &Rules<'_>) -> Judged {
     let mut bench = Bench::new(rules, &changes, &held);
     bench.protected();
     bench.own_access();
-    bench.last_admin();
+    while bench.last_admin() {}
+    bench.separations();
     bench.caps();
     bench.empty_groups();
     bench.unasked();
     bench.standing();
     // A grant that was held just now may be the one that a removal counted on, so those two look again.
     while bench.last_admin() | bench.empty_groups() {}
+    findings.extend(bench.separated());
     findings.extend(bench.waiver_findings());
     findings.extend(guards::protected_drift(rules, &drift));
     let waived = bench.waived();

@@ -159,7 +159,7 @@ fn an_ended_waiver_lifts_nothing_and_an_unused_one_is_a_finding() {
     let unused = world.judge();
     let codes: Vec<_> = unused.findings.iter().map(|finding| finding.code.as_ref()).collect();
     assert_eq!(codes, ["RC410", "RC410"]);
-    assert!(unused.findings[1].message.contains("only caps can be waived"));
+    assert!(unused.findings[1].message.contains("is no cap and no separation"));
 }
 
 #[test]
@@ -292,6 +292,17 @@ fn invariant_17_too_few_administrators_is_held_even_for_leavers() {
     assert!(judged.changes[1..].iter().all(|change| change.requires.contains(&judged.changes[0].effect)));
     world.draft.changes = vec![resource_change(Op::Delete, &group("admin"))];
     assert_eq!(reasons(&world.judge()), [Why::LastAdmin]);
+}
+
+#[test]
+fn invariant_22_a_leaver_goes_before_an_administrator_who_merely_moves() {
+    let mut world = World::new();
+    world.members("admin", &names("m", 4));
+    world.settings.limits.admins_min = 3;
+    world.settings.limits.admins_of = vec![spanned(group("admin"))];
+    let judged = world.plan([revoke("m001", "admin"), leaver("m000", "admin")]).judge();
+    assert_eq!(going(&judged), ["revoke okta:user/m000 member okta:group/admin"]);
+    assert_eq!(judged.held[0].change.target(), "okta:user/m001 member okta:group/admin");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Waivers of caps: which one lifts a cap, which lift nothing, and the one to paste where one is needed.
+//! Waivers of caps and separations: which one lifts which, which lift nothing, and the one to paste where one is needed.
 //!
 //! Invariant: a waiver lifts only what it names, up to the number it names, until it ends.
 
@@ -7,11 +7,11 @@ use std::fmt::Write as _;
 
 use jiff::ToSpan;
 
-use super::{GROUP_CAP, LEAVERS_CAP, PROVIDER_CAP, RUN_CAP, Rules, UNUSED_WAIVER};
+use super::{GROUP_CAP, LEAVERS_CAP, PROVIDER_CAP, RUN_CAP, Rules, SEPARATED, UNUSED_WAIVER};
 use crate::model::{Code, Finding, Pattern, Waived, Waiver};
 
-/// The caps that a waiver can lift.
-const WAIVABLE: [Code; 4] = [GROUP_CAP, PROVIDER_CAP, RUN_CAP, LEAVERS_CAP];
+/// What a waiver can lift.
+const WAIVABLE: [Code; 5] = [GROUP_CAP, PROVIDER_CAP, RUN_CAP, LEAVERS_CAP, SEPARATED];
 /// How long the waiver that a refusal prints would last.
 const DAYS: i64 = 7;
 
@@ -77,7 +77,7 @@ impl<'a> Waivers<'a> {
         used.collect()
     }
 
-    /// The waiver that would lift a cap, as a document to paste.
+    /// The waiver that would lift a cap for so many, or what has no number (0), as a document to paste.
     pub(super) fn document(&self, code: Code, on: &str, count: u64) -> String {
         let zone = self.rules.settings.timezone.clone();
         let until = self.rules.now.to_zoned(zone).date().saturating_add(DAYS.days());
@@ -98,10 +98,11 @@ impl<'a> Waivers<'a> {
             number += 1;
         }
         let mut text = String::new();
+        let allow = if count > 0 { format!("allow: {count}\n") } else { String::new() };
         // JSON's quoting is YAML's too. Writing into a text cannot fail.
         let _ = write!(
             text,
-            "kind: Waiver\nname: {name}\ncode: {}\non: [{}]\nallow: {count}\nowner: your-handle\n\
+            "kind: Waiver\nname: {name}\ncode: {}\non: [{}]\n{allow}owner: your-handle\n\
              reason: \"why this is meant, with the ticket\"\nuntil: {until}\n",
             code.code,
             serde_json::Value::from(on)
@@ -119,11 +120,14 @@ impl<'a> Waivers<'a> {
             .map(|(_, waiver)| {
                 let known = WAIVABLE.iter().any(|code| code.code == waiver.code.value);
                 let why = if !known {
-                    format!("`{}` is not a cap, and only caps can be waived", waiver.code.value)
+                    format!(
+                        "`{}` is no cap and no separation, and only those can be waived",
+                        waiver.code.value
+                    )
                 } else if waiver.until <= self.rules.now {
                     "it has ended".to_owned()
                 } else {
-                    "nothing reaches the cap that it lifts".to_owned()
+                    "nothing comes up against what it lifts".to_owned()
                 };
                 let message = format!("waiver `{}` waives nothing: {why}", waiver.name.value);
                 Finding::warning(UNUSED_WAIVER, message).at(&waiver.code.span).help("delete it")

@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use crate::model::{
     Digest, Finding, Name, Native, Node, Origin, Pattern, Sensitivity, Settings, Sources, Span, Spanned,
@@ -22,6 +24,10 @@ pub struct Tree {
     pub roles: Vec<Role>,
     /// `kind: Grant`.
     pub grants: Vec<GrantFile>,
+    /// `kind: Suspension`.
+    pub suspensions: Vec<Suspension>,
+    /// `kind: Separation`.
+    pub separations: Vec<Separation>,
     /// `kind: Waiver`.
     pub waivers: Vec<Waiver>,
     /// Documents of the providers' kinds.
@@ -84,10 +90,69 @@ pub struct Role {
     pub members: Vec<RoleEntry>,
     /// Who does not, whatever the entries say: any of these.
     pub except: Vec<RoleEntry>,
+    /// It is given on request alone, and for how long.
+    pub on_request: Option<OnRequest>,
     /// Whether its group may become empty.
     pub allow_empty: bool,
     /// What it gives.
     pub access: Vec<AccessEntry>,
+    /// The document.
+    pub span: Span,
+}
+
+/// On which terms a role is given to who asks for it; no rule gives it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OnRequest {
+    /// The longest that it lasts: from `from`, or else from the first apply.
+    pub max: Option<SignedDuration>,
+    /// Who must approve, besides whoever owns it.
+    pub approve: Vec<Approver>,
+    /// What a `Grant` of it must say.
+    pub needs: Vec<GrantNeed>,
+}
+
+/// Who must approve that somebody gets a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Approver {
+    /// The manager of who gets it.
+    Manager,
+    /// An owner of the role.
+    Owner,
+}
+
+/// What a `Grant` can be required to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantNeed {
+    /// Why.
+    Reason,
+    /// The ticket.
+    Ticket,
+    /// An end.
+    Until,
+}
+
+/// A person who is out of everything for now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspension {
+    /// The handle.
+    pub name: Spanned<String>,
+    /// Why.
+    pub reason: String,
+    /// The document.
+    pub span: Span,
+}
+
+/// Access that nobody may have together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Separation {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// Its sides: names of roles, and addresses.
+    pub between: Vec<Vec<Spanned<String>>>,
+    /// Why.
+    pub reason: Option<String>,
     /// The document.
     pub span: Span,
 }

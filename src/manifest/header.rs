@@ -10,7 +10,7 @@ use crate::model::decode::MISSING_KEY;
 use crate::model::{Finding, Node, NodeValue, Span, Spanned, decode};
 
 /// The kinds of documents that are not a provider's.
-pub const OWN_KINDS: [&str; 5] = ["User", "Role", "Unit", "Grant", "Waiver"];
+pub const OWN_KINDS: [&str; 7] = ["User", "Role", "Unit", "Grant", "Suspension", "Separation", "Waiver"];
 
 /// What names a document.
 #[derive(Debug, Clone)]

@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZone;
 
-use super::documents::{GrantFile, NativeDocument, Role, Tree, User};
+use super::documents::{GrantFile, NativeDocument, Role, Separation, Suspension, Tree, User};
 use super::header::{Header, Names, OWN_KINDS};
 use super::settings::{FOLDERS, Read, settings, within};
 use super::shape::unknown;
 use super::yaml::{self, Document};
-use super::{BAD_PATH, NO_SETTINGS, UNKNOWN_KIND, native, people, references, roles, text};
+use super::{BAD_PATH, NO_SETTINGS, UNKNOWN_KIND, duties, native, people, references, roles, text};
 use crate::model::{
     Digest, Finding, Level, Name, NodeValue, Registry, Settings, Sources, Span, Spanned, Waiver, has_errors,
 };
@@ -54,6 +54,8 @@ pub fn load(sources: &Sources, registry: &Registry) -> (Option<Tree>, Vec<Findin
         users: documents.users,
         roles: documents.roles,
         grants: documents.grants,
+        suspensions: documents.suspensions,
+        separations: documents.separations,
         waivers: documents.waivers,
         natives: documents.natives,
         digest: digest(sources),
@@ -106,6 +108,8 @@ pub(crate) struct Documents {
     pub(crate) users: Vec<User>,
     pub(crate) roles: Vec<Role>,
     pub(crate) grants: Vec<GrantFile>,
+    pub(crate) suspensions: Vec<Suspension>,
+    pub(crate) separations: Vec<Separation>,
     pub(crate) waivers: Vec<Waiver>,
     pub(crate) natives: Vec<NativeDocument>,
 }
@@ -164,6 +168,12 @@ impl Loader<'_> {
             "User" => self.documents.users.extend(people::user(header, &node, zone, findings)),
             "Role" | "Unit" => self.documents.roles.extend(roles::role(header, &node, zone, findings)),
             "Grant" => self.documents.grants.extend(roles::grant(header, &node, zone, findings)),
+            "Suspension" => {
+                self.documents.suspensions.extend(duties::suspension(header, &node, findings));
+            }
+            "Separation" => {
+                self.documents.separations.extend(duties::separation(header, &node, findings));
+            }
             "Waiver" => self.documents.waivers.extend(people::waiver(header, &node, zone, findings)),
             _ => findings.push(unknown_kind(&header.kind, self.registry)),
         }

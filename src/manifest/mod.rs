@@ -4,6 +4,7 @@
 //! It must not resolve anything: who matches and what exists is `resolve`'s and the planner's.
 
 pub mod documents;
+mod duties;
 mod header;
 mod load;
 mod naming;
@@ -22,7 +23,10 @@ pub mod text;
 pub mod time;
 pub mod yaml;
 
-pub use documents::{AccessEntry, Condition, GrantFile, NativeDocument, Role, RoleEntry, Tree, User};
+pub use documents::{
+    AccessEntry, Approver, Condition, GrantFile, GrantNeed, NativeDocument, OnRequest, Role, RoleEntry,
+    Separation, Suspension, Tree, User,
+};
 pub use header::OWN_KINDS;
 pub use load::{SETTINGS_FILE, folders, load};
 pub use schema::json_schema;
@@ -66,6 +70,11 @@ pub const EMPTY_ENTRY: Code = Code { code: "RC311", title: "an entry or list wit
 pub const NOT_A_UNIT: Code = Code { code: "RC312", title: "a unit has something else than roles" };
 /// Something that ends before it begins.
 pub const ENDS_FIRST: Code = Code { code: "RC313", title: "something ends before it begins" };
+/// A role that is given on request alone, given otherwise or without what it needs.
+pub const ON_REQUEST: Code =
+    Code { code: "RC314", title: "a role that is given on request, given otherwise" };
+/// A session that is longer than its role allows.
+pub const TOO_LONG: Code = Code { code: "RC315", title: "a grant that lasts longer than its role allows" };
 
 /// Every code that loading can give.
 pub const CODES: &[Code] = &[
@@ -100,4 +109,6 @@ pub const CODES: &[Code] = &[
     EMPTY_ENTRY,
     NOT_A_UNIT,
     ENDS_FIRST,
+    ON_REQUEST,
+    TOO_LONG,
 ];

@@ -6,15 +6,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::documents::{Condition, Role, RoleEntry, User};
+use super::documents::{Condition, GrantFile, GrantNeed, Role, RoleEntry, Separation, User};
 use super::header::Names;
 use super::load::Documents;
 use super::roles::ENTRY_KEYS;
 use super::shape::unknown;
 use super::{
-    MISSING_NEED, ROLE_CYCLE, UNKNOWN_ATTRIBUTE, UNKNOWN_INSTANCE, UNKNOWN_PERSON, UNKNOWN_ROLE, UNKNOWN_TYPE,
+    MISSING_NEED, ON_REQUEST, ROLE_CYCLE, TOO_LONG, UNKNOWN_ATTRIBUTE, UNKNOWN_INSTANCE, UNKNOWN_PERSON,
+    UNKNOWN_ROLE, UNKNOWN_TYPE,
 };
-use crate::model::{Code, Directory, Finding, Settings, Spanned};
+use crate::model::decode::WRONG_VALUE;
+use crate::model::{Address, Code, Directory, Finding, Settings, Spanned};
 
 pub(crate) fn check(
     documents: &Documents,
@@ -34,6 +36,15 @@ pub(crate) fn check(
     for grant in &documents.grants {
         check.people(&grant.to);
         check.roles(&grant.roles);
+        for role in documents.roles.iter().filter(|role| role.on_request.is_some()) {
+            check.on_request(grant, role);
+        }
+    }
+    for suspension in &documents.suspensions {
+        check.people(std::slice::from_ref(&suspension.name));
+    }
+    for separation in &documents.separations {
+        check.separation(separation);
     }
     cycles(&documents.roles, check.findings);
 }
@@ -120,6 +131,52 @@ impl Check<'_, '_> {
         }
         for access in &role.access {
             self.instance(&access.instance);
+        }
+    }
+
+    /// Whether a grant says what a role wants of it, and lasts no longer than that allows.
+    fn on_request(&mut self, grant: &GrantFile, role: &Role) {
+        let Some(terms) = &role.on_request else { return };
+        let Some(named) = grant.roles.iter().find(|name| name.value == role.name.value) else { return };
+        for need in &terms.needs {
+            let (key, has) = match need {
+                GrantNeed::Reason => ("reason", grant.reason.is_some()),
+                GrantNeed::Ticket => ("ticket", grant.ticket.is_some()),
+                GrantNeed::Until => ("until", grant.until.is_some()),
+            };
+            if !has {
+                let message = format!("a grant of `{}` needs `{key}`", named.value);
+                self.findings
+                    .push(Finding::error(ON_REQUEST, message).at(&named.span).help(format!("add `{key}:`")));
+            }
+        }
+        // Without a `from` it begins with the first apply, which nobody knows yet.
+        if let (Some(max), Some(from), Some(until)) = (terms.max, &grant.from, &grant.until)
+            && until.value.duration_since(from.value) > max
+        {
+            let message = format!("this lasts longer than the {max:#} that `{}` allows", named.value);
+            let finding = Finding::error(TOO_LONG, message).at(&until.span);
+            self.findings.push(finding.help("bring `until` forward, and extend it while it runs"));
+        }
+    }
+
+    fn separation(&mut self, separation: &Separation) {
+        for name in separation.between.iter().flatten() {
+            if !name.contains(':') {
+                self.roles(std::slice::from_ref(name));
+                continue;
+            }
+            match name.parse::<Address>() {
+                Ok(address) => {
+                    let instance = Spanned { value: address.instance().to_owned(), span: name.span.clone() };
+                    self.instance(&instance);
+                }
+                Err(error) => {
+                    let finding = Finding::error(WRONG_VALUE, error.to_string()).at(&name.span);
+                    self.findings
+                        .push(finding.help("write a role, or an address such as `okta:group/app.x`"));
+                }
+            }
         }
     }
 

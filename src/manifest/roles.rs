@@ -10,11 +10,11 @@ use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::documents::{AccessEntry, Condition, GrantFile, Role, RoleEntry};
+use super::documents::{AccessEntry, Approver, Condition, GrantFile, GrantNeed, OnRequest, Role, RoleEntry};
 use super::header::Header;
 use super::people::review;
 use super::shape::{check_name, is_name};
-use super::{BAD_NAME, EMPTY_ENTRY, ENDS_FIRST, NOT_A_UNIT, time};
+use super::{BAD_NAME, EMPTY_ENTRY, ENDS_FIRST, NOT_A_UNIT, ON_REQUEST, time};
 use crate::model::decode::WRONG_VALUE;
 use crate::model::{Entry, Finding, Many, Node, NodeValue, Sensitivity, Spanned, decode};
 
@@ -47,6 +47,8 @@ pub(crate) struct RoleBody {
     #[serde(default)]
     #[schemars(with = "Vec<EntryBody>")]
     except: Vec<Node>,
+    /// It is given on request alone, by a `Grant`: its terms.
+    on_request: Option<Spanned<OnRequestBody>>,
     /// Whether its group may become empty.
     #[serde(default)]
     allow_empty: bool,
@@ -54,6 +56,20 @@ pub(crate) struct RoleBody {
     #[serde(default)]
     #[schemars(with = "Vec<AccessBody>")]
     access: Vec<Node>,
+}
+
+/// On which terms a role is given to who asks for it. No rule gives it, and nobody need have it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OnRequestBody {
+    /// The longest that it lasts, such as `8h`: from the grant's `from`, or else from the first apply.
+    max: Option<Spanned<String>>,
+    /// Who must approve, besides whoever owns the role.
+    #[serde(default)]
+    approve: Vec<Approver>,
+    /// What a grant of it must say.
+    #[serde(default)]
+    needs: Vec<GrantNeed>,
 }
 
 /// One entry: all of its keys must be true, and any of the values of each. Other keys are attributes of the directory.
@@ -122,6 +138,20 @@ pub(crate) fn role(
             findings.push(finding.help("write `role: NAME`, or make this a `kind: Role`"));
         }
     }
+    let on_request = body.on_request.map(|asked| {
+        for member in &members {
+            let message = format!("`{}` is given on request, so no entry gives it", *header.name);
+            let finding = Finding::error(ON_REQUEST, message).at(&member.span);
+            findings.push(finding.help("write a `kind: Grant` instead, or take `on_request` out"));
+        }
+        if unit || body.job {
+            let what = if unit { "a unit" } else { "a job" };
+            let finding = Finding::error(ON_REQUEST, format!("{what} cannot be given on request"));
+            findings.push(finding.at(&asked.span).help("take `on_request` out"));
+        }
+        let OnRequestBody { max, approve, needs } = asked.value;
+        OnRequest { max: max.and_then(|text| time::duration(&text, findings)), approve, needs }
+    });
     Some(Role {
         name: header.name,
         unit,
@@ -132,7 +162,8 @@ pub(crate) fn role(
         review: review(body.review, findings),
         members,
         except: body.except.iter().filter_map(|node| entry(node, zone, findings)).collect(),
-        allow_empty: body.allow_empty,
+        allow_empty: body.allow_empty || on_request.is_some(),
+        on_request,
         access: body.access.into_iter().filter_map(|node| access(node, findings)).collect(),
         span: document.span.clone(),
     })

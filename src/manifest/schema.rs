@@ -6,6 +6,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use super::duties::{SeparationBody, SuspensionBody};
 use super::header::OWN_KINDS;
 use super::native::NativeHeader;
 use super::ownership::OwnBody;
@@ -52,6 +53,8 @@ fn document(registry: &Registry, kind: &str, generator: &mut SchemaGenerator) ->
         "User" => UserBody::json_schema(generator),
         "Role" | "Unit" => RoleBody::json_schema(generator),
         "Grant" => GrantBody::json_schema(generator),
+        "Suspension" => SuspensionBody::json_schema(generator),
+        "Separation" => SeparationBody::json_schema(generator),
         "Waiver" => WaiverBody::json_schema(generator),
         _ => {
             let declared = registry.declared(kind)?.1.declared?;

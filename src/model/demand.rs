@@ -26,6 +26,9 @@ pub struct Demand {
     pub grants: Ordered<DemandedGrant>,
     /// Fields of resources.
     pub resources: BTreeMap<Address, BTreeMap<Name, DemandedField>>,
+    /// When each session of a role that is given on request began, by its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub begun: BTreeMap<Name, Timestamp>,
 }
 
 impl Demand {
@@ -51,6 +54,9 @@ impl Demand {
         self.grants.sort_by(|one, other| one.key.cmp(&other.key));
         for (address, fields) in &before.resources {
             self.resources.entry(address.clone()).or_insert_with(|| fields.clone());
+        }
+        for (session, begun) in &before.begun {
+            self.begun.entry(session.clone()).or_insert(*begun);
         }
     }
 }
@@ -99,6 +105,9 @@ pub struct DemandedGrant {
     /// When it ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+    /// Since when it is to be gone because somebody moved: his handover begins there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
 }
 
 impl Keyed for DemandedGrant {

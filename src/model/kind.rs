@@ -36,6 +36,8 @@ pub struct Flags {
     pub keyed: bool,
     /// It gives access: counted, capped and judged like a grant (inline policies, trust, boundary).
     pub access: bool,
+    /// Nothing is made without it, so that a name alone makes none.
+    pub required: bool,
 }
 
 /// An attribute of a kind.

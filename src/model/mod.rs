@@ -49,7 +49,9 @@ pub use plan::{
     Tally, Waived, Why,
 };
 pub use report::Report;
-pub use resource::{Desired, Lapse, LapseCause, Origin, Sensitivity, Terms, Wanted, WantedGrant};
+pub use resource::{
+    Apart, ApartSide, Desired, Lapse, LapseCause, Origin, Sensitivity, Session, Terms, Wanted, WantedGrant,
+};
 pub use settings::{Directory, Settings};
 pub use snapshot::{Coverage, LiveGrant, Resource, Scope, Snapshot};
 pub use span::{Entry, Many, Node, NodeValue, Span, Spanned};

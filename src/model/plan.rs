@@ -128,7 +128,7 @@ pub enum Why {
     Absent,
     /// A name has changed hands, or two people share one.
     Identity,
-    /// An earlier operation is still under way.
+    /// It takes its time: an earlier operation is still under way, or a mover's handover.
     Pending,
     /// A standing change beyond what runs by itself.
     Queued,
@@ -468,6 +468,9 @@ pub struct Selection {
     /// Only changes that one of these picks; empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<Pattern>,
+    /// Only standing changes: what head asks for and base does not is left for a plan that is approved.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub standing: bool,
     /// Drift that one of these picks becomes changes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub revert: Vec<Pattern>,
@@ -480,8 +483,8 @@ impl Selection {
     /// Whether it picks all changes and no drift, as a plan does unless told otherwise.
     #[must_use]
     pub fn is_all(&self) -> bool {
-        let Self { only, revert, at } = self;
-        only.is_empty() && revert.is_empty() && at.is_none()
+        let Self { only, standing, revert, at } = self;
+        only.is_empty() && !standing && revert.is_empty() && at.is_none()
     }
 }
 

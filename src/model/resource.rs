@@ -135,6 +135,77 @@ pub enum LapseCause {
     Suspended,
 }
 
+/// Access that nobody may have together: two sides or more, and nobody may have something of two of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Apart {
+    /// The name of the `Separation`.
+    pub name: Name,
+    /// Its sides, in the order of the document.
+    pub sides: Vec<ApartSide>,
+    /// The document.
+    pub origin: Arc<Origin>,
+}
+
+/// One side of what nobody may have together.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ApartSide {
+    /// Whatever these roles give.
+    pub roles: BTreeSet<Name>,
+    /// Whatever is on these things.
+    pub resources: BTreeSet<Address>,
+}
+
+impl Apart {
+    /// The sides that an edge on a thing is on, where these roles give it.
+    pub fn sides_of<'a>(
+        &self,
+        resource: &Address,
+        roles: impl Iterator<Item = &'a Name> + Clone,
+    ) -> BTreeSet<usize> {
+        let is_on = |side: &ApartSide| {
+            side.resources.contains(resource) || roles.clone().any(|role| side.roles.contains(role))
+        };
+        (0..).zip(&self.sides).filter(|(_, side)| is_on(side)).map(|(number, _)| number).collect()
+    }
+
+    /// By person: the sides on which one side of the comparison wants something for him.
+    #[must_use]
+    pub fn wanted(&self, desired: &Desired) -> BTreeMap<Address, BTreeSet<usize>> {
+        let mut wanted: BTreeMap<Address, BTreeSet<usize>> = BTreeMap::new();
+        for run in desired.grants.runs() {
+            let sides: Vec<BTreeSet<usize>> = run
+                .terms
+                .iter()
+                .map(|terms| {
+                    let roles = terms.origins.iter().filter_map(|origin| origin.role.as_ref());
+                    self.sides_of(&run.resource, roles)
+                })
+                .collect();
+            if sides.iter().all(BTreeSet::is_empty) {
+                continue;
+            }
+            for edge in &run.edges {
+                let of_edge = &sides[edge.terms as usize];
+                if let Some(person) = &desired.grants.roster().end(edge.end).subject
+                    && !of_edge.is_empty()
+                {
+                    wanted.entry(person.clone()).or_default().extend(of_edge);
+                }
+            }
+        }
+        wanted
+    }
+}
+
+/// Somebody's time with a role that is given on request for a limited time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Whose (`person:x`).
+    pub person: Address,
+    /// With which role.
+    pub role: Name,
+}
+
 /// Everything that one side (head or base) asks for at one `now`.
 #[derive(Debug, Clone, Default)]
 pub struct Desired {
@@ -158,6 +229,11 @@ pub struct Desired {
     /// People (`person:x`) whose `User` base had and head does not, where the manifests are the directory: that is said
     /// by a person, unlike an absence; with what to say of it.
     pub removed: BTreeMap<Address, Arc<Origin>>,
+    /// What nobody may have together.
+    pub apart: Vec<Apart>,
+    /// The sessions of roles that are given on request for a limited time, and of whom; by a name of their own. When they
+    /// have begun is memory's to know.
+    pub sessions: BTreeMap<Name, Session>,
     /// Resources whose group may become empty because leavers alone empty it, and the like, are the gate's to know;
     /// here: people who left or are suspended, by `person:x`.
     pub gone: BTreeSet<Address>,

@@ -207,6 +207,8 @@ pub(super) fn demanded<'de, D: Deserializer<'de>>(
         roles: Vec<Name>,
         #[serde(default)]
         until: Option<jiff::Timestamp>,
+        #[serde(default)]
+        since: Option<jiff::Timestamp>,
     }
     let (mut names, mut people) = (Names::new(), Pool::<Name, Address>::new());
     let (mut reasons, mut roles) = (HashSet::<Arc<Origin>>::new(), Pool::<Arc<[Name]>, Arc<[Name]>>::new());
@@ -231,6 +233,7 @@ pub(super) fn demanded<'de, D: Deserializer<'de>>(
             reason,
             roles: roles.one(edge.roles.as_slice(), |roles| Ok::<_, String>(roles.into()))?,
             until: edge.until,
+            since: edge.since,
         })
     };
     deserializer.deserialize_seq(List(edge, PhantomData)).map(Ordered::look)

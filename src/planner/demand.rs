@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::DEMAND_FORMAT;
+use crate::model::plan::Standing;
 use crate::model::{
     Address, Attributes, Cause, Change, Coverage, Demand, DemandState, DemandedField, DemandedGrant, Desired,
     Digest, GrantKey, May, Name, Op, Origin, Ownership, Plan, Schemas, Snapshot, Terms, Value,
@@ -80,7 +81,39 @@ pub fn remember(
     memory.unwanted_grants(head, &mut demand);
     demand.normalize();
     memory.resources(head, schemas, &mut demand);
+    demand.begun = begun(head, before, plan, live_after);
     demand
+}
+
+/// When sessions began: with the apply after which something of the role was first seen with the person. One that has ended
+/// is remembered for as long as head asks for it, or it would begin again.
+fn begun(
+    head: &Desired,
+    before: Option<&Demand>,
+    plan: &Plan,
+    live_after: &Snapshot,
+) -> BTreeMap<Name, jiff::Timestamp> {
+    let mut begun = BTreeMap::new();
+    let mut open: BTreeMap<(&Address, &Name), Vec<&Name>> = BTreeMap::new();
+    for (name, session) in &head.sessions {
+        match before.and_then(|before| before.begun.get(name)) {
+            Some(at) => drop(begun.insert(name.clone(), *at)),
+            None => open.entry((&session.person, &session.role)).or_default().push(name),
+        }
+    }
+    if open.is_empty() {
+        return begun;
+    }
+    for grant in &head.grants {
+        let Some(person) = &grant.subject else { continue };
+        let roles = grant.terms.origins.iter().filter_map(|origin| origin.role.as_ref());
+        for name in roles.filter_map(|role| open.get(&(person, role))).flatten() {
+            if live_after.grant(&grant.key).is_some() {
+                begun.insert((*name).clone(), plan.created);
+            }
+        }
+    }
+    begun
 }
 
 /// What memory is made of.
@@ -91,6 +124,8 @@ struct Memory<'a> {
     edges: BTreeMap<&'a GrantKey, (&'a Change, DemandState)>,
     things: BTreeMap<&'a Address, (&'a Change, DemandState)>,
     live: &'a Snapshot,
+    /// When the plan was made.
+    at: jiff::Timestamp,
 }
 
 impl<'a> Memory<'a> {
@@ -125,6 +160,7 @@ impl<'a> Memory<'a> {
             edges,
             things,
             live,
+            at: plan.created,
         }
     }
 
@@ -156,8 +192,15 @@ impl<'a> Memory<'a> {
                 reason: origin.clone(),
                 roles,
                 until: wanted.until,
+                since: None,
             });
         }
+    }
+
+    /// Since when a mover's edge is to be gone: since the first run that saw it.
+    fn since(&self, key: &GrantKey, change: &Change) -> Option<jiff::Timestamp> {
+        let before = self.grants.get(key).and_then(|before| before.since);
+        (change.standing == Some(Standing::Mover)).then(|| before.unwrap_or(self.at))
     }
 
     /// Edges that are to be gone and are not, or of which that is not known.
@@ -178,6 +221,7 @@ impl<'a> Memory<'a> {
                     reason: Arc::new(change.reason.clone()),
                     roles: self.grants.get(*key).map_or_else(|| Arc::from([]), |before| before.roles.clone()),
                     until: None,
+                    since: self.since(key, change),
                 });
             }
         }
@@ -202,6 +246,7 @@ impl<'a> Memory<'a> {
                     reason: Arc::new(change.reason.clone()),
                     roles: before.map_or_else(|| Arc::from([]), |before| before.roles.clone()),
                     until: None,
+                    since: None,
                 });
             }
         }

@@ -370,10 +370,8 @@ impl<'a> Edges<'a, '_> {
                 return tally::grant(tally, &at.key);
             }
         };
-        // It goes with what it hangs on, listed there. Those who are gone do not wait for that.
-        let goes_along =
-            [&at.key.resource, &at.key.principal].iter().any(|end| self.settled.dropping.contains(*end));
-        if goes_along && (gone.is_none() || !allowed) {
+        // It goes with what it hangs on, listed there, or waits with it. Those who are gone do not wait for that.
+        if self.goes_along(&at.key) && (gone.is_none() || !allowed) {
             return;
         }
         let op = if allowed || cause == Cause::Drift { Op::Revoke } else { Op::Forget };
@@ -387,7 +385,11 @@ impl<'a> Edges<'a, '_> {
     /// removal waits, so that it is neither forgotten nor done blindly.
     fn out_of_sight(&mut self, at: &Key<'a>) {
         let subject = at.subject(self.facts);
-        if is_read(self.facts.input.live, &at.key) || !self.facts.may_revoke(&at.key, subject.is_some()) {
+        let gone = subject.and_then(|person| self.facts.gone(person));
+        if is_read(self.facts.input.live, &at.key)
+            || !self.facts.may_revoke(&at.key, subject.is_some())
+            || (self.goes_along(&at.key) && gone.is_none())
+        {
             return;
         }
         let cause = match at.demand {
@@ -396,10 +398,15 @@ impl<'a> Edges<'a, '_> {
             Some(demand) if demand.state != DemandState::True && demand.cause != Cause::Drift => demand.cause,
             _ => return,
         };
-        let gone = subject.and_then(|person| self.facts.gone(person));
         let reason = self.why_gone(at, subject, gone, false);
         let change = self.revoke(at, Op::Revoke, None, cause, reason, gone.is_some());
         self.changes.push(change);
+    }
+
+    /// Whether an edge hangs on something that is to go.
+    fn goes_along(&self, key: &GrantKey) -> bool {
+        let Settled { dropping, lingering, .. } = self.settled;
+        [&key.resource, &key.principal].iter().any(|end| dropping.contains(*end) || lingering.contains(*end))
     }
 
     fn revoke(

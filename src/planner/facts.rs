@@ -9,12 +9,14 @@
 //! It must not decide what to do about a difference.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::model::{
-    Address, Collection, Coverage, DemandState, DemandedGrant, Desired, GrantKey, Guard, May, Name, Origin,
-    Status, Value,
+    Address, Change, Collection, Coverage, DemandState, DemandedGrant, Desired, GrantKey, Guard, May, Name,
+    Origin, Status, Value,
 };
 
 use super::{Input, hold};
@@ -84,17 +86,23 @@ pub(super) struct Facts<'a> {
     records: OnceCell<HashSet<&'a Address>>,
     /// People for whom memory saw an edge.
     served: OnceCell<HashSet<&'a Address>>,
+    /// Of each separation: who is wanted on which sides.
+    apart: OnceCell<Vec<BTreeMap<Address, BTreeSet<usize>>>>,
     /// What memory wants of each edge; filled only where a role is frozen or doubtful, since nobody else asks.
     demanded: HashMap<&'a GrantKey, &'a DemandedGrant>,
+    /// Since when a mover's edge is to be gone.
+    since: HashMap<&'a GrantKey, Timestamp>,
     /// Why nothing that rests on the inventory may be removed.
     pub(super) inventory_gap: Option<String>,
 }
 
 impl<'a> Facts<'a> {
     pub(super) fn new(input: &'a Input<'a>) -> Self {
-        let asks = !input.head.frozen.is_empty() || !input.head.doubtful.is_empty();
-        let all = input.demand.filter(|_| asks).into_iter().flat_map(|demand| &demand.grants);
-        let wants = all.filter(|grant| grant.want.is_some()).map(|grant| (&grant.key, grant));
+        let hands_over = input.handover > SignedDuration::ZERO;
+        let asks = hands_over || !input.head.frozen.is_empty() || !input.head.doubtful.is_empty();
+        let all = || input.demand.filter(|_| asks).into_iter().flat_map(|demand| &demand.grants);
+        let wants = all().filter(|grant| grant.want.is_some()).map(|grant| (&grant.key, grant));
+        let since = all().filter_map(|grant| Some((&grant.key, grant.since?)));
         let inventory_gap = match input.inventory.incomplete.as_slice() {
             _ if !Guard::Coverage.holds() => None,
             [] if Guard::EmptyList.holds()
@@ -115,7 +123,9 @@ impl<'a> Facts<'a> {
             known: OnceCell::new(),
             records: OnceCell::new(),
             demanded: wants.collect(),
+            since: since.collect(),
             served: OnceCell::new(),
+            apart: OnceCell::new(),
             inventory_gap,
         }
     }
@@ -233,6 +243,21 @@ impl<'a> Facts<'a> {
         self.input.inventory.people.get(person.name().as_ref()).map(|person| person.status)
     }
 
+    /// Whether head wants for somebody what is kept apart from what a removal takes from him: then a freeze keeps nothing.
+    pub(super) fn is_on_another_side(&self, person: &Address, removal: &Change) -> bool {
+        let apart = self.input.apart;
+        if apart.is_empty() {
+            return false;
+        }
+        let wanted = || apart.iter().map(|apart| apart.wanted(self.input.head)).collect();
+        let wanted: &Vec<BTreeMap<_, _>> = self.apart.get_or_init(wanted);
+        apart.iter().zip(wanted).any(|(apart, wanted)| {
+            let from = apart.sides_of(&removal.address, removal.reason.role.iter());
+            let to = wanted.get(person);
+            !from.is_empty() && to.is_some_and(|to| to.iter().any(|side| !from.contains(side)))
+        })
+    }
+
     /// Whether a person is in the directory or in either side's manifests.
     pub(super) fn is_known(&self, person: &Address) -> bool {
         let sides = || std::iter::once(self.input.head).chain(self.input.base);
@@ -260,6 +285,12 @@ impl<'a> Facts<'a> {
     /// What memory wants of an edge, as far as frozen and doubtful roles go.
     pub(super) fn demanded(&self, key: &GrantKey) -> Option<&'a DemandedGrant> {
         self.demanded.get(key).copied()
+    }
+
+    /// When a mover's handover of an edge ends. One that nobody has seen yet begins now.
+    pub(super) fn handed_over(&self, key: &GrantKey) -> Timestamp {
+        let since = self.since.get(key).copied().unwrap_or(self.input.now);
+        since.checked_add(self.input.handover).unwrap_or(Timestamp::MAX)
     }
 
     /// Whether a thing exists as far as was seen.

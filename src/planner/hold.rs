@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use crate::model::plan::Standing;
 use crate::model::{
     Address, Attributes, Cause, Change, Coverage, DemandState, Finding, GrantKey, Guard, Held, LapseCause,
     May, Name, Op, Schemas, Value, WantedGrant, Why, nearest,
@@ -23,6 +24,8 @@ pub(super) struct Settled {
     pub(super) making: HashSet<Address>,
     /// What will not.
     pub(super) dropping: HashSet<Address>,
+    /// What is to go and must wait: what hangs on it waits with it.
+    pub(super) lingering: HashSet<Address>,
 }
 
 /// Why a change must wait.
@@ -48,8 +51,12 @@ impl Reason {
 /// Splits changes of resources into those that go on and those that wait.
 pub(super) fn resources(facts: &Facts<'_>, proposed: Vec<Change>, held: &mut Vec<Held>) -> Settled {
     let mut going = Vec::new();
+    let mut lingering = HashSet::new();
     for change in proposed {
         if let Some(text) = incomplete_resource(facts, &change) {
+            if change.op == Op::Delete {
+                lingering.insert(change.address.clone());
+            }
             held.push(Reason::new(Why::Incomplete, text).hold(change));
         } else if change.op == Op::Create && facts.was_deleted(&change.address) {
             let address = &change.address;
@@ -88,7 +95,7 @@ pub(super) fn resources(facts: &Facts<'_>, proposed: Vec<Change>, held: &mut Vec
         if !found {
             let dropping = going.iter().filter(|change| change.op == Op::Delete);
             let dropping = dropping.map(|change| change.address.clone()).collect();
-            return Settled { changes: going, making, dropping };
+            return Settled { changes: going, making, dropping, lingering };
         }
     }
 }
@@ -188,7 +195,8 @@ fn taking(facts: &Facts<'_>, change: &Change, waiting: &mut Waiting) -> Option<R
     let explicit = matches!(
         lapse,
         Some(LapseCause::Expired | LapseCause::Excepted | LapseCause::Left | LapseCause::Suspended)
-    ) || subject.is_some_and(|person| head.removed.contains_key(person));
+    ) || subject
+        .is_some_and(|person| head.removed.contains_key(person) || facts.is_on_another_side(person, change));
     if !explicit {
         let demanded = facts.demanded(key).into_iter().flat_map(|demand| demand.roles.iter());
         let asked = base_roles(facts, change);
@@ -226,7 +234,14 @@ fn taking(facts: &Facts<'_>, change: &Change, waiting: &mut Waiting) -> Option<R
         }
         Some(Coverage::Complete) => {}
     }
-    changed_hands(facts, change).map(|text| Reason::new(Why::Identity, text))
+    if let Some(text) = changed_hands(facts, change) {
+        return Some(Reason::new(Why::Identity, text));
+    }
+    let moves = change.cause == Cause::Standing && change.standing == Some(Standing::Mover) && !explicit;
+    let until = facts.handed_over(key);
+    (moves && facts.input.now < until).then(|| {
+        Reason::new(Why::Pending, format!("a mover keeps what he had for his handover, until {until}"))
+    })
 }
 
 /// Why it is not known that an edge should be given: every role that gives it may have members whom its `except` was to

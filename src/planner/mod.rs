@@ -8,10 +8,10 @@
 
 use std::borrow::Cow;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::model::settings::Heal;
-use crate::model::{Code, Demand, Desired, Draft, Inventory, Ownership, Pattern, Schemas, Snapshot};
+use crate::model::{Apart, Code, Demand, Desired, Draft, Inventory, Ownership, Pattern, Schemas, Snapshot};
 
 mod demand;
 mod doubt;
@@ -65,12 +65,16 @@ pub struct Input<'a> {
     pub own_base: Option<&'a Ownership>,
     /// People, and whether all were read.
     pub inventory: &'a Inventory,
+    /// What nobody may have together: base's and head's.
+    pub apart: &'a [Apart],
     /// The kinds of each instance.
     pub schemas: &'a Schemas,
     /// Drift that these pick becomes changes that need approval like a request.
     pub revert: &'a [Pattern],
     /// Whether what was given by hand is taken away as a standing change.
     pub heal: Heal,
+    /// How long a mover keeps what he had.
+    pub handover: SignedDuration,
     /// The instant that H and B were worked out for.
     pub now: Timestamp,
 }
@@ -102,7 +106,7 @@ pub fn draft(input: &Input<'_>) -> Draft {
 
     tally::resources(&facts, &mut out);
     risk::judge(&facts, &mut changes, &mut out);
-    let resting = order::requires(&mut changes, input.schemas);
+    let resting = order::requires(&mut changes, input.schemas, input.apart);
     out.changes = order::sort(&facts, changes, &resting, &mut out.findings);
     out.held.sort_by(|a, b| proposal::place(&a.change).cmp(&proposal::place(&b.change)));
     out.drift.sort_by(|a, b| proposal::place(&a.change).cmp(&proposal::place(&b.change)));

@@ -2,7 +2,7 @@
 //!
 //! What is created comes before what refers to it or grants on it; what is deleted comes last, after what referred to it.
 //! Among what is free: those who are gone lose access first, then resources are made, grants given, grants taken away.
-//! So whoever moves has the new before he loses the old.
+//! So whoever moves has the new before he loses the old, except where the two are kept apart.
 //! Invariant: the order depends on the changes only. A cycle is a finding, never a panic.
 
 use std::cmp::Reverse;
@@ -13,7 +13,7 @@ use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::model::plan::Standing;
-use crate::model::{Address, Change, Finding, Op, Schemas};
+use crate::model::{Address, Apart, Change, Finding, Op, Schemas};
 
 use super::CYCLE;
 use super::facts::Facts;
@@ -21,8 +21,13 @@ use super::hold::references;
 use super::proposal::place;
 
 /// Writes into each change what it requires; gives back the same as pairs of positions, (first, then).
-pub(super) fn requires(changes: &mut [Change], schemas: &Schemas) -> Vec<(usize, usize)> {
-    let pairs = pairs(changes, schemas);
+pub(super) fn requires(changes: &mut [Change], schemas: &Schemas, apart: &[Apart]) -> Vec<(usize, usize)> {
+    let mut pairs = pairs(changes, schemas);
+    for apart in apart {
+        pairs.extend(one_side_first(changes, apart));
+    }
+    pairs.sort_unstable();
+    pairs.dedup();
     for (first, then) in &pairs {
         let effect = changes[*first].effect.clone();
         changes[*then].requires.insert(effect);
@@ -61,6 +66,33 @@ fn pairs(changes: &[Change], schemas: &Schemas) -> Vec<(usize, usize)> {
     }
     pairs.retain(|(first, then)| first != then);
     pairs.into_iter().collect()
+}
+
+/// Where somebody goes from one side of what is kept apart to another, he loses the one before he gets the other.
+fn one_side_first(changes: &[Change], apart: &Apart) -> Vec<(usize, usize)> {
+    type Of<'a> = HashMap<&'a Address, Vec<(usize, BTreeSet<usize>)>>;
+    let (mut granted, mut revoked) = (Of::new(), Of::new());
+    for (index, change) in changes.iter().enumerate() {
+        let of_op = match change.op {
+            Op::Grant => &mut granted,
+            Op::Revoke => &mut revoked,
+            _ => continue,
+        };
+        let roles =
+            std::iter::once(&change.reason).chain(&change.also).filter_map(|origin| origin.role.as_ref());
+        let sides = apart.sides_of(&change.address, roles);
+        if let Some(person) = change.subject.as_ref().filter(|_| !sides.is_empty()) {
+            of_op.entry(person).or_default().push((index, sides));
+        }
+    }
+    let mut pairs = Vec::new();
+    for (person, grants) in granted {
+        for (then, to) in &grants {
+            let others = revoked.get(person).into_iter().flatten().filter(|(_, from)| from.is_disjoint(to));
+            pairs.extend(others.map(|(first, _)| (*first, *then)));
+        }
+    }
+    pairs
 }
 
 /// The changes in the order of execution.

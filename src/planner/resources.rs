@@ -152,7 +152,7 @@ impl<'a> One<'a, '_> {
             return;
         }
         match self.live {
-            None if may == May::All => self.create(head, changes, out),
+            None if may == May::All && self.can_be_made(head) => self.create(head, changes, out),
             None if head.declared => {
                 let what = format!("`{}` is declared and does not exist", self.address);
                 out.findings.push(self.not_owned(head, &what, "make it by hand"));
@@ -162,6 +162,13 @@ impl<'a> One<'a, '_> {
             Some(live) if head.declared => self.compare(head, live, may, changes, out),
             Some(_) => {}
         }
+    }
+
+    /// Whether what is asked for says all without which there is no such thing: a name alone does not make a policy.
+    fn can_be_made(&self, head: &Asked<'a>) -> bool {
+        let schema = self.facts.input.schemas.of(self.address);
+        let mut required = schema.into_iter().flat_map(|s| &s.attributes).filter(|a| a.flags.required);
+        head.declared || required.all(|attribute| head.attributes.contains_key(&attribute.name))
     }
 
     fn create(&self, head: &Asked<'a>, changes: &mut Vec<Change>, out: &mut Draft) {

@@ -114,7 +114,7 @@ pub(super) fn why(why: Why) -> &'static str {
         Why::Incomplete => "not everything could be read",
         Why::Absent => "who or what is named does not exist",
         Why::Identity => "it is not certain who is meant",
-        Why::Pending => "an earlier operation is still under way",
+        Why::Pending => "it takes its time",
         Why::Queued => "more than what runs without approval",
     }
 }

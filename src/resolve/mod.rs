@@ -3,6 +3,7 @@
 //! Invariant: pure, and independent of the order of files, documents and people. What is not wanted at `now` although
 //! YAML mentions it is told as a lapse. It must not look at live: whether a thing exists is the planner's.
 
+mod duties;
 mod entries;
 mod people;
 mod principals;
@@ -15,10 +16,12 @@ mod tests;
 
 pub use people::{normalized, people};
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::manifest::Tree;
-use crate::model::{Account, Code, Desired, DirectoryRecord, Finding, Inventory, Registry};
+use crate::model::{Account, Code, Desired, DirectoryRecord, Finding, Inventory, Name, Registry};
 use wanted::{Known, asked, made};
 
 /// Two people would have one handle.
@@ -42,6 +45,10 @@ pub const NO_MANAGER: Code = Code { code: "RC307", title: "a manager is not in t
 pub const DIRECTORY_MASTERS: Code = Code { code: "RC308", title: "the directory masters what a `User` says" };
 /// The directory was not read whole.
 pub const INCOMPLETE_DIRECTORY: Code = Code { code: "RC309", title: "the directory was not read whole" };
+/// Somebody without exactly one job.
+pub const NO_JOB: Code = Code { code: "RC316", title: "a person without exactly one job" };
+/// A suspension of nobody.
+pub const NOBODY_SUSPENDED: Code = Code { code: "RC317", title: "a suspension of nobody" };
 /// An attribute value that nobody has.
 pub const NO_SUCH_VALUE: Code = Code { code: "RC203", title: "an entry cites a value that nobody has" };
 /// A handle that nobody has.
@@ -53,6 +60,21 @@ pub const NO_SUCH_MANIFEST: Code = Code { code: "RC206", title: "a manifest that
 /// A provider that is named does not exist.
 pub const NO_SUCH_PROVIDER: Code =
     Code { code: "RC207", title: "a provider that is named is not in `providers:`" };
+
+/// When desired is worked out for, and when sessions began.
+#[derive(Debug, Clone, Copy)]
+pub struct When<'a> {
+    /// The instant.
+    pub now: Timestamp,
+    /// When each session of a role that is given on request began, as memory knows.
+    pub begun: Option<&'a BTreeMap<Name, Timestamp>>,
+}
+
+impl From<Timestamp> for When<'_> {
+    fn from(now: Timestamp) -> Self {
+        Self { now, begun: None }
+    }
+}
 
 /// What head and base ask for at one `now`, of the same records of the directory, each through its own settings and
 /// `User` manifests.
@@ -71,42 +93,45 @@ pub struct Sides {
 /// What a tree asks for at `now`. `base` (the tree of the last verified apply) tells which dead citations are old; give
 /// `None` for base itself.
 #[must_use]
-pub fn resolve(
+pub fn resolve<'w>(
     tree: &Tree,
     base: Option<&Tree>,
     inventory: &Inventory,
     registry: &Registry,
-    now: Timestamp,
+    when: impl Into<When<'w>>,
 ) -> Desired {
     let known = Known::of(tree, inventory, registry);
-    let asked = asked(tree, base, &known, None, registry, now);
+    let asked = asked(tree, base, &known, None, registry, when.into());
     made(&known, [asked]).pop().unwrap_or_default()
 }
 
 /// What both sides ask for. What they ask for alike is worked out once, and shared.
 #[must_use]
-pub fn sides(
+pub fn sides<'w>(
     head: &Tree,
     base: Option<&Tree>,
     records: &[DirectoryRecord],
     accounts: Vec<Account>,
     incomplete: Vec<String>,
     registry: &Registry,
-    now: Timestamp,
+    when: impl Into<When<'w>>,
 ) -> Sides {
+    let when = when.into();
+    let now = when.now;
     let same_people = base.filter(|base| sees_alike(head, base));
     let other_people = base
         .filter(|_| same_people.is_none())
         .map(|base| people(base, records, accounts.clone(), incomplete.clone(), now).0);
     let (inventory, about_people) = people(head, records, accounts, incomplete, now);
     let known = Known::of(head, &inventory, registry);
-    let head = asked(head, base, &known, None, registry, now);
+    let mut head = asked(head, base, &known, None, registry, when);
     let other = base.filter(|_| other_people.is_none());
-    let other = other.map(|base| asked(base, None, &known, Some(&head), registry, now));
+    let other = other.map(|base| asked(base, None, &known, Some(&head), registry, when));
+    head.judge_jobs(other.as_ref());
     let mut sides = made(&known, std::iter::once(head).chain(other)).into_iter();
     let head = sides.next().unwrap_or_default();
     let base = match (base, other_people) {
-        (Some(base), Some(people)) => Some(resolve(base, None, &people, registry, now)),
+        (Some(base), Some(people)) => Some(resolve(base, None, &people, registry, when)),
         _ => sides.next(),
     };
     drop(known);
@@ -124,7 +149,7 @@ fn sees_alike(one: &Tree, two: &Tree) -> bool {
         let people = (settings.directory.clone(), settings.types.clone(), settings.identities.clone());
         (people, providers, settings.timezone.clone())
     };
-    one.users == two.users && of(one) == of(two)
+    (&one.users, &one.suspensions) == (&two.users, &two.suspensions) && of(one) == of(two)
 }
 
 /// All codes of this module.
@@ -138,6 +163,8 @@ pub const CODES: &[Code] = &[
     NO_MANAGER,
     DIRECTORY_MASTERS,
     INCOMPLETE_DIRECTORY,
+    NO_JOB,
+    NOBODY_SUSPENDED,
     NO_SUCH_VALUE,
     NO_SUCH_PERSON,
     DECLARED_TWICE,

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
+use super::duties::suspend;
 use super::{DIRECTORY_MASTERS, HANDLE_CLASH, INCOMPLETE_DIRECTORY, NO_MANAGER, NO_TYPE};
 use crate::manifest::{Tree, User};
 use crate::model::settings::{Directory, PersonType};
@@ -51,6 +52,7 @@ pub fn people(
     for user in &tree.users {
         add_user(user, &mut inventory, &mut findings, now);
     }
+    suspend(tree, &mut inventory, &mut findings);
     // Many have the same manager, and looking one up among all people is dear.
     let mut known: HashMap<&str, bool> = HashMap::new();
     for person in inventory.people.values().filter(|person| person.status == Status::Active) {

@@ -11,9 +11,9 @@ use jiff::tz::TimeZone;
 
 use super::entries::{Cited, Crowd, Set, in_words};
 use super::people::normalized;
-use super::{FROZEN, NO_SUCH_PERSON};
+use super::{FROZEN, NO_SUCH_PERSON, When};
 use crate::manifest::{Condition, GrantFile, Role, RoleEntry, Tree};
-use crate::model::{Finding, LapseCause, Name, Origin, Status, Why};
+use crate::model::{Address, Finding, LapseCause, Name, Origin, Session, Status, Why};
 
 /// Why and until when somebody has a role.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,6 +112,8 @@ pub(super) struct Memberships<'t> {
     pub(super) frozen: BTreeMap<Name, Finding>,
     /// Roles that may have members whom their `except` was to keep out.
     pub(super) doubtful: BTreeMap<Name, (Why, String)>,
+    /// The sessions that are under way, or begin with the next apply.
+    pub(super) sessions: BTreeMap<Name, Session>,
     /// Roles that may lack members. Whoever is to be kept out by having one of them may not be.
     short: BTreeMap<Name, (Why, String)>,
     /// What each role's members were worked out from, where that gave nothing to tell.
@@ -122,7 +124,8 @@ impl Memberships<'_> {
     /// The members of a role that is worked out from the very same here, besides the members of the roles that it cites.
     fn same(&self, role: &Role, grants: &[&GrantFile]) -> Option<&Arc<Members>> {
         let (other, theirs) = self.sources.get(role.name.value.as_str())?;
-        let same = (&role.members, &role.except, &role.name) == (&other.members, &other.except, &other.name);
+        let same = (&role.members, &role.except, &role.name, &role.on_request)
+            == (&other.members, &other.except, &other.name, &other.on_request);
         if same && theirs == grants { self.roles.get(role.name.value.as_str()) } else { None }
     }
 }
@@ -134,7 +137,7 @@ pub(super) fn memberships<'t>(
     base: Option<&Tree>,
     crowd: &Crowd<'_>,
     like: Option<&Memberships<'_>>,
-    now: Timestamp,
+    when: When<'_>,
     findings: &mut Vec<Finding>,
 ) -> Memberships<'t> {
     let mut ruled = vec![false; crowd.people.len()];
@@ -149,7 +152,8 @@ pub(super) fn memberships<'t>(
         crowd,
         like,
         ruled,
-        now,
+        when,
+        now: when.now,
         zone: tree.settings.timezone.clone(),
         out: Memberships::default(),
         open: BTreeSet::new(),
@@ -206,6 +210,7 @@ struct Work<'a, 'c, 'l> {
     like: Option<&'c Memberships<'l>>,
     /// By number: whether rules match him without being told his type.
     ruled: Vec<bool>,
+    when: When<'l>,
     now: Timestamp,
     zone: TimeZone,
     out: Memberships<'a>,
@@ -313,34 +318,55 @@ impl<'a> Work<'a, '_, '_> {
     }
 
     fn grant(
-        &self,
+        &mut self,
         role: &Role,
         grant: &GrantFile,
         (members, all): (&mut Members, &mut Vec<Given>),
         cited: &mut Cited,
     ) {
-        let ticket = grant.ticket.as_ref().map(|ticket| format!(", {ticket}")).unwrap_or_default();
-        let origin = Arc::new(Origin {
-            text: format!(
-                "grant {}{}{ticket}{}",
-                grant.name.value,
-                because(grant.reason.as_deref()),
-                self.ended(grant.until.as_ref().map(|until| until.value))
-            ),
-            span: grant
-                .roles
-                .iter()
-                .find(|name| name.value == role.name.value)
-                .map_or(&grant.span, |name| &name.span)
-                .clone(),
-            chain: vec![self.link(&role.name.value)],
-            role: Some(role.name.value.as_str().into()),
-        });
-        let until = grant.until.as_ref().map(|until| until.value);
-        let lapse = lapse(grant.from.as_ref().map(|from| from.value), until, self.now);
+        let from = grant.from.as_ref().map(|from| from.value);
+        let mut origins: BTreeMap<(Option<Timestamp>, bool), Arc<Origin>> = BTreeMap::new();
         for number in self.crowd.matching(&Condition::Handle(grant.to.clone()), &|_| Set::new(), cited) {
+            let (until, is_open) = self.end_of(role, grant, number);
+            let origin =
+                origins.entry((until, is_open)).or_insert_with(|| self.asked(role, grant, until, is_open));
+            let lapse = lapse(from, until, self.now);
             self.add(Given { number, origin: origin.clone(), until }, members, all, lapse);
         }
+    }
+
+    /// When a grant ends for somebody; and whether the time that its role allows begins only when it is applied.
+    fn end_of(&mut self, role: &Role, grant: &GrantFile, number: u32) -> (Option<Timestamp>, bool) {
+        let until = grant.until.as_ref().map(|until| until.value);
+        let Some(max) = role.on_request.as_ref().and_then(|terms| terms.max) else { return (until, false) };
+        let after = |begin: Timestamp| Some(begin.checked_add(max).unwrap_or(Timestamp::MAX));
+        if let Some(from) = &grant.from {
+            return (earlier(until, after(from.value)), false);
+        }
+        let Some(person) = self.crowd.person(number) else { return (until, false) };
+        let name = Name::from(format!("{}/{}/{}", grant.name.value, role.name.value, person.handle));
+        let begun = self.when.begun.and_then(|begun| begun.get(&name)).copied();
+        let role = Name::from(role.name.value.as_str());
+        self.out.sessions.insert(name, Session { person: Address::person(&person.handle), role });
+        match begun {
+            Some(begun) => (earlier(until, after(begun)), false),
+            None => (until, true),
+        }
+    }
+
+    fn asked(&self, role: &Role, grant: &GrantFile, until: Option<Timestamp>, is_open: bool) -> Arc<Origin> {
+        let ticket = grant.ticket.as_ref().map(|ticket| format!(", {ticket}")).unwrap_or_default();
+        let max = role.on_request.as_ref().and_then(|terms| terms.max).filter(|_| is_open);
+        let at_most =
+            max.map(|max| format!(", for {max:#} from the first apply at most")).unwrap_or_default();
+        let (because, ended) = (because(grant.reason.as_deref()), self.ended(until));
+        let named = grant.roles.iter().find(|name| name.value == role.name.value);
+        Arc::new(Origin {
+            text: format!("grant {}{because}{ticket}{at_most}{ended}", grant.name.value),
+            span: named.map_or(&grant.span, |name| &name.span).clone(),
+            chain: vec![self.link(&role.name.value)],
+            role: Some(role.name.value.as_str().into()),
+        })
     }
 
     fn add(&self, given: Given, members: &mut Members, all: &mut Vec<Given>, lapse: Option<LapseCause>) {

@@ -50,6 +50,8 @@ pub(super) struct Made {
 pub(super) struct Maker<'a> {
     pub(super) crowd: &'a Crowd<'a>,
     pub(super) principals: &'a Principals,
+    /// Who is suspended by a document, by number.
+    pub(super) suspended: &'a BTreeMap<u32, Arc<Origin>>,
     /// Everyone who may get an edge.
     pub(super) roster: &'a Roster,
     /// By instance: the number of each person's principal in the roster.
@@ -57,7 +59,12 @@ pub(super) struct Maker<'a> {
 }
 
 impl<'a> Maker<'a> {
-    pub(super) fn new(crowd: &'a Crowd<'a>, principals: &'a Principals, roster: &'a Roster) -> Self {
+    pub(super) fn new(
+        crowd: &'a Crowd<'a>,
+        principals: &'a Principals,
+        suspended: &'a BTreeMap<u32, Arc<Origin>>,
+        roster: &'a Roster,
+    ) -> Self {
         let numbers = principals.instances().map(|(instance, named)| {
             let mut numbers = vec![None; crowd.people.len()];
             // Both lists are in order, so that nobody needs to be looked up.
@@ -69,7 +76,7 @@ impl<'a> Maker<'a> {
             }
             (instance.clone(), numbers)
         });
-        Self { crowd, principals, roster, numbers: numbers.collect() }
+        Self { crowd, principals, suspended, roster, numbers: numbers.collect() }
     }
 
     /// What parts ask for, by one relation on one resource.
@@ -140,7 +147,10 @@ impl<'a> Maker<'a> {
     /// Why somebody does not have what he is mentioned for.
     fn lapse(&self, number: u32, cause: LapseCause, origin: &Arc<Origin>, link: Option<&String>) -> Lapse {
         let mut origin = (**origin).clone();
-        if let Some(person) = self.crowd.person(number) {
+        if let Some(suspension) = self.suspended.get(&number).filter(|_| cause == LapseCause::Suspended) {
+            origin.text = format!("{}; {}", suspension.text, origin.text);
+            origin.span = suspension.span.clone();
+        } else if let Some(person) = self.crowd.person(number) {
             origin.text = match cause {
                 LapseCause::Left => format!("{} has left; {}", person.handle, origin.text),
                 LapseCause::Suspended => format!("{} is suspended; {}", person.handle, origin.text),

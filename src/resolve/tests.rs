@@ -140,7 +140,8 @@ fn invariant_31_an_entry_ends_with_its_day_in_the_zone_of_the_settings() {
     let tree = tree(&[&role("[{ handle: klibby, until: 2026-11-22 }]")]);
     let (inventory, _) = inventory(&tree, &PEOPLE);
     let at = |time: &str| {
-        let desired = resolve(&tree, None, &inventory, &providers::registry(), time.parse().unwrap());
+        let desired =
+            resolve(&tree, None, &inventory, &providers::registry(), time.parse::<Timestamp>().unwrap());
         members(&desired, "x").len()
     };
     // The day ends at midnight in Los Angeles, which is 08:00 in UTC.

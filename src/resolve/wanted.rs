@@ -7,13 +7,12 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
+use super::duties::{self, Jobs};
 use super::entries::Crowd;
 use super::principals::{Principals, expand};
 use super::roles::{Members, Memberships, memberships};
 use super::runs::{Made, Maker, Part, end_of};
-use super::{DECLARED_TWICE, NO_SUCH_MANIFEST, NO_SUCH_PERSON, NO_SUCH_PROVIDER};
+use super::{DECLARED_TWICE, NO_SUCH_MANIFEST, NO_SUCH_PERSON, NO_SUCH_PROVIDER, When};
 use crate::manifest::{NativeDocument, Role, Tree};
 use crate::model::grants::Roster;
 use crate::model::settings::Directory;
@@ -28,6 +27,8 @@ pub(super) struct Known<'a> {
     inventory: &'a Inventory,
     crowd: Crowd<'a>,
     principals: Principals,
+    /// Who is suspended by a document, by number.
+    suspended: BTreeMap<u32, Arc<Origin>>,
     findings: Vec<Finding>,
 }
 
@@ -36,7 +37,8 @@ impl<'a> Known<'a> {
         let mut findings = Vec::new();
         let crowd = Crowd::of(inventory, &mut findings);
         let principals = Principals::of(tree, inventory, registry, &mut findings);
-        Self { inventory, crowd, principals, findings }
+        let suspended = duties::suspended(tree, &crowd);
+        Self { inventory, crowd, principals, suspended, findings }
     }
 }
 
@@ -46,7 +48,17 @@ type Runs = BTreeMap<(Address, Name), (Vec<Part>, Made)>;
 /// What a tree asks for, place by place, before edges are made of it.
 pub(super) struct Asked<'t> {
     memberships: Memberships<'t>,
+    jobs: Jobs<'t>,
     work: Work<'t>,
+}
+
+impl Asked<'_> {
+    /// Says who does not have exactly one job; as an error, where `base` gave him one.
+    pub(super) fn judge_jobs(&mut self, base: Option<&Asked<'_>>) {
+        let at_work = |handle: &str| self.work.known.crowd.number(handle).is_some();
+        let found = self.jobs.findings(base.map(|base| &base.jobs), at_work);
+        self.work.findings.extend(found);
+    }
 }
 
 /// What a tree asks for at `now`. `base` (the tree of the last verified apply) tells which dead citations are old; give
@@ -57,19 +69,21 @@ pub(super) fn asked<'t>(
     known: &'t Known<'t>,
     like: Option<&Asked<'_>>,
     registry: &'t Registry,
-    now: Timestamp,
+    when: When<'_>,
 ) -> Asked<'t> {
     let mut findings = known.findings.clone();
     let memberships =
-        memberships(tree, base, &known.crowd, like.map(|like| &like.memberships), now, &mut findings);
+        memberships(tree, base, &known.crowd, like.map(|like| &like.memberships), when, &mut findings);
     let mut work = Work {
         tree,
         registry,
         known,
         parts: BTreeMap::new(),
+        own_groups: BTreeMap::new(),
         out: Desired {
             frozen: memberships.frozen.clone(),
             doubtful: memberships.doubtful.clone(),
+            sessions: memberships.sessions.clone(),
             ..Desired::default()
         },
         findings,
@@ -80,7 +94,9 @@ pub(super) fn asked<'t>(
         let members = memberships.roles.get(role.name.value.as_str()).cloned().unwrap_or_default();
         work.role(role, &members);
     }
-    Asked { memberships, work }
+    work.out.apart = duties::apart(tree, &work.own_groups);
+    let jobs = Jobs::of(tree, &memberships, &known.crowd);
+    Asked { memberships, jobs, work }
 }
 
 /// Makes edges of what each tree asks for; what trees ask for alike is made once, and shared.
@@ -89,7 +105,7 @@ pub(super) fn made<'t>(known: &Known<'_>, asked: impl IntoIterator<Item = Asked<
     let parts = works.iter().flat_map(|work| work.parts.values().flatten());
     let others = parts.filter_map(|part| if let Part::Edge(edge) = part { Some(end_of(edge)) } else { None });
     let roster = Arc::new(Roster::of(known.principals.ends().chain(others).collect()));
-    let maker = Maker::new(&known.crowd, &known.principals, &roster);
+    let maker = Maker::new(&known.crowd, &known.principals, &known.suspended, &roster);
     let mut like = Runs::new();
     let mut all = Vec::new();
     for work in works {
@@ -106,6 +122,8 @@ struct Work<'a> {
     known: &'a Known<'a>,
     /// What is asked for, by resource and relation, in the order in which it is asked for.
     parts: BTreeMap<(Address, Name), Vec<Part>>,
+    /// The groups of each role's own.
+    own_groups: BTreeMap<Name, Vec<Address>>,
     out: Desired,
     findings: Vec<Finding>,
 }
@@ -335,6 +353,7 @@ impl Work<'_> {
                 sensitivity: role.sensitivity,
             });
             self.out.claims.insert(Collection::of_resource(&address, relation), origin);
+            self.own_groups.entry(role.name.value.as_str().into()).or_default().push(address.clone());
             targets.push(Target {
                 instance: instance.clone(),
                 resource: address,

@@ -19,6 +19,7 @@ use super::store::Line;
 use super::watch::Written;
 use super::world::World;
 use super::{Inner, Simulator, State, aws, keyed, okta};
+use crate::model::Digest;
 use crate::provider::clock::breath;
 use crate::provider::{Clock, Transport, TransportError, VirtualClock};
 
@@ -161,7 +162,8 @@ impl Simulator {
         if action.write && reply.ok() {
             state.record(order, moment);
             if let (Some(before), Some(watched)) = (before, &mut state.watched) {
-                watched.push(Written::new(moment.now, action.name.clone(), before, Arc::clone(&state.world)));
+                let (sent, after) = (Digest::of(order), Arc::clone(&state.world));
+                watched.push(Written::new(moment.now, action.name.clone(), sent, before, after));
             }
             if let Some(error) = &state.broken {
                 return Reply {

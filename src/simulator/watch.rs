@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::model::Digest;
+
 use super::world::{IamPolicy, OktaGroup, OktaUser, World};
 
 /// A write that was carried out.
@@ -16,6 +18,8 @@ pub struct Written {
     pub at: Timestamp,
     /// What was called, as [`Simulator::calls`](super::Simulator::calls) names it.
     pub action: String,
+    /// What was sent, so that one that is sent twice is known.
+    pub sent: Digest,
     /// Whether the worlds differ by more than time stamps and counters.
     pub changed: bool,
     /// The world before.
@@ -25,9 +29,15 @@ pub struct Written {
 }
 
 impl Written {
-    pub(super) fn new(at: Timestamp, action: String, before: Arc<World>, after: Arc<World>) -> Self {
+    pub(super) fn new(
+        at: Timestamp,
+        action: String,
+        sent: Digest,
+        before: Arc<World>,
+        after: Arc<World>,
+    ) -> Self {
         let changed = !same(&before, &after);
-        Self { at, action, changed, before, after }
+        Self { at, action, sent, changed, before, after }
     }
 }
 

@@ -225,7 +225,7 @@ fn each_kind_has_a_json_schema() {
     let mut keys: Vec<&String> = thing["properties"].as_object().unwrap().keys().collect();
     keys.sort();
     assert_eq!(keys, ["account", "accounts", "kind", "name", "provider", "renamed_from", "size"]);
-    assert_eq!(json_schema(&registry, None).unwrap()["oneOf"].as_array().unwrap().len(), 6);
+    assert_eq!(json_schema(&registry, None).unwrap()["oneOf"].as_array().unwrap().len(), 8);
 }
 
 /// Every definition that a schema refers to is there.

@@ -76,6 +76,7 @@ impl Schedule {
             .collect();
         if Guard::Order.holds() {
             take_turns(changes, &mut blockers);
+            delete_last(changes, &mut blockers);
         }
         let mut dependents = vec![Vec::new(); blockers.len()];
         for (node, blockers) in blockers.iter().enumerate() {
@@ -254,5 +255,30 @@ fn take_turns(changes: &[Change], blockers: &mut Vec<Vec<usize>>) {
                 blockers.push(run.to_vec());
             }
         }
+    }
+}
+
+/// What hangs on a thing goes with it, so the thing goes when those who lose something by that have got what they get.
+fn delete_last(changes: &[Change], blockers: &mut [Vec<usize>]) {
+    let whose = |change: &Change| Some((change.grant.as_ref()?.principal.clone(), change.subject.clone()?));
+    let people: BTreeMap<Address, Address> = changes.iter().filter_map(whose).collect();
+    let mut grants: BTreeMap<&Address, Vec<usize>> = BTreeMap::new();
+    for (index, change) in changes.iter().enumerate().filter(|(_, change)| change.op == Op::Grant) {
+        if let Some(edge) = &change.grant {
+            grants.entry(change.subject.as_ref().unwrap_or(&edge.principal)).or_default().push(index);
+        }
+    }
+    if grants.is_empty() {
+        return;
+    }
+    for (index, change) in changes.iter().enumerate().filter(|(_, change)| change.op == Op::Delete) {
+        let principals = change.dependents.iter().filter_map(|edge| edge.split(' ').next()?.parse().ok());
+        for principal in principals.collect::<BTreeSet<Address>>() {
+            let person = people.get(&principal).unwrap_or(&principal);
+            let before = grants.get(person).into_iter().flatten().filter(|at| **at < index);
+            blockers[index].extend(before);
+        }
+        blockers[index].sort_unstable();
+        blockers[index].dedup();
     }
 }

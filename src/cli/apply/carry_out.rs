@@ -19,7 +19,7 @@ use crate::cli::session::{Planned, Session};
 use crate::cli::{Exit, Failure};
 use crate::model::guard::Guard;
 use crate::model::report::State;
-use crate::model::{Approval, Change, DemandState, Digest, Finding, Plan, Report, Snapshot, Sources};
+use crate::model::{Approval, Change, DemandState, Finding, Plan, Report, Snapshot, Sources};
 use crate::planner;
 use crate::provider::Provider;
 
@@ -153,13 +153,17 @@ async fn settled(
     report: &Report,
     taken: &BTreeSet<String>,
 ) -> Result<Planned, Failure> {
-    let done: BTreeSet<&Digest> =
-        report.steps.iter().filter(|step| step.state == State::Done).map(|step| &step.effect).collect();
+    // What is done is not seen yet where a fresh look would change the same thing again, in whatever way.
+    let done: BTreeSet<&str> = report
+        .steps
+        .iter()
+        .filter(|step| step.state == State::Done)
+        .map(|step| step.target.as_str())
+        .collect();
     let mut wait = Duration::from_secs(1);
     loop {
         let after = session.plan_after(taken).await?;
-        let unseen =
-            after.plan.changes.iter().any(|change| change.op.writes() && done.contains(&change.effect));
+        let unseen = after.plan.changes.iter().any(|c| c.op.writes() && done.contains(c.target().as_str()));
         if !unseen || wait > LONGEST_WAIT || !Guard::Lag.holds() || stop.is_asked() {
             return Ok(after);
         }
@@ -217,7 +221,9 @@ fn remember(
     }
     // Base is what was applied whole: an apply that did not converge, or was limited, leaves it where it is. What it did
     // give is demanded from now on, so that nothing of it is taken for somebody else's.
-    if !report.converged || !approved.selection.only.is_empty() {
+    let limited = !approved.selection.only.is_empty()
+        || (approved.selection.standing && session.asks_for_more_than_base());
+    if !report.converged || limited {
         session.memory.keep_demand(&demand)?;
         return Ok(());
     }

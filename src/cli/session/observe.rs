@@ -17,7 +17,7 @@ use crate::model::{
     Account, Coverage, Desired, DirectoryRecord, Finding, GrantKey, Inventory, Ownership, Scope, Snapshot,
 };
 use crate::planner::{self, Answer, Doubt, Doubted};
-use crate::resolve::{self, Sides};
+use crate::resolve::{self, Sides, When};
 
 /// How many edges of doubted lists are asked for at most in one plan, and how many at once.
 const QUESTIONS: usize = 200;
@@ -48,8 +48,15 @@ impl Session {
         // Both sides see the same records at the same time, each through its own settings and `User` manifests: what head
         // says of people is a request like everything else that it says.
         let (head, base) = (&*self.head, self.base.as_deref());
-        let Sides { inventory, about_people: mut findings, head, base } =
-            resolve::sides(head, base, &records, accounts, incomplete, &self.registry, now);
+        let Sides { inventory, about_people: mut findings, head, base } = resolve::sides(
+            head,
+            base,
+            &records,
+            accounts,
+            incomplete,
+            &self.registry,
+            When { now, begun: self.demand().map(|demand| &demand.begun) },
+        );
         findings.extend(head.findings.iter().cloned());
         let own =
             |tree: &Tree| Ownership { accounts: inventory.accounts.clone(), ..tree.settings.own.clone() };

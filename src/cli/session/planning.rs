@@ -12,8 +12,8 @@ use crate::cli::Failure;
 use crate::gate::{self, Judged, Rules};
 use crate::model::plan::PLAN_FORMAT;
 use crate::model::{
-    Address, Basis, Change, Coverage, Demand, Desired, Digest, Draft, Held, Op, Plan, ProviderBasis, Ruling,
-    Snapshot, Summary, Verdict, has_errors,
+    Address, Apart, Basis, Cause, Change, Coverage, Demand, Desired, Digest, Draft, Held, Op, Plan,
+    ProviderBasis, Ruling, Selection, Snapshot, Summary, Verdict, has_errors,
 };
 use crate::planner::{self, Input};
 
@@ -62,6 +62,15 @@ impl Session {
             }
             first => first.cloned(),
         };
+        // A merge request cannot take away what judges it: base's separations hold until they are gone from base.
+        let mut apart: Vec<Apart> = base.iter().flat_map(|base| &base.apart).cloned().collect();
+        apart.extend(
+            head.apart
+                .iter()
+                .filter(|new| !apart.iter().any(|old| old.sides == new.sides))
+                .cloned()
+                .collect::<Vec<_>>(),
+        );
         let draft = |live: &Snapshot| {
             planner::draft(&Input {
                 head: &head,
@@ -71,9 +80,11 @@ impl Session {
                 own: &own_head,
                 own_base: own_base.as_ref(),
                 inventory: &inventory,
+                apart: &apart,
                 schemas: &self.schemas,
                 revert: &self.selection.revert,
                 heal: self.judging().heal,
+                handover: self.judging().standing.handover,
                 now,
             })
         };
@@ -96,6 +107,7 @@ impl Session {
             draft,
             &Rules {
                 settings: judging,
+                apart: &apart,
                 waivers: &self.head.waivers,
                 callers: &callers,
                 live: &live,
@@ -166,14 +178,17 @@ impl Session {
         }
     }
 
-    /// Leaves out what `--only` does not pick, and whatever needs what was left out. The gate has judged the whole: what a
+    /// Leaves out what `--only` or `--standing` does not pick, and whatever needs what was left out. The gate has judged the whole: what a
     /// cap counts does not get smaller by looking at a part.
     fn limit(&self, judged: &mut Judged) {
-        let only = &self.selection.only;
-        if only.is_empty() {
+        let Selection { only, standing, .. } = &self.selection;
+        if only.is_empty() && !standing {
             return;
         }
-        let picked = |change: &Change| only.iter().any(|pattern| change.is_on(pattern));
+        let picked = |change: &Change| {
+            (only.is_empty() || only.iter().any(|pattern| change.is_on(pattern)))
+                && (!standing || change.cause == Cause::Standing)
+        };
         let mut left_out: BTreeSet<Digest> = judged
             .changes
             .iter()
@@ -192,7 +207,7 @@ impl Session {
         }
         judged.changes.retain(|change| !left_out.contains(&change.effect));
         judged.held.retain(|held| picked(&held.change));
-        judged.drift.retain(|drift| picked(&drift.change));
+        judged.drift.retain(|drift| only.is_empty() || picked(&drift.change));
     }
 
     fn basis(&self, live: &Snapshot) -> Basis {

@@ -11,12 +11,15 @@ use super::facts::{Difference, Fact, Facts, differences, facts};
 use super::repo::Repo;
 use super::site::{Ended, Site};
 use super::trouble::Trouble;
+use crate::model::Digest;
 use crate::simulator::{Edit, World, Written};
 
 /// A write, and what it did.
 #[derive(Debug, Clone)]
 pub(super) struct Write {
     pub(super) action: String,
+    /// What was sent.
+    pub(super) sent: Digest,
     pub(super) changed: bool,
     pub(super) did: Vec<Difference>,
     /// The facts just after it.
@@ -88,6 +91,7 @@ pub(super) fn writes(site: &Site) -> Vec<Write> {
         Write {
             did: differences(&before, &after),
             action: written.action,
+            sent: written.sent,
             changed: written.changed,
             after,
             world: written.before,

@@ -44,13 +44,26 @@ fn ended(run: &mut Run, round: &Round) {
     // The leavers' cap counts whom it sees: where not all could be read, some may lose theirs whom it held otherwise.
     let sees = matches!(round.trouble.network, Network::Calm | Network::Throttles(_) | Network::Lost(_));
     let let_go = |did: &Difference| !sees && did.is_removal() && is_leaver(&twin.world, &did.fact);
+    // A cap counts what goes together, of what is there: what goes in two runs may be within it where one run was not.
+    let capped = |fact: &Fact| round.capped.iter().chain(&twin.capped).any(|target| is_about(target, fact));
     let differ: Vec<String> = differences(&there, &here)
         .iter()
-        .filter(|did| !touched(&did.fact) && !let_go(did))
+        .filter(|did| !touched(&did.fact) && !let_go(did) && !capped(&did.fact))
         .map(ToString::to_string)
         .collect();
     let wrong = (!differ.is_empty()).then(|| format!("the end is not the same: {}", differ.join(", ")));
     run.told.docket.judge(Judge::Converged, wrong);
+}
+
+/// Whether what a plan changes there is a fact, or something that hangs on it.
+fn is_about(target: &str, fact: &Fact) -> bool {
+    let last = |end: &str| end.rsplit('/').next().unwrap_or_default().to_owned();
+    match fact {
+        Fact::Edge(who, what) if target.contains(' ') => {
+            [who, what].iter().all(|end| target.contains(last(end).as_str()))
+        }
+        _ => !target.contains(' ') && fact.things().iter().any(|thing| last(thing) == last(target)),
+    }
 }
 
 /// What is asked for is there, unless it is held, and nobody's access went that is still asked for.
@@ -61,9 +74,7 @@ fn nothing_lost(run: &mut Run, round: &Round) {
     let had = facts(&round.live);
     let touched = |fact: &Fact| round.others.iter().any(|edit| touches(edit, fact));
     let held = |fact: &Fact| {
-        let Fact::Edge(who, what) = fact else { return false };
-        let parts = [who, what].map(|end| end.rsplit('/').next().unwrap_or_default().to_owned());
-        round.held.iter().any(|target| parts.iter().all(|part| target.contains(part.as_str())))
+        matches!(fact, Fact::Edge(..)) && round.held.iter().any(|target| is_about(target, fact))
     };
     let missing: Vec<String> = asked
         .iter()

@@ -43,7 +43,7 @@ pub(super) async fn seed(seed: u64) -> Told {
             return told;
         }
     };
-    let rounds = dice.between(3, 5);
+    let rounds = dice.between(2, 4);
     let mut run = Run {
         dice,
         site,
@@ -108,6 +108,8 @@ pub(super) struct Round {
     pub(super) twin: Option<Twin>,
     /// What the last plan still holds, as targets.
     pub(super) held: BTreeSet<String>,
+    /// Those of them that a cap holds.
+    pub(super) capped: BTreeSet<String>,
     /// The group that is to be described, and that somebody else describes otherwise.
     pub(super) moved: Option<String>,
     /// An edge that YAML asks for since the plan was approved.
@@ -118,6 +120,8 @@ pub(super) struct Round {
 pub(super) struct Twin {
     pub(super) world: crate::simulator::World,
     pub(super) goes: usize,
+    /// What a cap holds at last, as targets.
+    pub(super) capped: BTreeSet<String>,
 }
 
 impl Run {
@@ -147,6 +151,7 @@ impl Run {
             others: Vec::new(),
             twin: None,
             held: BTreeSet::new(),
+            capped: BTreeSet::new(),
             moved: None,
             unapproved: None,
         };
@@ -154,7 +159,11 @@ impl Run {
         if self.told.docket.violations() == 0 {
             // Where nothing went wrong the same once more would be the same once more.
             round.twin = if round.trouble.is_none() {
-                Some(Twin { world: self.site.simulator.world(), goes: round.goes.len() })
+                Some(Twin {
+                    world: self.site.simulator.world(),
+                    goes: round.goes.len(),
+                    capped: round.capped.clone(),
+                })
             } else {
                 self.twin(fork, &round).await
             };
@@ -307,6 +316,7 @@ impl Run {
     /// Applies what has nothing left, which must write nothing.
     async fn settle(&mut self, round: &mut Round, last: &Plan) {
         round.held = last.held.iter().map(|held| held.change.target()).collect();
+        round.capped = capped(last);
         self.site.simulator.clock().advance(PAUSE);
         self.site.simulator.watch();
         let ended = self.site.apply(&self.repo.sources(), last).await;
@@ -514,7 +524,7 @@ impl Run {
         for goes in 0..MOST_GOES {
             let plan = fork.plan(&sources).await.ok()?;
             if goes > 0 && !plan.changes.iter().any(|change| change.op.writes()) {
-                return Some(Twin { world: fork.simulator.world(), goes });
+                return Some(Twin { world: fork.simulator.world(), goes, capped: capped(&plan) });
             }
             fork.simulator.clock().advance(PAUSE);
             let ended = fork.apply(&sources, &plan).await;
@@ -524,6 +534,12 @@ impl Run {
         }
         None
     }
+}
+
+/// What a cap holds, as targets.
+fn capped(plan: &Plan) -> BTreeSet<String> {
+    let held = plan.held.iter().filter(|held| held.why == crate::model::Why::Capped);
+    held.map(|held| held.change.target()).collect()
 }
 
 /// Whose department is another one than it was.

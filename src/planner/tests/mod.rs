@@ -122,6 +122,8 @@ pub(super) struct World {
     pub(super) schemas: Schemas,
     pub(super) revert: Vec<Pattern>,
     pub(super) heal: Heal,
+    pub(super) handover: jiff::SignedDuration,
+    pub(super) now: jiff::Timestamp,
     /// Edges that are there, and that no list shows.
     pub(super) hidden: Vec<GrantKey>,
     /// Whether edges can be asked for.
@@ -151,6 +153,8 @@ impl World {
             schemas: schemas(),
             revert: Vec::new(),
             heal: Heal::None,
+            handover: jiff::SignedDuration::ZERO,
+            now: jiff::Timestamp::UNIX_EPOCH,
             hidden: Vec::new(),
             answers: true,
         };
@@ -206,6 +210,7 @@ impl World {
             reason: origin("memory"),
             roles: Arc::new([]),
             until: None,
+            since: None,
         });
         demand.grants.sort_by(|one, other| one.key.cmp(&other.key));
     }
@@ -235,10 +240,12 @@ impl World {
             own: &self.own,
             own_base: self.own_base.as_ref(),
             inventory: &self.inventory,
+            apart: &self.head.apart,
             schemas: &self.schemas,
             revert: &self.revert,
             heal: self.heal,
-            now: jiff::Timestamp::UNIX_EPOCH,
+            handover: self.handover,
+            now: self.now,
         });
         draft.findings.extend(findings);
         draft

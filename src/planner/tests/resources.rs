@@ -244,6 +244,24 @@ fn a_deletion_rests_on_a_whole_read_of_what_hangs_on_it() {
 }
 
 #[test]
+fn invariant_11_what_hangs_on_a_thing_whose_deletion_waits_waits_with_it_but_leavers() {
+    let mut world = described("-", "a", "a", "a");
+    world.base().claims_members(&group("rbac_g"));
+    world.status("cid", Status::Left);
+    for edge in ["ann@rbac_g", "cid@rbac_g"] {
+        world.base().wants(&member(edge));
+        world.is(&member(edge));
+    }
+    world.live.coverage.insert("okta:group".into(), Coverage::Partial("500".to_owned()));
+    world.live.coverage.insert("okta:group/rbac_g".into(), Coverage::Complete);
+    assert_eq!(
+        world.says(),
+        "revoke okta:user/cid member okta:group/rbac_g (request)\n\
+         held incomplete: delete okta:group/rbac_g (request)"
+    );
+}
+
+#[test]
 fn creating_needs_a_whole_read() {
     let mut world = described("a", "-", "-", "-");
     world.live.coverage.insert("okta:group".into(), Coverage::Partial("500".to_owned()));
@@ -272,6 +290,22 @@ fn a_target_that_is_merely_named_is_created_if_owned_and_never_deleted() {
     world.base().named.insert(group("rbac_x"), origin("access"));
     assert_eq!(world.says(), "");
     assert_eq!(world.draft().unclaimed.examples[2], "okta:group/rbac_x");
+}
+
+#[test]
+fn a_name_alone_makes_nothing_that_needs_more_than_a_name() {
+    let mut world = World::new();
+    let policy = aws("policy", "p");
+    world.head.named.insert(policy.clone(), origin("access"));
+    world.head.wants(&attached(&aws("user", "ann"), &policy));
+    world.live.resources.insert(aws("user", "ann"), Resource::default());
+    let kinds = &mut world.schemas.instances.get_mut("aws").unwrap().kinds;
+    let policies = kinds.iter_mut().find(|kind| kind.schema.kind.as_ref() == "policy").unwrap();
+    policies.schema.attributes[0].flags.required = true;
+    assert_eq!(
+        world.says(),
+        "held absent: grant aws/222222222222:user/ann attached aws/222222222222:policy/p (request)"
+    );
 }
 
 #[test]

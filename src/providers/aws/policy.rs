@@ -47,7 +47,7 @@ impl IamKind for Policies {
     fn kind(&self) -> Kind {
         // `GetAccountAuthorizationDetails` and `ListPolicies` leave descriptions out (checked November 2026).
         let unseen = Flags { immutable: true, unseen: true, ..Flags::default() };
-        let document = Flags { document: true, access: true, ..Flags::default() };
+        let document = Flags { document: true, access: true, required: true, ..Flags::default() };
         let schema = Schema::new("policy", "policies")
             .with(path_attribute())
             .with(Attribute::new("description").flags(unseen))

@@ -140,7 +140,7 @@ const DEFAULT_SESSION: i32 = 3600;
 #[async_trait]
 impl IamKind for Roles {
     fn kind(&self) -> Kind {
-        let trust = Flags { document: true, access: true, ..Flags::default() };
+        let trust = Flags { document: true, access: true, required: true, ..Flags::default() };
         let schema = Schema::new("role", "roles")
             .with(path_attribute())
             .with(Attribute::new("description"))

@@ -303,6 +303,19 @@ fn invariant_21_who_moves_has_the_new_before_he_loses_the_old_whatever_lane_it_i
 }
 
 #[test]
+fn invariant_21_a_group_goes_when_those_in_it_have_what_they_get_instead() {
+    let mut gone = delete("old");
+    gone.dependents = vec![grant("x", "old").target(), "rule y".to_owned()];
+    let given = grant("x", "slow");
+    let bench = Bench::new(vec![given.clone(), grant("y", "slow"), gone.clone()]);
+    bench.world.make(&create("old"));
+    let vendor =
+        Vendor { takes: |change| if change.address.name() == "slow" { 30 } else { 1 }, ..Vendor::of(&bench) };
+    assert_eq!(apply(&bench, &vendor).count(State::Done), 3);
+    assert_eq!(vendor.times(&gone).0, vendor.times(&given).1);
+}
+
+#[test]
 fn invariant_21_what_must_not_be_held_together_is_taken_before_the_other_is_given() {
     let (taken, given) = (revoke("x", "clerks"), grant("x", "approvers"));
     let bench = Bench::new(vec![taken, given]);

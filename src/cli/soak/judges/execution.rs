@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::docket::Judge;
 use super::super::facts::{Fact, okta_group};
-use super::super::go::Go;
-use super::super::repo::at_work;
+use super::super::go::{Go, Write};
+use super::super::repo::{Repo, at_work};
 use super::super::run::{Round, Run};
 use super::super::trouble::{Event, Network, Trouble};
 use crate::model::Guard;
@@ -36,6 +36,12 @@ fn approved(run: &mut Run, round: &Round, go: &Go) {
             let network = go.trouble.as_ref().map(|trouble| &trouble.network);
             let sees = matches!(network, Some(Network::Calm | Network::Throttles(_) | Network::Lag { .. }));
             let edge = round.unapproved.as_ref();
+            // What base asks for too was approved with the rule that asks for it.
+            let by_rule =
+                |base: &Repo| edge.is_some_and(|edge| base.wants(&go.world, go.from).contains(edge));
+            if go.base.as_ref().is_some_and(by_rule) {
+                return;
+            }
             let made = go.writes.iter().flat_map(|write| &write.did).find(|did| Some(&did.fact) == edge);
             // Where not all can be seen, what was not approved may not be seen to be wanted.
             let wrong = match made {
@@ -83,12 +89,21 @@ fn nothing_twice(run: &mut Run, go: &Go) {
     if !trouble.is_none_or(sees) || !go.others.is_empty() || go.second.is_some() {
         return;
     }
-    let idle = go.writes.iter().find(|write| !write.changed);
-    let wrong = idle.map(|write| format!("{} changed nothing", write.action));
+    let idle = |write: &&Write| !write.changed;
+    let wrong = |write: &Write| format!("{} changed nothing", write.action);
     match trouble.map(|trouble| &trouble.network) {
-        Some(Network::Lost(_)) => run.told.docket.guard(Guard::ReadUnknown, wrong),
+        // A list that could not be read to its end leaves it open who is in it, and giving that again is no mistake. To send
+        // once more what was done is.
+        Some(Network::Lost(_)) => {
+            let mut done = BTreeSet::new();
+            let sent = go.writes.iter().map(|write| (write, done.insert(&write.sent)));
+            let again =
+                sent.filter(|(write, is_new)| !is_new && !write.changed).map(|(write, _)| wrong(write));
+            let again = again.min();
+            run.told.docket.guard(Guard::ReadUnknown, again);
+        }
         // What is true already is not written, in this apply as in the next.
-        _ => run.told.docket.guard(Guard::Idempotent, wrong),
+        _ => run.told.docket.guard(Guard::Idempotent, go.writes.iter().find(idle).map(wrong)),
     }
 }
 

@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::docket::Judge;
-use super::super::facts::{Difference, Fact, aws_user, facts, okta_group, okta_user, statuses};
+use super::super::facts::{
+    Difference, Fact, aws_user, facts, handle, is_gone, okta_group, okta_user, statuses,
+};
 use super::super::go::{Go, Write, dropped, touches};
 use super::super::repo::{ADMINS, CALLER, May, at_work};
 use super::super::run::{Round, Run};
 use super::super::trouble::Network;
 use super::is_leaver;
 use crate::model::Guard;
-use crate::simulator::{UserStatus, World};
+use crate::simulator::{Edit, UserStatus, World};
 
 pub(super) fn go(run: &mut Run, go: &Go) {
     let asked = go.repo.wants(&go.world, go.from);
@@ -69,10 +71,12 @@ fn justified(run: &mut Run, go: &Go, asked: &BTreeSet<Fact>) {
             wrong.push(format!("{fact} is asked for, and went by {}", write.action));
             continue;
         }
+        let by_base = go.base.as_ref().is_some_and(|base| base.wants(&go.world, go.from).contains(fact));
         let known = match fact {
             Fact::Thing(thing) => gone(thing),
             Fact::Edge(who, what) => {
-                let ours = run.ours.contains(fact) || claims.contains(what) || claims.contains(who);
+                let ours =
+                    by_base || run.ours.contains(fact) || claims.contains(what) || claims.contains(who);
                 is_leaver(&go.world, fact) || ours || gone(who) || gone(what)
             }
             Fact::Field(..) => true,
@@ -286,9 +290,16 @@ pub(super) fn round(run: &mut Run, round: &Round) {
         facts(&round.live).into_keys().filter(|fact| is_leaver(&round.live, fact) && ours(fact)).collect();
     // Whatever else they have counts too.
     let all = facts(&round.live);
-    let leaving: BTreeSet<&str> =
-        all.keys().filter(|fact| is_leaver(&round.live, fact)).filter_map(Fact::handle).collect();
     let people = statuses(&round.live);
+    let has_left = |handle: &str| people.get(handle).is_none_or(|status| is_gone(*status));
+    let mut leaving: BTreeSet<&str> =
+        all.keys().filter_map(Fact::handle).filter(|handle| has_left(handle)).collect();
+    // And so does what others give them meanwhile.
+    let given = round.others.iter().filter_map(|edit| match edit {
+        Edit::AddMember { login, .. } => Some(handle(login)),
+        _ => None,
+    });
+    leaving.extend(given.filter(|handle| has_left(handle)));
     let staying = people.values().filter(|status| **status == UserStatus::Active).count();
     let most = round.before.leavers.of(staying + leaving.len());
     if had.is_empty() || leaving.len() > most {
