@@ -164,7 +164,7 @@ pub fn main() -> ExitCode {
     let format = arguments.format;
     let done = runtime.block_on(async {
         match arguments.command {
-            Command::Check(arguments) => check::run(&arguments, format),
+            Command::Check(arguments) => check::run(&arguments, format).await,
             Command::Plan(arguments) => plan::run(&arguments, format).await,
             Command::Apply(arguments) => apply::run(&arguments, format).await,
             Command::Rehearse(arguments) => rehearse::run(&arguments, format).await,
@@ -200,6 +200,7 @@ pub fn main() -> ExitCode {
 pub fn codes() -> Vec<crate::model::Code> {
     let here = [
         apply::CODES,
+        check::CODES,
         explain::CODES,
         rehearse::CODES,
         repo::CODES,
