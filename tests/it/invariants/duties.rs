@@ -278,3 +278,104 @@ fn what_froze_a_role_is_mended_as_check_proposes() {
     );
     assert!(repo.expect(0, &["check", "--suggest"]).stderr.contains("no entry cites what is gone"));
 }
+
+#[test]
+fn a_standing_change_cites_the_merge_request_that_its_rule_came_with() {
+    let repo = settled("", ROLES, &World::of(PEOPLE));
+    let git = |arguments: &[&str]| {
+        let ran = std::process::Command::new("git")
+            .arg("-C")
+            .arg(repo.path())
+            .args([
+                "-c",
+                "user.name=klibby",
+                "-c",
+                "user.email=klibby@acme.com",
+                "-c",
+                "commit.gpgsign=false",
+            ])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(ran.status.success(), "{ran:?}");
+    };
+    git(&["init", "--quiet", "--initial-branch=main"]);
+    repo.write(".gitignore", ".rolecall/\nworld.yaml*\n");
+    let rule = repo.read("roles/all.yaml");
+    repo.write("roles/all.yaml", "kind: Role\nname: none\n");
+    git(&["add", "."]);
+    git(&["commit", "--quiet", "-m", "Begin"]);
+    git(&["checkout", "--quiet", "-b", "rules"]);
+    repo.write("roles/all.yaml", &rule);
+    git(&["commit", "--quiet", "-am", "Rules for two departments"]);
+    git(&["checkout", "--quiet", "main"]);
+    git(&[
+        "merge",
+        "--quiet",
+        "--no-ff",
+        "-m",
+        "Merge branch 'rules'\n\nSee merge request acme/access!7",
+        "rules",
+    ]);
+    let people = [PEOPLE, &[("joiner", "Finance")]].concat();
+    World::settled(&people).write(&repo);
+    let plan = repo.plan();
+    assert_eq!(plan["changes"][0]["approved_by"], "merge request acme/access!7", "{plan:#}");
+    let told = repo.expect(0, &["plan"]).stdout;
+    assert!(told.contains("which came with merge request") && told.contains("acme/access!7"), "{told}");
+    // A rule that is not committed has come with nothing.
+    repo.write("roles/all.yaml", &rule.replace("department: finance", "department: [finance]"));
+    assert_eq!(repo.plan()["changes"][0].get("approved_by"), None);
+}
+
+#[test]
+fn invariant_41_of_2500_people_300_leavers_wait_for_a_waiver_and_three_go_from_everywhere() {
+    let limits =
+        "limits: { removals: { floor: 0, percent: 0 }, per_run: 0, leavers: { floor: 15, percent: 2 } }\n";
+    let alone = "---\nkind: Role\nname: one\nmembers: [{ handle: p0001 }]\n";
+    let handles: Vec<String> = (0..2_500).map(|n| format!("p{n:04}")).collect();
+    let staff = |department: &dyn Fn(usize) -> &'static str| -> Vec<(&str, &'static str)> {
+        handles.iter().enumerate().map(|(n, who)| (who.as_str(), department(n))).collect()
+    };
+    let before = staff(&|n| if n < 40 { "Infrastructure" } else { "Finance" });
+    let repo = settled(limits, &format!("{ROLES}{alone}"), &World::of(&before));
+    // The department that infra cites is renamed, so that the role is frozen; and many leave.
+    let after = staff(&|n| if n < 40 { "Platform" } else { "Finance" });
+    let infra: Vec<&str> = handles[..40].iter().map(String::as_str).collect();
+    let finance: Vec<&str> = handles[40..].iter().map(String::as_str).collect();
+    let world = |gone: &[&str]| {
+        World::of(&after)
+            .group("app.gitlab", &infra)
+            .group("rbac_role_infra", &infra)
+            .group("rbac_role_finance", &finance)
+            .group("rbac_role_one", &["p0001"])
+            .status(gone, "DEPROVISIONED")
+            .write(&repo);
+    };
+    let many: Vec<&str> = handles[1..301].iter().map(String::as_str).collect();
+    world(&many);
+    let plan = repo.plan();
+    assert_eq!(set(&plan["changes"]), want(&[]));
+    let capped = plan["held"].as_array().unwrap().iter().find(|held| held["why"] == "capped").unwrap();
+    let text = capped["text"].as_str().unwrap();
+    assert!(text.starts_with("RC407: 300 of 2501 people would lose their access"), "{text}");
+    let waiver = capped["remedy"].as_str().unwrap();
+    assert!(waiver.contains("code: RC407") && waiver.contains("allow: 300"), "{waiver}");
+    repo.write("rules/waiver.yaml", waiver);
+    assert!(set(&repo.plan()["changes"]).len() >= 300, "the waiver lets them go");
+    std::fs::remove_file(repo.path().join("rules/waiver.yaml")).unwrap();
+
+    world(&["p0001", "p0002", "p0100"]);
+    let plan = repo.plan();
+    let going = want(&[
+        "revoke p0001 member app.gitlab",
+        "revoke p0001 member rbac_role_infra",
+        "revoke p0001 member rbac_role_one",
+        "revoke p0002 member app.gitlab",
+        "revoke p0002 member rbac_role_infra",
+        "revoke p0100 member rbac_role_finance",
+    ]);
+    assert_eq!(set(&plan["changes"]), going);
+    assert_eq!(held(&plan, "frozen").len(), 2 * 38, "nobody else loses what the renamed department gave");
+    repo.converge();
+}
