@@ -9,6 +9,7 @@ mod principals;
 mod roles;
 mod runs;
 mod wanted;
+pub mod why;
 
 #[cfg(test)]
 mod tests;

@@ -26,8 +26,8 @@ use crate::model::{
 /// People as one tree sees them, indexed.
 pub(super) struct Known<'a> {
     inventory: &'a Inventory,
-    crowd: Crowd<'a>,
-    principals: Principals,
+    pub(super) crowd: Crowd<'a>,
+    pub(super) principals: Principals,
     findings: Vec<Finding>,
 }
 
@@ -45,7 +45,7 @@ type Runs = BTreeMap<(Address, Name), (Vec<Part>, Made)>;
 
 /// What a tree asks for, place by place, before edges are made of it.
 pub(super) struct Asked<'t> {
-    memberships: Memberships<'t>,
+    pub(super) memberships: Memberships<'t>,
     work: Work<'t>,
 }
 
@@ -411,7 +411,7 @@ impl Work<'_> {
 }
 
 /// What a document of a tree says in the provider's words.
-fn native(tree: &Tree, document: &NativeDocument, lowered: &mut Lowered) {
+pub(super) fn native(tree: &Tree, document: &NativeDocument, lowered: &mut Lowered) {
     let Some(settings) = tree.settings.providers.get(&document.instance) else { return };
     let scope = &settings.scope;
     if !document.accounts.is_empty() {
