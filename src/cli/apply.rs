@@ -30,8 +30,11 @@ const NOBODY_TO_ASK: Code = Code { code: "RC621", title: "there is nobody to ask
 /// The plan is for another time.
 const OTHER_TIME: Code = Code { code: "RC622", title: "the plan is for another time" };
 
+/// The plan rests on a directory that is not there.
+const OTHER_DIRECTORY: Code = Code { code: "RC623", title: "the plan is for another directory" };
+
 /// All codes of this module.
-pub(super) const CODES: &[Code] = &[DIRTY, NOBODY_TO_ASK, OTHER_TIME];
+pub(super) const CODES: &[Code] = &[DIRTY, NOBODY_TO_ASK, OTHER_TIME, OTHER_DIRECTORY];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {

@@ -14,8 +14,10 @@ use crate::manifest::{self, Tree};
 use crate::model::{Code, Demand, Digest, Finding, Name, Registry, Schemas, Selection, Settings, Sources};
 use crate::provider::{Caller, Clock, Provider, SystemClock, Transport};
 use crate::providers::{self, Credentials, Wiring};
+use crate::resolve::reorganized::{self, Reorganized};
 use crate::simulator::{Simulator, WorldError};
 
+mod look;
 mod observe;
 mod planning;
 
@@ -82,6 +84,8 @@ pub(super) struct Session {
     pub(super) selection: Selection,
     /// Effects that were approved, where an apply plans again.
     pub(super) approved: BTreeSet<Digest>,
+    /// What is laid over the directory. What rests on it is never applied.
+    reorganized: Option<Reorganized>,
     base: Option<Arc<Tree>>,
     base_was_named: bool,
     verified: Option<Verified>,
@@ -160,6 +164,7 @@ impl Session {
             providers: BTreeMap::new(),
             callers: Vec::new(),
             approved: BTreeSet::new(),
+            reorganized: None,
             selection,
             head,
             base,
@@ -210,6 +215,23 @@ impl Session {
         self.simulator.is_some()
     }
 
+    /// Lays a file over the directory from now on. What is planned after that is for reading only.
+    pub(super) fn rehearse_directory(&mut self, file: &Path) -> Result<(), Failure> {
+        let name = file.display().to_string();
+        let bytes = std::fs::read(file).map_err(|error| {
+            let message = format!("`{name}` cannot be read: {error}");
+            Finding::error(repo::UNREADABLE, message).help("name a CSV or JSON file of people")
+        })?;
+        let read = reorganized::read(&self.head, &name, &bytes).map_err(|findings| {
+            // Its lines are shown like those of a manifest.
+            let file = (name.as_str().into(), Arc::from(bytes.as_slice()));
+            Failure::in_sources(findings, &Sources { files: [file].into() })
+        })?;
+        self.selection.directory = Some(format!("{name} ({})", Digest::of_bytes(&bytes).short()));
+        self.reorganized = Some(read);
+        Ok(())
+    }
+
     /// The time to plan for.
     pub(super) fn now(&self) -> Timestamp {
         self.selection.at.unwrap_or_else(|| self.clock.now())
@@ -229,6 +251,16 @@ impl Session {
     /// The settings that judge: base's, so that a merge request cannot weaken what judges it; head's where there is none.
     pub(super) fn judging(&self) -> &Settings {
         self.base.as_deref().map_or(&self.head.settings, |base| &base.settings)
+    }
+
+    /// The tree of the last verified apply, or the one that was named in its place.
+    pub(super) fn base(&self) -> Option<&Tree> {
+        self.base.as_deref()
+    }
+
+    /// What the providers have.
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// The commit that is checked out.

@@ -6,6 +6,7 @@
 mod entries;
 mod people;
 mod principals;
+pub mod reorganized;
 mod roles;
 mod runs;
 mod wanted;
@@ -144,4 +145,7 @@ pub const CODES: &[Code] = &[
     DECLARED_TWICE,
     NO_SUCH_MANIFEST,
     NO_SUCH_PROVIDER,
+    reorganized::BAD_FILE,
+    reorganized::BAD_COLUMN,
+    reorganized::BAD_ROW,
 ];

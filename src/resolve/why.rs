@@ -103,13 +103,11 @@ impl<'a> View<'a> {
     /// The people who have a role or are mentioned in it.
     #[must_use]
     pub fn holdings_in(&self, role: &str) -> Vec<Holding> {
-        let (Some(role), Some(members)) = (self.role(role), self.members.get(role)) else { return Vec::new() };
-        let numbers: BTreeSet<u32> = members
-            .current
-            .iter()
-            .map(|(number, _)| *number)
-            .chain(members.lapsed.keys().copied())
-            .collect();
+        let (Some(role), Some(members)) = (self.role(role), self.members.get(role)) else {
+            return Vec::new();
+        };
+        let numbers: BTreeSet<u32> =
+            members.current.iter().map(|(number, _)| *number).chain(members.lapsed.keys().copied()).collect();
         numbers.into_iter().filter_map(|number| self.holding(role, number)).collect()
     }
 

@@ -74,7 +74,12 @@ fn edge(grant: &WantedGrant, view: &View<'_>) -> Edge {
         lapse: None,
         via: None,
         until: grant.terms.until,
-        because: grant.terms.origins.iter().map(|origin: &std::sync::Arc<Origin>| (**origin).clone()).collect(),
+        because: grant
+            .terms
+            .origins
+            .iter()
+            .map(|origin: &std::sync::Arc<Origin>| (**origin).clone())
+            .collect(),
     }
 }
 
@@ -97,8 +102,10 @@ fn breaks(with: &View<'_>, without: &View<'_>, part: &Part) -> Vec<String> {
     if part.list.is_none() && matches!(part.kind.as_str(), "Role" | "Unit") {
         let citing = without.roles().filter(|role| without.cites(role, &part.name));
         breaks.extend(citing.map(|role| format!("role {} cites it ({})", role.name.value, role.name.span)));
-        let grants = without.tree.grants.iter().filter(|grant| grant.roles.iter().any(|role| role.value == part.name));
-        breaks.extend(grants.map(|grant| format!("grant {} gives it ({})", grant.name.value, grant.name.span)));
+        let grants =
+            without.tree.grants.iter().filter(|grant| grant.roles.iter().any(|role| role.value == part.name));
+        breaks
+            .extend(grants.map(|grant| format!("grant {} gives it ({})", grant.name.value, grant.name.span)));
     }
     breaks
 }

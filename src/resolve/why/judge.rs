@@ -81,7 +81,8 @@ impl View<'_> {
             all.push((Some(condition), Held { holds, text, roles: Vec::new() }));
         }
         if needs_type(entry) {
-            let ruled: Vec<&str> = self.tree.settings.types.iter().filter(|kind| kind.rules).map(|kind| &*kind.name).collect();
+            let ruled: Vec<&str> =
+                self.tree.settings.types.iter().filter(|kind| kind.rules).map(|kind| &*kind.name).collect();
             let kind = person.kind.as_deref();
             let holds = kind.is_some_and(|kind| ruled.contains(&kind));
             let text = match kind {

@@ -37,7 +37,8 @@ pub struct Wish {
 #[must_use]
 pub fn wish(view: &View<'_>, base: Option<&Tree>, handle: &str, on: &Address) -> Wish {
     let mut wish = Wish::default();
-    let trial = Trial { view, base, handle, on, before: view.keys_of(&view.principals(&Address::person(handle))) };
+    let trial =
+        Trial { view, base, handle, on, before: view.keys_of(&view.principals(&Address::person(handle))) };
     if trial.has(view) {
         wish.wanted = true;
         return wish;
@@ -64,9 +65,8 @@ pub fn wish(view: &View<'_>, base: Option<&Tree>, handle: &str, on: &Address) ->
         wish.edit = Some(edit);
         wish.after = Some(after);
     }
-    wish.others = tried
-        .filter_map(|(edit, _)| Some(Other { role: edit.role?, extras: edit.extras.len() }))
-        .collect();
+    wish.others =
+        tried.filter_map(|(edit, _)| Some(Other { role: edit.role?, extras: edit.extras.len() })).collect();
     if wish.edit.is_none() && on.instance() != "role" {
         let documents = view.documents(&BTreeSet::from([on.clone()]));
         let named = documents.iter().find_map(|origin| trial.item(&origin.span, "members", handle, None));
@@ -111,7 +111,9 @@ impl Trial<'_, '_> {
             Status::Active => return None,
             Status::Left => format!("{} has left", self.handle),
             Status::Suspended => format!("{} is suspended", self.handle),
-            Status::Staged => format!("{} is not there yet; what is asked for now is given on the first day", self.handle),
+            Status::Staged => {
+                format!("{} is not there yet; what is asked for now is given on the first day", self.handle)
+            }
         };
         Some(Block { why: Obstacle::Status, text, span: None, help: None })
     }
@@ -130,6 +132,9 @@ impl Trial<'_, '_> {
             let text = text(&words.unwrap_or_else(|| format!("role {name} excepts {}", self.handle)));
             let help = Some("take that entry out of `except`, or choose another way".to_owned());
             return Some(Block { why: Obstacle::Excepted, text, span, help });
+        }
+        if role.except.is_empty() {
+            return None;
         }
         // Someone whom no entry is about yet may be excepted all the same: the trial would show it, and not why.
         let after = self.try_grant(role)?;
@@ -165,7 +170,13 @@ impl Trial<'_, '_> {
     }
 
     /// An item of a list, tried.
-    fn item(&self, document: &Span, key: &str, item: &str, role: Option<&Role>) -> Option<(Proposal, Desired)> {
+    fn item(
+        &self,
+        document: &Span,
+        key: &str,
+        item: &str,
+        role: Option<&Role>,
+    ) -> Option<(Proposal, Desired)> {
         let text = if item == self.handle { word(item) } else { item.to_owned() };
         let edit = Edit::Item { document, key, text: &text };
         let tree = altered(self.view.tree, self.view.registry, edit).ok()?;
