@@ -61,11 +61,13 @@ pub fn part(tree: &Tree, file: &str, line: u32, column: Option<u32>) -> Result<P
 
     let entry = node.entries().iter().rfind(|entry| starts(entry, line, column));
     let Some(Entry { key, value }) = entry else { return Ok(whole) };
+    let is_role = matches!(whole.kind.as_str(), "Role" | "Unit");
     let spans = items(value, key.span.line, line, column);
-    if !spans.is_empty() {
+    // A grant to nobody, or of nothing, is none.
+    let empties = whole.kind == "Grant" && is_all(value, &spans);
+    if !spans.is_empty() && !empties {
         return Ok(part(Some(key.value.clone()), spans));
     }
-    let is_role = matches!(whole.kind.as_str(), "Role" | "Unit");
     let names = matches!(key.as_str(), "kind" | "name") || (line == node.span.line && column.is_none());
     if is_role && !names { Err(NoPart::GivesNothing(key.value.clone())) } else { Ok(whole) }
 }
@@ -95,15 +97,29 @@ fn items(node: &Node, key: u32, line: u32, column: Option<u32>) -> BTreeSet<Span
             let Some(around) = list.iter().rfind(|item| item.span.line < line) else {
                 return BTreeSet::new();
             };
-            let inner = items(around, around.span.line, line, column);
+            let inner = inner(around, line, column);
             if inner.is_empty() { BTreeSet::from([around.span.clone()]) } else { inner }
-        }
-        NodeValue::Map(entries) => {
-            let entry = entries.iter().rfind(|entry| starts(entry, line, column));
-            // A line that a key begins is the key's, and what it is a key of goes with it.
-            let entry = entry.filter(|entry| entry.key.span.line < line);
-            entry.map(|entry| items(&entry.value, entry.key.span.line, line, column)).unwrap_or_default()
         }
         _ => BTreeSet::new(),
     }
+}
+
+/// The items of a list within an item that stand on a line; none where that would leave nothing of the list, since then the
+/// item around goes.
+fn inner(item: &Node, line: u32, column: Option<u32>) -> BTreeSet<Span> {
+    let entry = item.entries().iter().rfind(|entry| starts(entry, line, column));
+    // A line that a key begins is the key's, and what it is a key of goes with it.
+    let Some(Entry { key, value }) = entry.filter(|entry| entry.key.span.line < line) else {
+        return BTreeSet::new();
+    };
+    match &value.value {
+        NodeValue::Map(_) => inner(value, line, column),
+        _ => Some(items(value, key.span.line, line, column))
+            .filter(|spans| !is_all(value, spans))
+            .unwrap_or_default(),
+    }
+}
+
+fn is_all(list: &Node, spans: &BTreeSet<Span>) -> bool {
+    matches!(&list.value, NodeValue::List(items) if items.iter().all(|item| spans.contains(&item.span)))
 }

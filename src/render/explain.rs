@@ -128,7 +128,8 @@ impl Told<'_> {
             place(&mut line, &origin.span);
             self.item(deep, line);
             for link in &origin.chain {
-                self.item(deep + 1, vec![words(format!("by {link}"))]);
+                let lead = if link.contains(" gives it (") { "and" } else { "through" };
+                self.item(deep + 1, vec![words(format!("{lead} {link}"))]);
             }
         }
     }
@@ -159,6 +160,21 @@ impl Told<'_> {
 
     fn until(&self, until: Option<Timestamp>) -> String {
         until.map(|until| format!(", until {}", super::words::end(until, self.zone))).unwrap_or_default()
+    }
+
+    /// What edges are on: those that stand alike in one line.
+    fn on(&mut self, deep: usize, lead: &str, edges: &[&Edge]) {
+        let mut alike: BTreeMap<(&str, String), Vec<String>> = BTreeMap::new();
+        for edge in edges {
+            let (relation, thing) = what(edge);
+            alike.entry((state(edge), relation)).or_default().push(thing);
+        }
+        for ((state, relation), things) in alike {
+            let mut line = vec![words(format!("{lead}{relation} "))];
+            line.extend(self.names(things));
+            line.push(words(state));
+            self.item(deep, line);
+        }
     }
 
     /// Edges by what they are on, with the names of who has them.

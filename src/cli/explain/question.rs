@@ -67,8 +67,9 @@ pub(super) async fn of(
 
 /// `FILE:LINE[:COLUMN]`, where a text has that form.
 fn place(asking: &Asking<'_>, text: &str) -> Result<Option<(String, u32, Option<u32>)>, Failure> {
-    let Some(at) = text.find(".yaml") else { return Ok(None) };
-    let (file, rest) = text.split_at(at + ".yaml".len());
+    let end = [".yaml", ".yml"].iter().find_map(|end| Some(text.find(end)? + end.len()));
+    let Some(end) = end else { return Ok(None) };
+    let (file, rest) = text.split_at(end);
     if !(rest.is_empty() || rest.starts_with(':')) || text.parse::<Address>().is_ok() {
         return Ok(None);
     }

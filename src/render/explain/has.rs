@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use super::{Told, lapse, name, place, state, what, who};
 use crate::model::explanation::{Edge, Has, Holding, RoleFacts, Then};
-use crate::model::{Origin, Person, Sensitivity};
+use crate::model::{Origin, Person, Sensitivity, Span};
 use crate::render::page::Ink;
-use crate::render::words::{Line, count, literal, words};
+use crate::render::words::{Line, Piece, count, literal, words};
 
 pub(super) fn told(has: &Has, at: jiff::Timestamp, told: &mut Told<'_>) {
     let mut title = vec![literal(has.about.to_string())];
@@ -63,8 +63,8 @@ fn attributes(person: &Person, told: &mut Told<'_>) {
 }
 
 fn role_facts(role: &RoleFacts, told: &mut Told<'_>) {
-    let mut line = vec![words("stands in")];
-    place(&mut line, &role.span);
+    let line = Span { column: 0, ..role.span.clone() };
+    let mut line = vec![words("stands in "), Piece::Place(line.to_string())];
     let sensitivity = match role.sensitivity {
         Sensitivity::Low => "low",
         Sensitivity::Medium => "medium",
@@ -104,9 +104,8 @@ fn of_person(has: &Has, told: &mut Told<'_>) {
         let given = |edge: &&Edge| {
             edge.wanted && edge.because.iter().any(|origin| origin.role.as_ref() == Some(&holding.role))
         };
-        for edge in has.edges.iter().filter(given) {
-            told.item(2, on(edge, "so "));
-        }
+        let given: Vec<&Edge> = has.edges.iter().filter(given).collect();
+        told.on(2, "so ", &given);
     }
     let beside = |edge: &&Edge| edge.wanted && edge.because.iter().any(|origin| origin.role.is_none());
     let beside: Vec<&Edge> = has.edges.iter().filter(beside).collect();
@@ -135,11 +134,10 @@ fn of_person(has: &Has, told: &mut Told<'_>) {
         line.push(words(holding.lapse.map(|cause| format!(": {}", lapse(cause))).unwrap_or_default()));
         told.item(1, line);
         told.because(2, &holding.because);
-        for edge in lapsed.iter().filter(|edge| {
-            edge.live == Some(true) && edge.because.iter().any(|o| o.role.as_ref() == Some(&holding.role))
-        }) {
-            told.item(2, on(edge, ""));
-        }
+        let of = |origin: &Origin| origin.role.as_ref() == Some(&holding.role);
+        let there = |edge: &&&Edge| edge.live == Some(true) && edge.because.iter().any(of);
+        let there: Vec<&Edge> = lapsed.iter().filter(there).copied().collect();
+        told.on(2, "", &there);
     }
     for edge in lapsed.into_iter().filter(|edge| !known(edge)) {
         let mut line = on(edge, "");
@@ -267,7 +265,7 @@ fn unasked(has: &Has, told: &mut Told<'_>, of_person: bool) {
     let (by_itself, by_hand): (Vec<&Edge>, Vec<&Edge>) =
         there.into_iter().partition(|edge| edge.via.is_some());
     let tell = |edges: &[&Edge], told: &mut Told<'_>| match of_person {
-        true => edges.iter().for_each(|edge| told.item(1, on(edge, ""))),
+        true => told.on(1, "", edges),
         false => told.by_thing(1, edges),
     };
     if !by_hand.is_empty() {

@@ -6,26 +6,29 @@ use std::collections::BTreeMap;
 
 use super::{Told, lapse, name, place, what, who};
 use crate::model::explanation::{Cut, Edge, Judged, Proposal, Standing, Wants, Whether};
-use crate::model::{Address, Risk, Span};
+use crate::model::{Address, Risk, Span, Status};
 use crate::render::page::Ink;
 use crate::render::words::{Line, Piece, capitalized, count, literal, prose, words};
 
 pub(super) fn whether(whether: &Whether, told: &mut Told<'_>) {
     let Whether { who, person, on, wanted, live, edges, roles, elsewhere } = whether;
-    let (answer, ink) = match (wanted, live) {
-        (true, Some(false)) => ("yes, and not there yet", Ink::Warn),
-        (true, _) => ("yes", Ink::Good),
-        (false, Some(true)) => ("not asked for, and there all the same", Ink::Warn),
-        (false, _) => ("no", Ink::Alarm),
+    let (answer, has, ink) = match (wanted, live) {
+        (true, Some(false)) => ("yes, and not there yet", "is to have", Ink::Warn),
+        (true, _) => ("yes", "has", Ink::Good),
+        (false, Some(true)) => ("not asked for, and there all the same", "has", Ink::Warn),
+        (false, _) => ("no", "does not have", Ink::Alarm),
     };
-    told.title(
-        vec![words(answer), words(": "), literal(name(who)), words(" and "), literal(on.to_string())],
-        ink,
-    );
+    let title =
+        [words(answer), words(": "), literal(name(who)), words(format!(" {has} ")), literal(on.to_string())];
+    told.title(title.into(), ink);
     if let Some(person) = person
-        && !matches!(person.status, crate::model::Status::Active)
+        && person.status != Status::Active
     {
-        told.item(1, vec![literal(name(who)), words(format!(" is {}", person.status))]);
+        let stands = match person.status {
+            Status::Left => "has left".to_owned(),
+            status => format!("is {status}"),
+        };
+        told.item(1, vec![literal(name(who)), words(format!(" {stands}"))]);
     }
     if live.is_none() && on.instance() != "role" {
         told.item(1, vec![words("whether it is there could not be seen")]);
@@ -46,12 +49,18 @@ pub(super) fn whether(whether: &Whether, told: &mut Told<'_>) {
     if roles.is_empty() && elsewhere.is_empty() && !held {
         told.item(1, vec![words("no role gives it")]);
     }
-    // Where the edges tell why, roles that do not give it are beside the point.
-    for role in roles.iter().filter(|role| !held || role.verdict == Standing::Has && on.instance() == "role")
-    {
+    // Where the edges tell why, the roles say nothing new.
+    let told_by_edges = |role: &Judged| {
+        held || edges
+            .iter()
+            .flat_map(|edge| &edge.because)
+            .any(|origin| origin.role.as_ref() == Some(&role.role))
+    };
+    for role in roles.iter().filter(|role| !told_by_edges(role)) {
         judged(role, 1, told);
     }
-    for origin in elsewhere.iter().filter(|_| !held) {
+    let mentioned = edges.iter().any(|edge| edge.wanted || edge.lapse.is_some());
+    for origin in elsewhere.iter().filter(|_| !mentioned) {
         let mut line = vec![words(format!("{} says who is in it, and does not name him", origin.text))];
         place(&mut line, &origin.span);
         told.item(1, line);
@@ -93,10 +102,10 @@ fn judged(role: &Judged, deep: usize, told: &mut Told<'_>) {
 pub(super) fn wants(wants: &Wants, told: &mut Told<'_>) {
     let Wants { who, on, wanted, edit, others, approval, blocks } = wants;
     let both = |lead: &str| {
-        vec![words(lead.to_owned()), words(": "), literal(name(who)), words(" and "), literal(on.to_string())]
+        vec![words(lead.to_owned()), words(": "), literal(on.to_string()), words(" for "), literal(name(who))]
     };
     if *wanted {
-        told.title(both("asked for already"), Ink::Good);
+        told.title(both("it is asked for already"), Ink::Good);
         let question = format!("`rolecall explain {} {on}` tells by what", name(who));
         told.item(1, prose(&question));
         return;
@@ -119,10 +128,11 @@ pub(super) fn wants(wants: &Wants, told: &mut Told<'_>) {
             told.item(2, prose(help));
         }
     }
-    if let Some(edit) = edit {
+    let verified = edit.as_ref().filter(|edit| edit.verified);
+    if let Some(edit) = verified {
         proposal(edit, told);
     }
-    if let Some(approval) = approval {
+    if let Some(approval) = approval.as_ref().filter(|_| verified.is_some()) {
         told.section("who must approve");
         let risk = match approval.risk {
             Risk::Low => "low",
@@ -130,14 +140,14 @@ pub(super) fn wants(wants: &Wants, told: &mut Told<'_>) {
             Risk::High => "high",
         };
         let of = match approval.owners.as_slice() {
-            [] => "nobody is named as its owner".to_owned(),
-            owners => format!("of {}", owners.join(", ")),
+            [] => ", and nobody is named as its owner".to_owned(),
+            owners => format!(" of {}", owners.join(", ")),
         };
         let risk = match approval.risk_reasons.first() {
             Some(why) => format!("the risk is {risk}: {why}"),
             None => format!("the risk is {risk}"),
         };
-        told.item(1, prose(&format!("{} {of}; {risk}", approval.quorum)));
+        told.item(1, prose(&format!("{}{of}; {risk}", approval.quorum)));
     }
     if !others.is_empty() {
         told.section("other roles that give it, with more besides");
@@ -151,13 +161,7 @@ pub(super) fn wants(wants: &Wants, told: &mut Told<'_>) {
 fn proposal(edit: &Proposal, told: &mut Told<'_>) {
     told.section(format!("{}:", capitalized(&where_to(edit))));
     told.paste(&edit.text);
-    told.item(
-        1,
-        vec![words(match edit.verified {
-            true => "checked: resolved with it, it is asked for",
-            false => "resolved with it, it is still not asked for",
-        })],
-    );
+    told.item(1, vec![words("checked: resolved with it, it is asked for")]);
     if !edit.extras.is_empty() {
         let things: Vec<String> = edit.extras.iter().map(|key| key.resource.to_string()).collect();
         let mut line = vec![words(format!("gives {} besides: ", count(things.len(), "thing", "things")))];
