@@ -80,7 +80,8 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
         let help = "ask `explain WHO WHAT` whether he has it, or `explain WHO --wants WHAT` how to get it";
         return Err(Failure::from(finding.help(help)).exit(Exit::Usage));
     }
-    let mut session = Session::open(Options { repo, looks_only: true, ..Options::default() }).await?;
+    let mut session =
+        Session::open(Options { repo, looks_only: true, asks_only: true, ..Options::default() }).await?;
     session.selection.at = arguments.at.map(|when| when.in_zone(&session.head.settings.timezone));
     if let Some(file) = &arguments.directory {
         session.rehearse_directory(file)?;
@@ -121,7 +122,8 @@ async fn explain(
     unread.sort();
     unread.dedup();
     let directory = session.selection.directory.clone();
-    Ok(Explanation { format: EXPLANATION_FORMAT, at: now, directory, unread, answer })
+    let calls = session.providers.iter().map(|(instance, provider)| (instance.clone(), provider.calls()));
+    Ok(Explanation { format: EXPLANATION_FORMAT, at: now, directory, calls: calls.collect(), unread, answer })
 }
 
 /// What a question is asked of.

@@ -51,6 +51,8 @@ pub(super) struct Options {
     pub(super) selection: Selection,
     /// Whether a simulated world is only looked at, so that not even its log is taken in.
     pub(super) looks_only: bool,
+    /// Whether no plan will be made: then what memory keeps for telling causes apart, which is most of it, is not read.
+    pub(super) asks_only: bool,
 }
 
 /// What a run is made of: values, and the edges that they are to be used on.
@@ -112,7 +114,7 @@ pub(super) fn load_sources(sources: &Sources, registry: &Registry) -> Result<Tre
 impl Session {
     /// Reads the access repo and its memory, and makes sure of each provider who we are.
     pub(super) async fn open(options: Options) -> Result<Self, Failure> {
-        let Options { repo: root, base, selection, looks_only } = options;
+        let Options { repo: root, base, selection, looks_only, asks_only } = options;
         let registry = providers::registry();
         let head = Arc::new(load(&root, &registry)?);
         moved_memory(&root, &head)?;
@@ -134,18 +136,35 @@ impl Session {
         let memory = Memory::at(root.join(&head.settings.memory));
         let (commit, credentials) = (repo::commit(&root), Arc::new(environment));
         let loaded = Vec::new();
-        Self::assemble(Parts { head, base, loaded, memory, simulator, credentials, selection, commit }).await
+        let parts = Parts { head, base, loaded, memory, simulator, credentials, selection, commit };
+        match asks_only {
+            true => {
+                let sources = parts.memory.sources()?;
+                Self::with(parts, sources.as_ref(), None).await
+            }
+            false => Self::assemble(parts).await,
+        }
     }
 
     /// Puts a run together, and makes sure of each provider who we are.
     pub(super) async fn assemble(parts: Parts) -> Result<Self, Failure> {
+        let verified = parts.memory.verified()?;
+        let sources = verified.as_ref().map(|verified| verified.sources.clone());
+        Self::with(parts, sources.as_ref(), verified).await
+    }
+
+    /// Puts a run together over what memory keeps: the files of base, and perhaps the rest.
+    async fn with(
+        parts: Parts,
+        sources: Option<&Sources>,
+        verified: Option<Verified>,
+    ) -> Result<Self, Failure> {
         let Parts { head, base, loaded, memory, simulator, credentials, selection, commit } = parts;
         let registry = providers::registry();
-        let verified = memory.verified()?;
         let base_was_named = base.is_some();
-        let base = match (base, &verified) {
+        let base = match (base, sources) {
             // Where nothing has changed since, base is head.
-            (None, Some(Verified { sources, .. })) => {
+            (None, Some(sources)) => {
                 match loaded.iter().chain([&head]).find(|tree| tree.sources == *sources) {
                     Some(tree) => Some(tree.clone()),
                     None => Some(Arc::new(load_sources(sources, &registry)?)),

@@ -78,7 +78,8 @@ struct Values<'a, T> {
 
 pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure> {
     let (repo, attribute) = arguments.places();
-    let session = Session::open(Options { repo, looks_only: true, ..Options::default() }).await?;
+    let session =
+        Session::open(Options { repo, looks_only: true, asks_only: true, ..Options::default() }).await?;
     let (records, accounts, incomplete) = session.in_its_time(session.inventory()).await?;
     let (inventory, _) = resolve::people(&session.head, &records, accounts, incomplete, session.now());
     let mut names: Vec<&str> = inventory

@@ -4,6 +4,8 @@
 //! Invariant: all that is told carries the place in YAML that says so. What was not looked at is told as unknown
 //! (`live: null`), never as absent. It must not be worded: that is `render`'s.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -27,6 +29,8 @@ pub struct Explanation {
     /// The file that was laid over the directory, where one was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub directory: Option<String>,
+    /// How many calls it took, by instance.
+    pub calls: BTreeMap<Name, u64>,
     /// What could not be read, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<String>,

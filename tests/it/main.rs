@@ -12,6 +12,7 @@ mod journal;
 mod kill;
 mod moto;
 mod okta;
+mod organization;
 mod pipeline;
 mod rehearse;
 mod repo;
