@@ -61,6 +61,11 @@ pub fn part(tree: &Tree, file: &str, line: u32, column: Option<u32>) -> Result<P
 
     let entry = node.entries().iter().rfind(|entry| starts(entry, line, column));
     let Some(Entry { key, value }) = entry else { return Ok(whole) };
+    // A document that is written on one line goes with it.
+    let beside = node.entries().iter().filter(|entry| entry.key.span.line == line).count();
+    if line == node.span.line && column.is_none() && beside > 1 {
+        return Ok(whole);
+    }
     let is_role = matches!(whole.kind.as_str(), "Role" | "Unit");
     let spans = items(value, key.span.line, line, column);
     // A grant to nobody, or of nothing, is none.
@@ -68,7 +73,7 @@ pub fn part(tree: &Tree, file: &str, line: u32, column: Option<u32>) -> Result<P
     if !spans.is_empty() && !empties {
         return Ok(part(Some(key.value.clone()), spans));
     }
-    let names = matches!(key.as_str(), "kind" | "name") || (line == node.span.line && column.is_none());
+    let names = matches!(key.as_str(), "kind" | "name");
     if is_role && !names { Err(NoPart::GivesNothing(key.value.clone())) } else { Ok(whole) }
 }
 

@@ -61,7 +61,7 @@ pub fn terminal(explanation: &Explanation, style: &Style, all: bool) -> String {
             }
             Row::Item(deep, line) => page.text(2 * deep, 2 * deep + 2, &line),
             Row::Paste(lines) => {
-                lines.iter().for_each(|line| page.verbatim(4, &[(line.clone(), Ink::Plain)]))
+                lines.iter().for_each(|line| page.verbatim(4, &[(line.clone(), Ink::Plain)]));
             }
         }
     }

@@ -76,6 +76,7 @@ pub fn read(tree: &Tree, file: &str, bytes: &[u8]) -> Result<Reorganized, Vec<Fi
     if findings.is_empty() && reorganized.rows.is_empty() {
         findings.push(Finding::error(BAD_FILE, format!("`{file}` has no row")).at(&at));
     }
+    findings.sort_by(|one, other| one.span.cmp(&other.span));
     if findings.is_empty() { Ok(reorganized) } else { Err(findings) }
 }
 
@@ -337,3 +338,6 @@ impl Reorganized {
         self.rows.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -290,11 +290,19 @@ fn what_a_question_costs_beside_a_plan() {
     };
     // Reading the world is no part of either: it is the simulator's, and real ones keep their own.
     let before = ticks().1;
-    (0..rounds).for_each(|_| drop(rolecall::simulator::Simulator::copy_of(&repo.path().join("world.yaml")).unwrap()));
+    (0..rounds).for_each(|_| {
+        drop(rolecall::simulator::Simulator::copy_of(&repo.path().join("world.yaml")).unwrap())
+    });
     let world = (ticks().1 - before) / rounds;
     let plan = of(&["plan"]).saturating_sub(world);
     println!("reading the world: {world}0 ms of CPU, left out; plan: {plan}0 ms");
-    for question in [&["p0005"][..], &["r010"], &["p0005", "app.010"], &["p0005", "--wants", "app.011"], &["roles/00.yaml:7"]] {
+    for question in [
+        &["p0005"][..],
+        &["r010"],
+        &["p0005", "app.010"],
+        &["p0005", "--wants", "app.011"],
+        &["roles/00.yaml:7"],
+    ] {
         let cost = of(&[&["explain"], question].concat()).saturating_sub(world);
         println!("explain {}: {cost}0 ms, {} % of a plan", question.join(" "), cost * 100 / plan.max(1));
     }

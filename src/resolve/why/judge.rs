@@ -48,7 +48,7 @@ impl View<'_> {
         let (entry, mut conditions) = judged.min_by_key(|(entry, conditions)| {
             let failed = conditions.iter().filter(|(_, held)| !held.holds).count();
             let names = entry.conditions.iter().any(|one| matches!(one, Condition::Handle(_)));
-            (failed, names, failed.wrapping_sub(conditions.len()))
+            (failed, names, std::cmp::Reverse(conditions.len() - failed))
         })?;
         let handle = &self.known.crowd.person(number)?.handle;
         for (condition, held) in &mut conditions {
