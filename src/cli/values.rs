@@ -47,8 +47,9 @@ impl Arguments {
 struct Count {
     /// As the directory writes it; empty: people without a value.
     value: String,
-    /// As entries compare it.
-    cited_as: String,
+    /// As entries compare it; no entry can cite a status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cited_as: Option<String>,
     /// How many people have it who have not left.
     people: usize,
     /// How many have it who have left.
@@ -110,7 +111,12 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
         Some(name) if names.contains(&name) => {
             let row = |one: &Count| {
                 let value = if one.value.is_empty() { "(no value)".to_owned() } else { one.value.clone() };
-                vec![value, one.cited_as.clone(), one.people.to_string(), one.left.to_string()]
+                vec![
+                    value,
+                    one.cited_as.clone().unwrap_or_default(),
+                    one.people.to_string(),
+                    one.left.to_string(),
+                ]
             };
             let counts = counts(&inventory, name);
             told(format, &[name, "cited as", "people", "left"], Some(name), counts, row)
@@ -161,8 +167,12 @@ fn counts(inventory: &Inventory, name: &str) -> Vec<Count> {
     for person in inventory.people.values() {
         let value = value(person, name).unwrap_or_default();
         let count = counts.entry(value.clone()).or_insert_with(|| Count {
-            // Handles, types and statuses are compared as they stand.
-            cited_as: if OWN.contains(&name) { value.clone() } else { normalized(&value) },
+            // Handles and types are compared as they stand.
+            cited_as: match name {
+                "status" => None,
+                "manager" | "type" => Some(value.clone()),
+                _ => Some(normalized(&value)),
+            },
             value,
             ..Count::default()
         });

@@ -186,7 +186,7 @@ fn row(
         return None;
     };
     let mut row = Row { status: None, profile: BTreeMap::new(), span };
-    let mut handle = None;
+    let (mut handle, before) = (None, findings.len());
     for (column, cell) in cells {
         let known = COLUMNS.contains(&column.as_str()) || attributes.contains_key(column.as_str());
         if !known {
@@ -245,6 +245,9 @@ fn row(
         }
     }
     let Some((handle, written)) = handle else {
+        if findings.len() > before {
+            return None;
+        }
         let finding = Finding::error(BAD_ROW, "this row has no `handle`").at(&row.span);
         findings.push(finding.help("whom it is about is said by the column `handle`"));
         return None;

@@ -6,6 +6,7 @@ mod aws;
 mod broken;
 mod cli;
 mod example;
+mod explain;
 mod filling;
 mod invariants;
 mod journal;

@@ -21,9 +21,12 @@ impl Asking<'_> {
             why::wish(self.view, self.session.base(), handle, on);
         let mut approval = None;
         if let (Some(edit), Some(after)) = (&edit, &after) {
-            let new = self.given(&who, on, after);
+            let new = self.given(&who, after);
+            let path = why::path(after, &self.view.principals(&who), on);
+            let wished =
+                |key: &GrantKey| on.instance() == "role" || path.iter().any(|grant| grant.key == *key);
             // With no edge at all, there is nobody in the provider to give it to.
-            if new.is_empty() && on.instance() != "role" {
+            if path.is_empty() && on.instance() != "role" {
                 let why = self.view.nameless(handle, on.instance());
                 blocks.extend(why.map(|text| Block {
                     why: Obstacle::Held(crate::model::Why::Identity),
@@ -33,20 +36,16 @@ impl Asking<'_> {
                 }));
             }
             let judged = self.judge(after, &new, unread).await;
-            approval = Some(self.approvers(edit, &judged, &mut blocks));
+            approval = Some(self.approvers(edit, &judged, &wished, &mut blocks));
         }
         blocks.sort();
         blocks.dedup();
         Wants { who, on: on.clone(), wanted, edit, others, approval, blocks }
     }
 
-    /// The edges that an edit gives a person: those that lead to what is wished for, all of a role.
-    fn given(&self, who: &Address, on: &Address, after: &Desired) -> Vec<WantedGrant> {
+    /// The edges that an edit gives a person: what comes besides needs approval like what is wished for.
+    fn given(&self, who: &Address, after: &Desired) -> Vec<WantedGrant> {
         let ends = self.view.principals(who);
-        if on.instance() != "role" {
-            let path = why::path(after, &ends, on);
-            return path.into_iter().filter(|grant| self.view.desired.grant(&grant.key).is_none()).collect();
-        }
         let edges = after.grants.from(&ends).into_iter();
         let keys = edges.map(|(run, end)| GrantKey {
             resource: run.resource.clone(),
@@ -116,8 +115,14 @@ impl Asking<'_> {
         Judgement { judged, findings }
     }
 
-    /// Who must approve what was judged; what holds it is told as what stands in the way.
-    fn approvers(&self, edit: &Proposal, judgement: &Judgement, blocks: &mut Vec<Block>) -> Approvers {
+    /// Who must approve what was judged; what holds something that is wished for is told as what stands in the way.
+    fn approvers(
+        &self,
+        edit: &Proposal,
+        judgement: &Judgement,
+        wished: &dyn Fn(&GrantKey) -> bool,
+        blocks: &mut Vec<Block>,
+    ) -> Approvers {
         let Judgement { judged, findings } = judgement;
         blocks.extend(findings.iter().map(|finding| Block {
             why: if is_own(finding) { Obstacle::Own } else { Obstacle::Wrong },
@@ -125,7 +130,8 @@ impl Asking<'_> {
             span: finding.span.clone(),
             help: finding.help.clone(),
         }));
-        blocks.extend(judged.held.iter().map(|held| Block {
+        let held = judged.held.iter().filter(|held| held.change.grant.as_ref().is_none_or(wished));
+        blocks.extend(held.map(|held| Block {
             why: Obstacle::Held(held.why),
             text: held.text.clone(),
             span: None,
