@@ -330,3 +330,41 @@ fn values_are_what_the_directory_holds() {
         wrong.stderr
     );
 }
+
+/// The live edges of an explanation: (who, on what, put there by).
+fn live(repo: &Repo, what: &str) -> Vec<(String, String, Value)> {
+    let json = explained(repo, &[what], "json");
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert!(json["unread"].is_null(), "{what}: {json:#}");
+    let edges = json["edges"].as_array().unwrap().iter().filter(|edge| edge["live"] == true);
+    let text = |edge: &Value, key: &str| edge[key].as_str().unwrap().to_owned();
+    edges.map(|edge| (text(edge, "principal"), text(edge, "resource"), edge["via"].clone())).collect()
+}
+
+#[test]
+fn people_and_things_are_seen_alike_from_both_sides() {
+    let repo = Repo::copy_of(EXAMPLE);
+    // Groups of apps may be called like others, and then have their id beside the name.
+    let world = repo.read("world.yaml");
+    let others = "  groups:\n    - { name: app.code.developer, type: APP_GROUP, members: [klibby@acme.com, zali@acme.com] }\n    - { name: crm.sync, type: APP_GROUP, members: [klibby@acme.com] }\n";
+    repo.write("world.yaml", &world.replacen("  groups:\n", others, 1));
+    let mut seen = 0;
+    let mut of_apps = 0;
+    for person in ["klibby", "rpatel", "zali", "ext_rlopez", "cgarcia"] {
+        for (principal, thing, via) in live(&repo, person) {
+            seen += 1;
+            of_apps += usize::from(via == "an app masters it");
+            let others = live(&repo, &thing);
+            assert!(
+                others.contains(&(principal.clone(), thing.clone(), via.clone())),
+                "{principal} has {thing} ({via}) from his side, and from its side: {others:?}"
+            );
+        }
+    }
+    assert!(seen > 30 && of_apps == 3, "{seen} {of_apps}");
+    let group = live(&repo, "okta:group/app.warehouse.analyst");
+    for (principal, ..) in group {
+        let handle = principal.rsplit('/').next().unwrap().split('@').next().unwrap().to_owned();
+        assert!(live(&repo, &handle).iter().any(|(_, thing, _)| thing.ends_with("app.warehouse.analyst")));
+    }
+}

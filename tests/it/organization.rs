@@ -195,7 +195,7 @@ fn is_member(role: usize, person: Person) -> bool {
 }
 
 fn is_excepted(role: usize, person: Person) -> bool {
-    role % 7 == 0 && person.region() == "latam"
+    role.is_multiple_of(7) && person.region() == "latam"
 }
 
 fn apps(role: usize) -> [usize; 2] {
@@ -214,7 +214,8 @@ fn role(number: usize) -> String {
         3 => format!("{{ reports_to: {} }}", Person(1 + number % 200).handle()),
         _ => format!("{{ title: title_{:03}, type: contractor }}", number % TITLES),
     };
-    let except = if number % 7 == 0 { "except: [{ region: latam, reason: \"LAW-1\" }]\n" } else { "" };
+    let except =
+        if number.is_multiple_of(7) { "except: [{ region: latam, reason: \"LAW-1\" }]\n" } else { "" };
     let [one, two] = apps(number);
     format!(
         "---\nkind: Role\nname: r{number:03}\nowners: [{}]\nallow_empty: true\nmembers:\n  - {entry}\n{except}access:\n  - okta: {{ groups: [app.{one:03}, app.{two:03}] }}\n",
@@ -291,7 +292,7 @@ fn what_a_question_costs_beside_a_plan() {
     // Reading the world is no part of either: it is the simulator's, and real ones keep their own.
     let before = ticks().1;
     (0..rounds).for_each(|_| {
-        drop(rolecall::simulator::Simulator::copy_of(&repo.path().join("world.yaml")).unwrap())
+        drop(rolecall::simulator::Simulator::copy_of(&repo.path().join("world.yaml")).unwrap());
     });
     let world = (ticks().1 - before) / rounds;
     let plan = of(&["plan"]).saturating_sub(world);
