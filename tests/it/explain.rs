@@ -33,6 +33,7 @@ const QUESTIONS: &[(&str, &[&str])] = &[
     ("earlier", &["incident_responder", "--at", "2026-11-15"]),
     ("wants-role", &["klibby", "--wants", "role:team_backend"]),
     ("wants-least", &["klibby", "--wants", "app.pager.responder"]),
+    ("wants-through-a-group", &["swalker", "--wants", "ci-deploy"]),
     ("wants-document", &["klibby", "--wants", "app.erp.approver"]),
     ("wants-held", &["klibby", "--wants", "incident_responder"]),
     ("wants-protected", &["breakglass1", "--wants", "ci_deployer"]),

@@ -155,7 +155,7 @@ impl View<'_> {
         above
     }
 
-    /// The roles that an entry cites are those of this role: whether it comes through others.
+    /// Whether an entry of a role cites another one.
     #[must_use]
     pub fn cites(&self, role: &Role, other: &str) -> bool {
         role.members.iter().chain(&role.except).flat_map(cited_roles).any(|cited| cited == other)

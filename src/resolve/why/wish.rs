@@ -46,7 +46,7 @@ pub fn wish(view: &View<'_>, base: Option<&Tree>, handle: &str, on: &Address) ->
     wish.blocks.extend(trial.status());
     let mut roles: Vec<&Role> = match on.instance() {
         "role" => view.role(&on.name()).into_iter().collect(),
-        _ => view.givers(&BTreeSet::from([on.clone()])).into_iter().map(|(role, _)| role).collect(),
+        _ => view.givers(&view.leading_to(on)).into_iter().map(|(role, _)| role).collect(),
     };
     let several = roles.len() > 1;
     roles.retain(|role| match trial.excepted(role, several) {
@@ -68,7 +68,7 @@ pub fn wish(view: &View<'_>, base: Option<&Tree>, handle: &str, on: &Address) ->
     wish.others =
         tried.filter_map(|(edit, _)| Some(Other { role: edit.role?, extras: edit.extras.len() })).collect();
     if wish.edit.is_none() && on.instance() != "role" {
-        let documents = view.documents(&BTreeSet::from([on.clone()]));
+        let documents = view.documents(&view.leading_to(on));
         let named = documents.iter().find_map(|origin| trial.item(&origin.span, "members", handle, None));
         if let Some((edit, after)) = named.filter(|(edit, _)| edit.verified) {
             wish.edit = Some(edit);
@@ -161,9 +161,9 @@ impl Trial<'_, '_> {
         let (verified, extras, after) = self.resolved(&tree);
         let name = role.name.value.as_str();
         let handle = word(self.handle);
-        // A unit consists of roles, so nobody can be named in it.
         let entry = format!("{{ handle: {handle} }}");
-        let for_good = (!role.unit).then(|| self.item(&role.span, "members", &entry, Some(role))).flatten();
+        let for_good =
+            names_people(role).then(|| self.item(&role.span, "members", &entry, Some(role))).flatten();
         let for_good = for_good.filter(|(edit, _)| edit.verified).map(|(edit, _)| Box::new(edit));
         let role = Some(name.into());
         Some((Proposal { role, file, list: None, text, verified, extras, for_good }, after))
@@ -231,6 +231,11 @@ impl Trial<'_, '_> {
         );
         (format!("{folder}/{month}/{name}.yaml"), text)
     }
+}
+
+/// Whether people can be named in a role's `members`: a unit consists of roles.
+fn names_people(role: &Role) -> bool {
+    !role.unit
 }
 
 /// A name as YAML: in quotes where it could be taken for something else.
