@@ -369,3 +369,31 @@ fn people_and_things_are_seen_alike_from_both_sides() {
         assert!(live(&repo, &handle).iter().any(|(_, thing, _)| thing.ends_with("app.warehouse.analyst")));
     }
 }
+
+#[test]
+fn what_cannot_be_read_is_unknown_and_said_so() {
+    let repo = small(2);
+    repo.converge();
+    let world = repo.read("world.yaml");
+    let broken = |action: &str| {
+        let fault =
+            format!("faults: {{ calls: [{{ action: \"{action}\", times: 1000, fault: denied }}] }}\n");
+        repo.write("world.yaml", &format!("{world}{fault}"));
+    };
+    broken("GET /users/{id}/groups");
+    let said = repo.expect(0, &["explain", "p00", "app.gitlab"]).stdout;
+    for text in [
+        "yes: p00 has okta:group/app.gitlab",
+        "could not be seen",
+        "not looked at",
+        "not everything could be seen",
+    ] {
+        assert!(said.contains(text), "no `{text}` in\n{said}");
+    }
+    let json: Value = serde_json::from_str(&explained(&repo, &["p00"], "json")).unwrap();
+    assert!(json["edges"].as_array().unwrap().iter().all(|edge| edge["live"].is_null()), "{json:#}");
+    assert!(json["unread"][0].as_str().unwrap().contains("p00"), "{json:#}");
+    broken("GET /users");
+    let people = repo.expect(1, &["explain", "p00"]);
+    assert!(people.stderr.contains("RC209") && people.stderr.contains("not read whole"), "{}", people.stderr);
+}

@@ -187,7 +187,10 @@ fn unknown(asking: &Asking<'_>, word: &str, live: &Snapshot) -> Failure {
         Some(("role", _)) => roles.map(|role| format!("role:{role}")).collect(),
         Some(_) => things.map(ToString::to_string).collect(),
     };
-    let finding = Finding::error(UNKNOWN, format!("nobody and nothing is called `{word}`"));
+    let mut finding = Finding::error(UNKNOWN, format!("nobody and nothing is called `{word}`"));
+    for why in &asking.inventory.incomplete {
+        finding = finding.note(format!("the directory was not read whole: {why}"));
+    }
     let near = nearest(word, names.iter().map(String::as_str));
     finding
         .help(match near {
