@@ -32,9 +32,11 @@ const OTHER_TIME: Code = Code { code: "RC622", title: "the plan is for another t
 
 /// A plan is named where none is taken.
 const NOT_A_REPO: Code = Code { code: "RC623", title: "a plan is named where none is taken" };
+/// The plan rests on a directory that is not there.
+const OTHER_DIRECTORY: Code = Code { code: "RC627", title: "the plan is for another directory" };
 
 /// All codes of this module.
-pub(super) const CODES: &[Code] = &[DIRTY, NOBODY_TO_ASK, OTHER_TIME, NOT_A_REPO];
+pub(super) const CODES: &[Code] = &[DIRTY, NOBODY_TO_ASK, OTHER_TIME, OTHER_DIRECTORY, NOT_A_REPO];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {

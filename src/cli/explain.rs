@@ -1,252 +1,288 @@
-//! `rolecall explain`: who has what, and why: live beside desired, each with its chain of lines.
+//! `rolecall explain`: who has what, and why; whether, and why not; what would give it; what a line gives.
 //!
-//! Invariant: what it says comes from the same resolution that a plan is made of.
+//! Invariant: what it says comes from the same resolution that a plan is made of. It makes no plan, and looks at no more
+//! of live than the question is about, so that it costs a fraction of one. It must not judge anything itself: `resolve`
+//! says who has what, planner and gate what stands in the way.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use serde::Serialize;
 
-use super::session::{Observed, Options, Session};
-use super::{Exit, Failure, Format, print, repo_or_here};
+use super::session::{Options, Session};
+use super::when::When;
+use super::{Exit, Failure, Format, print, say, style};
+use crate::model::explanation::{Cut, Edge, Has, Then, Whether};
 use crate::model::{
-    Address, Code, Desired, Finding, GrantKey, LapseCause, Origin, Person, Selection, nearest,
+    Address, Answer, Code, EXPLANATION_FORMAT, Explanation, Finding, Inventory, Snapshot, Span, has_errors,
 };
-use crate::render::escape;
+use crate::render::terminal::Style;
+use crate::render::{explain as told, json};
+use crate::resolve::{
+    self,
+    why::{self, Concern, View},
+};
+use crate::{manifest, model};
+
+mod question;
+mod wants;
+
+use question::Question;
 
 /// Nobody and nothing has that name.
 const UNKNOWN: Code = Code { code: "RC209", title: "nobody and nothing has that name" };
+/// There is no such line.
+const NO_LINE: Code = Code { code: "RC220", title: "a place that is no line of the access repo" };
+/// The line gives nobody anything.
+const GIVES_NOTHING: Code = Code { code: "RC221", title: "a line that gives nobody anything" };
+/// Parts of the question do not go together.
+const NO_QUESTION: Code = Code { code: "RC222", title: "a question that cannot be asked" };
 
 /// All codes of this module.
-pub(super) const CODES: &[Code] = &[UNKNOWN];
+pub(super) const CODES: &[Code] = &[UNKNOWN, NO_LINE, GIVES_NOTHING, NO_QUESTION];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// A handle, a role, a group's name, or an address
+    /// A handle, a role, a group or policy, an address, or a line such as `roles/infra.yaml:14`
     what: String,
+    /// With a handle before it: whether that person has this, and why or why not
+    on: Option<String>,
     /// The access repo
     repo: Option<PathBuf>,
-    /// Explain as if it were this time
+    /// Which edit would give this to the person, who must approve it, and what stands in the way
+    #[arg(long, value_name = "ADDRESS")]
+    wants: Option<String>,
+    /// Explain as if it were this time: a day in the organization's zone, or a time with its offset
     #[arg(long, value_name = "TIME")]
-    at: Option<Timestamp>,
+    at: Option<When>,
+    /// Lay this CSV or JSON file over the directory first
+    #[arg(long, value_name = "FILE")]
+    directory: Option<PathBuf>,
+    /// Tell all names, however many there are
+    #[arg(long)]
+    all: bool,
 }
 
-/// What is known of one person or thing.
-#[derive(Debug, Serialize)]
-struct Explanation {
-    /// What was asked about.
-    about: Address,
-    /// What is known of the person.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    person: Option<Person>,
-    /// Edges, those that are wanted first.
-    edges: Vec<Edge>,
-}
-
-/// One edge and why it is there, or not.
-#[derive(Debug, Serialize)]
-struct Edge {
-    #[serde(flatten)]
-    key: GrantKey,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    person: Option<Address>,
-    state: Standing,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    until: Option<Timestamp>,
-    because: Vec<Origin>,
-}
-
-/// How an edge stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Standing {
-    /// It is wanted and there.
-    Granted,
-    /// It is wanted and not there yet.
-    Wanted,
-    /// It is there, and nobody asked for it.
-    Unasked,
-    /// YAML mentions it, but not for now.
-    Lapsed(LapseCause),
+impl Arguments {
+    /// The access repo, and what follows the first word. A folder with settings in it is REPO: `explain rpatel examples/acme`.
+    fn places(&self) -> (PathBuf, Option<&str>) {
+        match (&self.on, &self.repo) {
+            (Some(on), None) if PathBuf::from(on).join(manifest::SETTINGS_FILE).exists() => (on.into(), None),
+            (on, repo) => (super::repo_or_here(repo.as_ref()), on.as_deref()),
+        }
+    }
 }
 
 pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure> {
-    let repo = repo_or_here(arguments.repo.as_ref());
-    let session = Session::open(Options {
-        repo,
-        selection: Selection { at: arguments.at, ..Selection::default() },
-        ..Options::default()
-    })
-    .await?;
-    let observed = session.in_its_time(session.observe(&BTreeSet::new())).await?;
-    let about = find(&arguments.what, &observed)?;
-    let explanation = explain(about, &observed);
+    let (repo, on) = arguments.places();
+    if on.is_some() && arguments.wants.is_some() {
+        let finding = Finding::error(NO_QUESTION, "`--wants` and a second word ask two questions");
+        let help = "ask `explain WHO WHAT` whether he has it, or `explain WHO --wants WHAT` how to get it";
+        return Err(Failure::from(finding.help(help)).exit(Exit::Usage));
+    }
+    let mut session =
+        Session::open(Options { repo, looks_only: true, asks_only: true, ..Options::default() }).await?;
+    session.selection.at = arguments.at.map(|when| when.in_zone(&session.head.settings.timezone));
+    if let Some(file) = &arguments.directory {
+        session.rehearse_directory(file)?;
+    }
+    let asked = (arguments.what.as_str(), on, arguments.wants.as_deref());
+    let explanation = session.in_its_time(explain(&session, asked)).await?;
+    let style = Style { zone: session.head.settings.timezone.clone(), ..style(false) };
     match format {
-        Format::Json => print(&(serde_json::to_string_pretty(&explanation).unwrap_or_default() + "\n")),
-        Format::Text => print(&text(
-            &explanation,
-            &session.head.settings.timezone,
-            |text| escape::visible(text).into_owned(),
-            "",
-        )),
-        Format::Markdown => {
-            print(&text(&explanation, &session.head.settings.timezone, escape::markdown, "  \n"));
-        }
+        Format::Json => print(&json::explanation(&explanation)),
+        Format::Text => print(&told::terminal(&explanation, &style, arguments.all)),
+        Format::Markdown => print(&told::markdown(&explanation, &style.zone, arguments.all)),
     }
     session.close()?;
     Ok(Exit::Success)
 }
 
-/// What the words mean: an address, a handle, a role, or the name of anything that is wanted or live.
-fn find(what: &str, observed: &Observed) -> Result<Address, Failure> {
-    if let Ok(address) = what.parse::<Address>() {
-        return Ok(address);
+/// The answer to a question in words.
+async fn explain(
+    session: &Session,
+    (what, on, wants): (&str, Option<&str>, Option<&str>),
+) -> Result<Explanation, Failure> {
+    let now = session.now();
+    let (records, accounts, incomplete) = session.inventory().await?;
+    let (inventory, about_people) = resolve::people(&session.head, &records, accounts, incomplete, now);
+    let (head, base, registry) = (&session.head, session.base(), session.registry());
+    let view = View::of(head, base, &inventory, registry, now);
+    if has_errors(&about_people) || has_errors(&view.desired.findings) {
+        say("this access repo has mistakes that a plan would not take; `rolecall plan` tells them\n");
     }
-    if observed.inventory.people.contains_key(what) {
-        return Ok(Address::person(what));
-    }
-    let roles = observed
-        .head
-        .grants
-        .runs()
-        .iter()
-        .flat_map(|run| &run.terms)
-        .flat_map(|terms| &terms.origins)
-        .filter_map(|origin| origin.role.as_deref());
-    if roles.clone().any(|role| role == what) {
-        return Ok(Address::role(what));
-    }
-    let things = observed.head.resources.keys().chain(observed.live.resources.keys());
-    if let Some(thing) = things.clone().find(|address| address.name() == what) {
-        return Ok(thing.clone());
-    }
-    let names: Vec<String> = things.map(|address| address.name().into_owned()).collect();
-    let people = observed.inventory.people.keys().map(AsRef::as_ref);
-    let finding = Finding::error(UNKNOWN, format!("nobody and nothing is called `{what}`"));
-    Err(match nearest(what, people.chain(roles).chain(names.iter().map(String::as_str))) {
-        Some(near) => finding.help(format!("did you mean `{near}`?")),
-        None => finding.help("give a handle, a role, the name of a group or policy, or an address"),
-    }
-    .into())
-}
-
-fn explain(about: Address, observed: &Observed) -> Explanation {
-    let Observed { head, live, inventory, .. } = observed;
-    let concerns = |key: &GrantKey, person: Option<&Address>, role: &[&Origin]| {
-        key.resource == about
-            || key.principal == about
-            || person == Some(&about)
-            || (about.instance() == "role"
-                && role.iter().any(|origin| origin.role.as_deref() == Some(about.name().as_ref())))
+    let asking = Asking { session, view: &view, inventory: &inventory, now };
+    let mut unread: Vec<String> = inventory.incomplete.clone();
+    let answer = match question::of(&asking, what, on, wants).await? {
+        Question::Has(about) => asking.has(&about, &mut unread).await,
+        Question::Whether { who, on } => asking.whether(&who, &on, &mut unread).await,
+        Question::Wants { handle, on } => Answer::Wants(asking.wants(&handle, &on, &mut unread).await),
+        Question::Line { file, line, column } => Answer::Line(asking.line(&file, line, column)?),
     };
-    let mut edges = Vec::new();
-    for grant in &head.grants {
-        let origins = grant.origins.iter().map(|origin| (**origin).clone());
-        if concerns(
-            &grant.key,
-            grant.subject.as_ref(),
-            &grant.origins.iter().map(AsRef::as_ref).collect::<Vec<_>>(),
-        ) {
-            let state = if live.grant(&grant.key).is_some() { Standing::Granted } else { Standing::Wanted };
-            let person = grant.subject.clone();
-            edges.push(Edge {
-                key: grant.key.clone(),
-                person,
-                state,
-                until: grant.until,
-                because: origins.collect(),
-            });
-        }
-    }
-    for (key, lapse) in &head.lapsed {
-        if concerns(key, lapse.subject.as_ref(), &[lapse.origin.as_ref()]) {
-            let state = Standing::Lapsed(lapse.cause);
-            let because = vec![(*lapse.origin).clone()];
-            edges.push(Edge { key: key.clone(), person: lapse.subject.clone(), state, until: None, because });
-        }
-    }
-    for grant in &live.grants {
-        let person = head.people.get(&grant.key.principal);
-        if head.grant(&grant.key).is_none()
-            && !head.lapsed.contains_key(&grant.key)
-            && concerns(&grant.key, person, &[])
-        {
-            let because = grant.via.iter().map(|via| by_provider(head, via, &grant.key)).collect();
-            let person = person.cloned();
-            edges.push(Edge {
-                key: grant.key.clone(),
-                person,
-                state: Standing::Unasked,
-                until: None,
-                because,
-            });
-        }
-    }
-    edges.sort_by(|a, b| (a.state, &a.key).cmp(&(b.state, &b.key)));
-    let person = (about.instance() == "person")
-        .then(|| inventory.people.get(about.name().as_ref()).cloned())
-        .flatten();
-    Explanation { about, person, edges }
+    unread.sort();
+    unread.dedup();
+    let directory = session.selection.directory.clone();
+    let calls = session.providers.iter().map(|(instance, provider)| (instance.clone(), provider.calls()));
+    Ok(Explanation { format: EXPLANATION_FORMAT, at: now, directory, calls: calls.collect(), unread, answer })
 }
 
-fn by_provider(head: &Desired, via: &str, key: &GrantKey) -> Origin {
-    let span = head
-        .named
-        .get(&key.resource)
-        .map_or_else(|| crate::model::Span::file(""), |origin| origin.span.clone());
-    Origin { text: format!("put there by {via}"), span, chain: Vec::new(), role: None }
+/// What a question is asked of.
+struct Asking<'a> {
+    session: &'a Session,
+    view: &'a View<'a>,
+    inventory: &'a Inventory,
+    now: Timestamp,
 }
 
-fn text(explanation: &Explanation, zone: &TimeZone, safe: fn(&str) -> String, end: &str) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::new();
-    let _ = write!(out, "{}", safe(explanation.about.as_str()));
-    if let Some(person) = &explanation.person {
-        let mut facts: Vec<String> = person.name.iter().map(ToString::to_string).collect();
-        facts.extend(person.kind.iter().map(ToString::to_string));
-        facts.push(person.status.to_string());
-        facts.extend(person.manager.iter().map(|manager| format!("reports to {manager}")));
-        facts.extend(person.attributes.iter().map(|(key, value)| format!("{key} {value}")));
-        let _ = write!(out, ": {}", safe(&facts.join(", ")));
-    }
-    let _ = writeln!(out, "{end}");
-    if explanation.edges.is_empty() {
-        let _ = writeln!(out, "  has nothing, and nothing is asked for{end}");
-    }
-    let by_person = explanation.about.instance() == "person";
-    for edge in &explanation.edges {
-        let place = if edge.key.resource.is_reserved() && by_person {
-            format!(" in {}", edge.key.principal.place())
-        } else {
-            String::new()
-        };
-        let what =
-            format!("{} {}{place}", crate::render::relation(&edge.key.relation, true), edge.key.resource);
-        let who = edge.person.as_ref().unwrap_or(&edge.key.principal);
-        let line = if by_person { what } else { format!("{who}: {what}") };
-        let state = match edge.state {
-            Standing::Granted => "",
-            Standing::Wanted => " (asked for, not there yet)",
-            Standing::Unasked => " (there, though nobody asks for it)",
-            Standing::Lapsed(LapseCause::Expired) => " (ended)",
-            Standing::Lapsed(LapseCause::NotYet) => " (not yet)",
-            Standing::Lapsed(LapseCause::Excepted) => " (no: excepted)",
-            Standing::Lapsed(LapseCause::Left) => " (no: has left)",
-            Standing::Lapsed(LapseCause::Suspended) => " (no: is suspended)",
-        };
-        let until =
-            edge.until.map(|until| format!(" until {}", crate::render::end(until, zone))).unwrap_or_default();
-        let _ = writeln!(out, "  {}{until}{state}{end}", safe(&line));
-        for origin in &edge.because {
-            let place =
-                if origin.span.file.is_empty() { String::new() } else { format!(" ({})", origin.span) };
-            let _ = writeln!(out, "    because {}{}{end}", safe(&origin.text), safe(&place));
-            for link in &origin.chain {
-                let _ = writeln!(out, "      {}{end}", safe(link));
+impl Asking<'_> {
+    /// Which edges a question about one thing concerns, and what of live shows them.
+    fn concern(&self, about: &Address) -> (Concern, BTreeSet<Address>) {
+        let mut concern = Concern::default();
+        match about.instance() {
+            "person" => concern.ends = self.view.principals(about),
+            "role" => {
+                let role = self.view.role(&about.name());
+                let groups = role.map(|role| self.view.groups(role)).unwrap_or_default();
+                concern.resources = groups.into_iter().map(|gives| gives.resource).collect();
+                concern.role = Some(about.name().as_ref().into());
+                let things = role.map(|role| self.view.gives(role)).unwrap_or_default();
+                return (concern, things.into_iter().map(|gives| gives.resource).collect());
+            }
+            _ => {
+                concern.resources.insert(about.clone());
+                concern.ends.insert(about.clone());
+                return (concern, BTreeSet::from([about.clone()]));
             }
         }
+        (concern, BTreeSet::new())
     }
-    out
+
+    async fn look(
+        &self,
+        ends: &BTreeSet<Address>,
+        things: &BTreeSet<Address>,
+        unread: &mut Vec<String>,
+    ) -> Snapshot {
+        let (live, why) = self.session.look(ends, things).await;
+        unread.extend(why);
+        live
+    }
+
+    async fn has(&self, about: &Address, unread: &mut Vec<String>) -> Answer {
+        let (concern, things) = self.concern(about);
+        let is_person = about.instance() == "person";
+        let ends = if is_person { concern.ends.clone() } else { BTreeSet::new() };
+        let live = self.look(&ends, &things, unread).await;
+        let name = about.name();
+        let roles = match about.instance() {
+            "person" => self.view.holdings_of(&name),
+            "role" => self.view.holdings_in(&name),
+            _ => Vec::new(),
+        };
+        Answer::Has(Has {
+            about: about.clone(),
+            person: if is_person { self.view.person(&name).cloned() } else { None },
+            role: if about.instance() == "role" { self.view.facts(&name) } else { None },
+            roles,
+            edges: why::edges(&self.view.desired, &live, &concern),
+            then: self.then(&concern),
+        })
+    }
+
+    /// What is asked for at this time and not now, and the other way round, where this is another time.
+    fn then(&self, concern: &Concern) -> Option<Then> {
+        self.session.selection.at?;
+        let now = self.session.clock.now();
+        let (head, registry) = (&self.session.head, self.session.registry());
+        let today = View::of(head, self.session.base(), self.inventory, registry, now);
+        let nothing = Snapshot::default();
+        let of = |view: &View<'_>| why::edges(&view.desired, &nothing, concern);
+        let (now_has, then_has) = (of(&today), of(self.view));
+        let wanted =
+            |edges: &[Edge], key: &model::GrantKey| edges.iter().any(|edge| edge.wanted && edge.key == *key);
+        let ended = now_has.iter().filter(|edge| edge.wanted && !wanted(&then_has, &edge.key));
+        // Why it will be gone is the other time's to say.
+        let ended = ended.map(|edge| match then_has.iter().find(|then| then.key == edge.key) {
+            Some(then) => Edge { because: then.because.clone(), lapse: then.lapse, ..edge.clone() },
+            None => edge.clone(),
+        });
+        let begun = then_has.iter().filter(|edge| edge.wanted && !wanted(&now_has, &edge.key)).cloned();
+        Some(Then { now, ended: ended.collect(), begun: begun.collect() })
+    }
+
+    async fn whether(&self, who: &Address, on: &Address, unread: &mut Vec<String>) -> Answer {
+        let view = self.view;
+        let ends = view.principals(who);
+        let handle = who.name();
+        let is_role = on.instance() == "role";
+        let path = if is_role { Vec::new() } else { why::path(&view.desired, &ends, on) };
+        let live =
+            if is_role { Snapshot::default() } else { self.look(&ends, &BTreeSet::new(), unread).await };
+        let concern = Concern { ends, ..Concern::default() };
+        let all = why::edges(&view.desired, &live, &concern);
+        let on_path = |edge: &&Edge| path.iter().any(|grant| grant.key == edge.key);
+        let mut edges: Vec<Edge> = all.iter().filter(on_path).cloned().collect();
+        // What leads on from a group is not his own edge, so it was not looked at.
+        let further = path.iter().filter(|grant| !all.iter().any(|edge| edge.key == grant.key));
+        edges.extend(further.map(|grant| Edge {
+            key: grant.key.clone(),
+            person: None,
+            wanted: true,
+            live: None,
+            lapse: None,
+            via: None,
+            until: grant.until,
+            because: grant.origins.iter().map(|origin| (**origin).clone()).collect(),
+        }));
+        if edges.is_empty() {
+            edges.extend(all.into_iter().filter(|edge| edge.key.resource == *on));
+        }
+        let things = view.leading_to(on);
+        let mut roles: Vec<_> = match is_role {
+            true => view.judge(&handle, &handle_of(on), None).into_iter().collect(),
+            false => {
+                let givers = view.givers(&things).into_iter();
+                givers.filter_map(|(role, span)| view.judge(&handle, &role.name.value, Some(span))).collect()
+            }
+        };
+        roles.sort_by(|one, other| (one.verdict, &one.role).cmp(&(other.verdict, &other.role)));
+        let has_role = is_role && roles.iter().any(|role| role.verdict == model::explanation::Standing::Has);
+        let own = edges.iter().find(|edge| concern.ends.contains(&edge.key.principal));
+        Answer::Whether(Whether {
+            who: who.clone(),
+            person: view.person(&handle).cloned().filter(|_| who.instance() == "person"),
+            on: on.clone(),
+            wanted: has_role || !path.is_empty(),
+            live: match own {
+                _ if is_role => None,
+                Some(edge) => edge.live,
+                None => concern.ends.iter().all(|end| self.was_read(&live, end)).then_some(false),
+            },
+            edges,
+            roles,
+            elsewhere: view.documents(&BTreeSet::from([on.clone()])),
+        })
+    }
+
+    fn was_read(&self, live: &Snapshot, end: &Address) -> bool {
+        [end.as_str(), end.place()]
+            .iter()
+            .any(|scope| live.coverage.get(*scope) == Some(&model::Coverage::Complete))
+    }
+
+    fn line(&self, file: &str, line: u32, column: Option<u32>) -> Result<Cut, Failure> {
+        let session = self.session;
+        let part = manifest::part(&session.head, file, line, column)
+            .map_err(|why| question::no_part(&session.head, file, line, &why))?;
+        let without =
+            manifest::altered(&session.head, session.registry(), manifest::Edit::Without(&part.spans))
+                .map_err(|findings| Failure::in_sources(findings, &session.head.sources))?;
+        let after = View::of(&without, session.base(), self.inventory, session.registry(), self.now);
+        let span = Span { file: file.into(), line, column: column.unwrap_or_default(), length: 1 };
+        Ok(why::cut(self.view, &after, &part, span))
+    }
+}
+
+fn handle_of(address: &Address) -> String {
+    address.name().into_owned()
 }

@@ -25,6 +25,8 @@ mod schema;
 mod session;
 mod simulate;
 mod soak;
+mod values;
+mod when;
 
 /// What a command ends with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +136,8 @@ enum Command {
     Journal(journal::Arguments),
     /// Print the JSON Schema of a kind, or of every document
     Schema(schema::Arguments),
+    /// Tell what the directory holds: attributes, their values, and how many people have each
+    Values(values::Arguments),
     /// Serve the simulated Okta and AWS of an access repo on loopback
     Simulate(simulate::Arguments),
     /// Try everything out on random organizations, with faults and crashes
@@ -172,6 +176,7 @@ pub fn main() -> ExitCode {
             Command::Explain(arguments) => explain::run(&arguments, format).await,
             Command::Journal(arguments) => journal::run(&arguments, format),
             Command::Schema(arguments) => schema::run(&arguments),
+            Command::Values(arguments) => values::run(&arguments, format).await,
             Command::Simulate(arguments) => simulate::run(&arguments).await,
             Command::Soak(arguments) => soak::run(&arguments, format),
         }
@@ -208,6 +213,7 @@ pub fn codes() -> Vec<crate::model::Code> {
         session::CODES,
         simulate::CODES,
         soak::CODES,
+        values::CODES,
     ]
     .concat();
     let parts = [

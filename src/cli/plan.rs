@@ -4,9 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
-
 use super::session::{Options, Session};
+use super::when::When;
 use super::{Exit, Failure, Format, print, repo_or_here, style};
 use crate::model::{Finding, Pattern, Plan, Ruling, Selection};
 use crate::render::terminal::Style;
@@ -28,9 +27,12 @@ pub(super) struct Arguments {
     /// Turn drift that these select into changes that put it back
     #[arg(long, value_name = "SELECTOR")]
     revert: Vec<String>,
-    /// Plan as if it were this time
+    /// Plan as if it were this time: a day in the organization's zone, or a time with its offset
     #[arg(long, value_name = "TIME")]
-    at: Option<Timestamp>,
+    at: Option<When>,
+    /// Rehearse a reorganization: lay this CSV or JSON file over the directory; such a plan cannot be applied
+    #[arg(long, value_name = "FILE")]
+    directory: Option<PathBuf>,
     /// Exit with 2 where there are changes and with 3 where the gate denies
     #[arg(long)]
     detailed_exitcode: bool,
@@ -38,22 +40,25 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure> {
     let patterns = |texts: &[String]| texts.iter().map(Pattern::new).collect();
-    let session = Session::open(Options {
+    let mut session = Session::open(Options {
         repo: repo_or_here(arguments.repo.as_ref()),
         base: arguments.base.clone(),
         selection: Selection {
             only: patterns(&arguments.only),
             revert: patterns(&arguments.revert),
-            at: arguments.at,
             ..Selection::default()
         },
         ..Options::default()
     })
     .await?;
+    session.selection.at = arguments.at.map(|when| when.in_zone(&session.head.settings.timezone));
+    if let Some(file) = &arguments.directory {
+        session.rehearse_directory(file)?;
+    }
     let planned = session.in_its_time(session.plan()).await?;
     let plan = &planned.plan;
-    // A plan for another time is for reading only: it must not become the last one, which `apply` takes.
-    if arguments.at.is_none() {
+    // What does not rest on what is so now is for reading only: it must not become the last plan, which `apply` takes.
+    if !plan.selection.is_rehearsed() {
         session.memory.save_plan(plan)?;
     }
     let style = Style { zone: session.head.settings.timezone.clone(), ..style(false) };

@@ -17,9 +17,11 @@ use crate::model::{
 };
 use crate::provider::{Caller, Clock, Provider, SystemClock, Transport};
 use crate::providers::{self, Credentials, Wiring};
+use crate::resolve::reorganized::{self, Reorganized};
 use crate::simulator::{Simulator, WorldError};
 
 mod approved_by;
+mod look;
 mod observe;
 mod planning;
 
@@ -53,6 +55,8 @@ pub(super) struct Options {
     pub(super) selection: Selection,
     /// Whether a simulated world is only looked at, so that not even its log is taken in.
     pub(super) looks_only: bool,
+    /// Whether no plan will be made: then what memory keeps for telling causes apart, which is most of it, is not read.
+    pub(super) asks_only: bool,
 }
 
 /// What a run is made of: values, and the edges that they are to be used on.
@@ -86,6 +90,8 @@ pub(super) struct Session {
     pub(super) selection: Selection,
     /// Effects that were approved, where an apply plans again.
     pub(super) approved: BTreeSet<Digest>,
+    /// What is laid over the directory. What rests on it is never applied.
+    reorganized: Option<Reorganized>,
     base: Option<Arc<Tree>>,
     base_was_named: bool,
     /// The folder of the access repo, where it is in one.
@@ -114,7 +120,7 @@ pub(super) fn load_sources(sources: &Sources, registry: &Registry) -> Result<Tre
 impl Session {
     /// Reads the access repo and its memory, and makes sure of each provider who we are.
     pub(super) async fn open(options: Options) -> Result<Self, Failure> {
-        let Options { repo: root, base, selection, looks_only } = options;
+        let Options { repo: root, base, selection, looks_only, asks_only } = options;
         let registry = providers::registry();
         let head = Arc::new(load(&root, &registry)?);
         moved_memory(&root, &head)?;
@@ -137,20 +143,35 @@ impl Session {
         let (commit, credentials) = (repo::commit(&root), Arc::new(environment));
         let loaded = Vec::new();
         let parts = Parts { head, base, loaded, memory, simulator, credentials, selection, commit };
-        let mut session = Self::assemble(parts).await?;
+        let mut session = if asks_only {
+            let sources = parts.memory.sources()?;
+            Self::with(parts, sources.as_ref(), None).await?
+        } else {
+            Self::assemble(parts).await?
+        };
         session.root = Some(root);
         Ok(session)
     }
 
     /// Puts a run together, and makes sure of each provider who we are.
     pub(super) async fn assemble(parts: Parts) -> Result<Self, Failure> {
+        let verified = parts.memory.verified()?;
+        let sources = verified.as_ref().map(|verified| verified.sources.clone());
+        Self::with(parts, sources.as_ref(), verified).await
+    }
+
+    /// Puts a run together over what memory keeps: the files of base, and perhaps the rest.
+    async fn with(
+        parts: Parts,
+        sources: Option<&Sources>,
+        verified: Option<Verified>,
+    ) -> Result<Self, Failure> {
         let Parts { head, base, loaded, memory, simulator, credentials, selection, commit } = parts;
         let registry = providers::registry();
-        let verified = memory.verified()?;
         let base_was_named = base.is_some();
-        let base = match (base, &verified) {
+        let base = match (base, sources) {
             // Where nothing has changed since, base is head.
-            (None, Some(Verified { sources, .. })) => {
+            (None, Some(sources)) => {
                 match loaded.iter().chain([&head]).find(|tree| tree.sources == *sources) {
                     Some(tree) => Some(tree.clone()),
                     None => Some(Arc::new(load_sources(sources, &registry)?)),
@@ -169,6 +190,7 @@ impl Session {
             providers: BTreeMap::new(),
             callers: Vec::new(),
             approved: BTreeSet::new(),
+            reorganized: None,
             selection,
             head,
             base,
@@ -220,6 +242,23 @@ impl Session {
         self.simulator.is_some()
     }
 
+    /// Lays a file over the directory from now on. What is planned after that is for reading only.
+    pub(super) fn rehearse_directory(&mut self, file: &Path) -> Result<(), Failure> {
+        let name = file.display().to_string();
+        let bytes = std::fs::read(file).map_err(|error| {
+            let message = format!("`{name}` cannot be read: {error}");
+            Finding::error(repo::UNREADABLE, message).help("name a CSV or JSON file of people")
+        })?;
+        let read = reorganized::read(&self.head, &name, &bytes).map_err(|findings| {
+            // Its lines are shown like those of a manifest.
+            let file = (name.as_str().into(), Arc::from(bytes.as_slice()));
+            Failure::in_sources(findings, &Sources { files: [file].into() })
+        })?;
+        self.selection.directory = Some(format!("{name} ({})", Digest::of_bytes(&bytes).short()));
+        self.reorganized = Some(read);
+        Ok(())
+    }
+
     /// The time to plan for.
     pub(super) fn now(&self) -> Timestamp {
         self.selection.at.unwrap_or_else(|| self.clock.now())
@@ -244,6 +283,16 @@ impl Session {
     /// The settings that judge: base's, so that a merge request cannot weaken what judges it; head's where there is none.
     pub(super) fn judging(&self) -> &Settings {
         self.base.as_deref().map_or(&self.head.settings, |base| &base.settings)
+    }
+
+    /// The tree of the last verified apply, or the one that was named in its place.
+    pub(super) fn base(&self) -> Option<&Tree> {
+        self.base.as_deref()
+    }
+
+    /// What the providers have.
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// The commit that is checked out.

@@ -30,14 +30,7 @@ pub fn load(sources: &Sources, registry: &Registry) -> (Option<Tree>, Vec<Findin
     let read = read_settings(sources, registry, &mut findings);
     let knows_directory = read.as_ref().is_some_and(|read| read.knows_directory);
     let settings = read.map(|read| read.settings);
-    let mut loader = Loader {
-        registry,
-        zone: settings.as_ref().map_or(TimeZone::UTC, |settings| settings.timezone.clone()),
-        settings: settings.as_ref(),
-        names: Names::default(),
-        documents: Documents::default(),
-        findings,
-    };
+    let mut loader = Loader::new(registry, settings.as_ref(), findings);
     let defaults = FOLDERS.map(str::to_owned);
     let folders = settings.as_ref().map_or(defaults.as_slice(), |settings| &settings.manifests);
     for (file, bytes) in &sources.files {
@@ -114,7 +107,8 @@ pub(crate) struct Documents {
     pub(crate) natives: Vec<NativeDocument>,
 }
 
-struct Loader<'a> {
+/// Decodes documents, one by one.
+pub(super) struct Loader<'a> {
     registry: &'a Registry,
     settings: Option<&'a Settings>,
     zone: TimeZone,
@@ -123,7 +117,27 @@ struct Loader<'a> {
     findings: Vec<Finding>,
 }
 
-impl Loader<'_> {
+impl<'a> Loader<'a> {
+    pub(super) fn new(
+        registry: &'a Registry,
+        settings: Option<&'a Settings>,
+        findings: Vec<Finding>,
+    ) -> Self {
+        Self {
+            registry,
+            zone: settings.map_or(TimeZone::UTC, |settings| settings.timezone.clone()),
+            settings,
+            names: Names::default(),
+            documents: Documents::default(),
+            findings,
+        }
+    }
+
+    /// What was decoded, and what is wrong with the rest.
+    pub(super) fn finish(self) -> (Documents, Vec<Finding>) {
+        (self.documents, self.findings)
+    }
+
     fn file(&mut self, file: &Name, bytes: &[u8]) {
         let name = file.rsplit('/').next().unwrap_or(file);
         match name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).as_deref() {
@@ -145,7 +159,7 @@ impl Loader<'_> {
         }
     }
 
-    fn document(&mut self, Document { mut node, whole }: Document) {
+    pub(super) fn document(&mut self, Document { mut node, whole }: Document) {
         if !whole {
             // What is wrong with it is reported; its name still counts, if it can be made out.
             if let Some(header) = Header::take(&mut node, &mut Vec::new()) {

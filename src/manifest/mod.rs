@@ -3,9 +3,11 @@
 //! Invariant: pure; all mistakes are reported with file, line and column; bad input never panics.
 //! It must not resolve anything: who matches and what exists is `resolve`'s and the planner's.
 
+mod altered;
 pub mod documents;
 mod duties;
 mod header;
+mod lines;
 mod load;
 mod naming;
 mod native;
@@ -23,11 +25,13 @@ pub mod text;
 pub mod time;
 pub mod yaml;
 
+pub use altered::{Edit, altered};
 pub use documents::{
     AccessEntry, Approver, Condition, GrantFile, GrantNeed, NativeDocument, OnRequest, Role, RoleEntry,
     Separation, Suspension, Tree, User,
 };
 pub use header::OWN_KINDS;
+pub use lines::{NoPart, Part, part};
 pub use load::{SETTINGS_FILE, folders, load};
 pub use schema::json_schema;
 

@@ -6,6 +6,7 @@
 pub mod address;
 pub mod decode;
 pub mod demand;
+pub mod explanation;
 pub mod finding;
 pub mod grant;
 pub mod grants;
@@ -30,6 +31,7 @@ pub mod value;
 pub use address::{Address, AddressError, Name};
 pub use decode::decode;
 pub use demand::{DEMAND_FORMAT, Demand, DemandState, DemandedField, DemandedGrant};
+pub use explanation::{Answer, EXPLANATION_FORMAT, Explanation};
 pub use finding::{Code, Finding, Level, Sources, Waiver, has_errors, nearest};
 pub use grant::{Collection, GrantKey};
 pub use grants::Grants;

@@ -480,14 +480,23 @@ pub struct Selection {
     /// The time it is for, where that is not when it was made; such a plan is for reading only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
+    /// The file that was laid over the directory, with its digest; such a plan is for reading only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
 }
 
 impl Selection {
     /// Whether it picks all changes and no drift, as a plan does unless told otherwise.
     #[must_use]
     pub fn is_all(&self) -> bool {
-        let Self { only, standing, revert, at } = self;
-        only.is_empty() && !standing && revert.is_empty() && at.is_none()
+        let Self { only, standing, revert, at, directory } = self;
+        only.is_empty() && !standing && revert.is_empty() && at.is_none() && directory.is_none()
+    }
+
+    /// Whether a plan of it is for reading only, since it does not rest on what is so now.
+    #[must_use]
+    pub fn is_rehearsed(&self) -> bool {
+        self.at.is_some() || self.directory.is_some()
     }
 }
 

@@ -71,6 +71,12 @@ pub trait Provider: Send + Sync {
         told
     }
 
+    /// The edges of one principal, read just now, as cheaply as the vendor allows; under the principal's address the coverage
+    /// says whether these are all.
+    async fn edges_of(&self, principal: &Address) -> Result<Snapshot, Error> {
+        self.read(principal).await
+    }
+
     /// How many edges on a resource one call lists, where [`Provider::read_grant`] costs about one call. `None`: it costs
     /// as much as [`Provider::read`] of an end.
     fn edges_a_page(&self) -> Option<usize> {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::escape::is_unseen;
 use crate::model::report::Rehearsal;
-use crate::model::{Plan, Report};
+use crate::model::{Explanation, Plan, Report};
 
 /// A plan (`rolecall.plan/v1`).
 #[must_use]
@@ -27,6 +27,18 @@ pub fn report(report: &Report) -> String {
 #[must_use]
 pub fn rehearsal(rehearsal: &Rehearsal) -> String {
     pretty(rehearsal)
+}
+
+/// An explanation (`rolecall.explanation/v1`).
+#[must_use]
+pub fn explanation(explanation: &Explanation) -> String {
+    pretty(explanation)
+}
+
+/// What the directory holds (`rolecall.values/v1`).
+#[must_use]
+pub fn values(values: &impl Serialize) -> String {
+    pretty(values)
 }
 
 /// What moved by itself.

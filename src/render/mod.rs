@@ -4,6 +4,7 @@
 //! worked out once, in `groups`, so that all media say the same. It must do no I/O and read no clock.
 
 pub mod escape;
+pub mod explain;
 pub mod findings;
 pub mod gitlab;
 mod groups;

@@ -248,6 +248,13 @@ fn next(plan: &Plan) -> Vec<Line> {
         next.push(prose(&format!("this is how it would be at {at}; such a plan cannot be applied")));
         return next;
     }
+    if let Some(file) = &plan.selection.directory {
+        let text = format!(
+            "this is how it would be with `{file}` laid over the directory; such a plan cannot be applied"
+        );
+        next.push(prose(&text));
+        return next;
+    }
     let mut remedies = plan.held.iter().filter_map(|held| held.remedy.as_deref());
     if remedies.clone().any(groups::is_document) {
         next.push(prose("to let go what is held, add what stands under it to the same merge request"));

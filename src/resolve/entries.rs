@@ -287,23 +287,21 @@ fn intersection(one: &Set, two: &Set) -> Set {
 
 /// An entry in words: `division is engineering, region is emea or amer`.
 pub(super) fn in_words(entry: &RoleEntry) -> String {
-    let words = |key: &str, values: &[Spanned<String>]| {
+    entry.conditions.iter().map(condition_in_words).collect::<Vec<_>>().join(", ")
+}
+
+/// One condition in words: `region is emea or amer`.
+pub(super) fn condition_in_words(condition: &Condition) -> String {
+    let words = |key: &str, is: &str, values: &[Spanned<String>]| {
         let values: Vec<&str> = values.iter().map(|value| value.value.as_str()).collect();
-        format!("{key} is {}", values.join(" or "))
+        format!("{key} {is}{}", values.join(" or "))
     };
-    let conditions: Vec<String> = entry
-        .conditions
-        .iter()
-        .map(|condition| match condition {
-            Condition::Handle(values) => words("handle", values),
-            Condition::Type(values) => words("type", values),
-            Condition::Manager(values) => words("manager", values),
-            Condition::ReportsTo(values) => {
-                words("reports_to", values).replacen("reports_to is", "reports to", 1)
-            }
-            Condition::Role(values) => words("role", values).replacen("role is", "has role", 1),
-            Condition::Attribute { name, values } => words(&name.value, values),
-        })
-        .collect();
-    conditions.join(", ")
+    match condition {
+        Condition::Handle(values) => words("handle", "is ", values),
+        Condition::Type(values) => words("type", "is ", values),
+        Condition::Manager(values) => words("manager", "is ", values),
+        Condition::ReportsTo(values) => words("reports to", "", values),
+        Condition::Role(values) => words("has role", "", values),
+        Condition::Attribute { name, values } => words(&name.value, "is ", values),
+    }
 }

@@ -9,9 +9,11 @@ mod mend;
 mod own_groups;
 mod people;
 mod principals;
+pub mod reorganized;
 mod roles;
 mod runs;
 mod wanted;
+pub mod why;
 
 #[cfg(test)]
 mod tests;
@@ -173,4 +175,7 @@ pub const CODES: &[Code] = &[
     DECLARED_TWICE,
     NO_SUCH_MANIFEST,
     NO_SUCH_PROVIDER,
+    reorganized::BAD_FILE,
+    reorganized::BAD_COLUMN,
+    reorganized::BAD_ROW,
 ];

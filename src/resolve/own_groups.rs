@@ -11,6 +11,7 @@ use super::roles::Members;
 use super::runs::Part;
 use super::wanted::Work;
 use crate::manifest::Role;
+use crate::model::Settings;
 use crate::model::settings::PersonType;
 use crate::model::{
     Address, Attributes, Collection, Finding, Name, Origin, Sensitivity, Spanned, Target, Through, Value,
@@ -34,54 +35,72 @@ struct Made<'a> {
     sensitivity: Sensitivity,
 }
 
+/// A template for a group of a role.
+pub(super) struct Named<'a> {
+    pub(super) instance: &'a Name,
+    pub(super) template: &'a Spanned<String>,
+    /// The people of one type alone.
+    pub(super) kind: Option<&'a PersonType>,
+}
+
+/// The templates for the groups of a role: one in each identity store, or one for each type that has a colour.
+pub(super) fn named<'a>(settings: &'a Settings, role: &Role) -> Vec<Named<'a>> {
+    let mut all = Vec::new();
+    for (instance, names) in &settings.groups {
+        let template = if role.unit { &names.unit } else { &names.role };
+        let Some(template) = template else { continue };
+        if template.contains("{color}") {
+            let types = settings.types.iter().filter(|kind| kind.role_groups && kind.color.is_some());
+            all.extend(types.map(|kind| Named { instance, template, kind: Some(kind) }));
+        } else {
+            all.push(Named { instance, template, kind: None });
+        }
+    }
+    all
+}
+
+/// What stands for a key in the template of a role's group.
+pub(super) fn value<'a>(role: &'a str, kind: Option<&'a PersonType>, key: &str) -> Option<&'a str> {
+    match key {
+        "role" | "unit" => Some(role),
+        "color" => kind.and_then(|kind| kind.color.as_deref()),
+        _ => None,
+    }
+}
+
 impl Work<'_> {
     /// The role's own groups in each identity store: one, or one for each type that has a colour.
     pub(super) fn groups(&mut self, role: &Role) -> Vec<Own> {
         let mut own = Vec::new();
-        let settings = &self.tree.settings;
-        for (instance, names) in &settings.groups {
-            let template = if role.unit { &names.unit } else { &names.role };
-            let Some(template) = template else { continue };
-            let colours: Vec<Option<&PersonType>> = if template.contains("{color}") {
-                let types = settings.types.iter().filter(|kind| kind.role_groups && kind.color.is_some());
-                types.map(Some).collect()
-            } else {
-                vec![None]
+        let role_name = role.name.value.as_str();
+        for Named { instance, template, kind } in named(&self.tree.settings, role) {
+            let of = kind.map(|kind| format!(", its people of type {}", kind.name)).unwrap_or_default();
+            let origin = Origin {
+                text: format!("the group of role {role_name}{of}"),
+                span: role.name.span.clone(),
+                chain: Vec::new(),
+                role: Some(role_name.into()),
             };
-            for kind in colours {
-                let role_name = role.name.value.as_str();
-                let of = kind.map(|kind| format!(", its people of type {}", kind.name)).unwrap_or_default();
-                let origin = Origin {
-                    text: format!("the group of role {role_name}{of}"),
-                    span: role.name.span.clone(),
-                    chain: Vec::new(),
-                    role: Some(role_name.into()),
-                };
-                let made = Made {
-                    instance,
-                    template,
-                    origin,
-                    description: role.description.as_deref(),
-                    allow_empty: role.allow_empty,
-                    sensitivity: role.sensitivity,
-                };
-                let value = |key: &str| match key {
-                    "role" | "unit" => Some(role_name),
-                    "color" => kind.and_then(|kind| kind.color.as_deref()),
-                    _ => None,
-                };
-                let Some((address, relation)) = self.make(made, value) else { continue };
-                self.own_groups.entry(role_name.into()).or_default().push(address.clone());
-                let target = Target {
-                    instance: instance.clone(),
-                    resource: address,
-                    relation,
-                    through: Through::People,
-                    attributes: Attributes::new(),
-                    span: role.name.span.clone(),
-                };
-                own.push(Own { target, kind: kind.map(|kind| kind.name.clone()) });
-            }
+            let made = Made {
+                instance,
+                template,
+                origin,
+                description: role.description.as_deref(),
+                allow_empty: role.allow_empty,
+                sensitivity: role.sensitivity,
+            };
+            let value = |key: &str| value(role_name, kind, key);
+            let Some((address, relation)) = self.make(made, value) else { continue };
+            self.own_groups.entry(role_name.into()).or_default().push(address.clone());
+            let target = Target {
+                instance: instance.clone(),
+                resource: address,
+                relation,
+                through: Through::People,
+                attributes: Attributes::new(),
+                span: role.name.span.clone(),
+            };
+            own.push(Own { target, kind: kind.map(|kind| kind.name.clone()) });
         }
         own
     }

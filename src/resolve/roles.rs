@@ -36,7 +36,7 @@ pub(super) struct Members {
 }
 
 impl Members {
-    fn of(&self, number: u32) -> Option<&Membership> {
+    pub(super) fn of(&self, number: u32) -> Option<&Membership> {
         let at = self.current.binary_search_by_key(&number, |(number, _)| *number).ok()?;
         self.memberships.get(self.current.get(at)?.1 as usize)
     }
@@ -524,7 +524,7 @@ impl<'a> Work<'a, '_, '_> {
     }
 }
 
-fn cited_roles(entry: &RoleEntry) -> impl Iterator<Item = &str> {
+pub(super) fn cited_roles(entry: &RoleEntry) -> impl Iterator<Item = &str> {
     entry
         .conditions
         .iter()
@@ -533,12 +533,12 @@ fn cited_roles(entry: &RoleEntry) -> impl Iterator<Item = &str> {
         .map(|name| name.value.as_str())
 }
 
-fn roles_of(role: &Role) -> impl Iterator<Item = &str> {
+pub(super) fn roles_of(role: &Role) -> impl Iterator<Item = &str> {
     role.members.iter().chain(&role.except).flat_map(cited_roles)
 }
 
 /// Rules match only types that say so, unless the entry names a type; handles and roles name people already.
-fn needs_type(entry: &RoleEntry) -> bool {
+pub(super) fn needs_type(entry: &RoleEntry) -> bool {
     let named = |condition: &Condition| matches!(condition, Condition::Type(_) | Condition::Handle(_));
     let rule = |condition: &Condition| {
         matches!(condition, Condition::Attribute { .. } | Condition::Manager(_) | Condition::ReportsTo(_))

@@ -25,11 +25,11 @@ groups: { okta: "rbac_{role}" }
 providers: { okta: { url: https://acme.okta.com, own: [{ groups: "*", may: all }] } }
 "#;
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     "2026-11-22T17:00:00Z".parse().unwrap()
 }
 
-fn tree(documents: &[&str]) -> Tree {
+pub(super) fn tree(documents: &[&str]) -> Tree {
     let files = documents.iter().enumerate().map(|(n, text)| (format!("roles/{n}.yaml"), (*text).to_owned()));
     let sources = Sources::of(files.chain([("rolecall.yaml".to_owned(), SETTINGS.to_owned())]));
     let (tree, findings) = manifest::load(&sources, &providers::registry());
@@ -37,7 +37,7 @@ fn tree(documents: &[&str]) -> Tree {
 }
 
 /// `handle department type manager`, with the status after a `!`.
-fn record(text: &str) -> DirectoryRecord {
+pub(super) fn record(text: &str) -> DirectoryRecord {
     let (text, status) = text.split_once('!').unwrap_or((text, "active"));
     let words: Vec<&str> = text.split_whitespace().collect();
     let login = format!("{}@acme.com", words[0]);
@@ -57,7 +57,7 @@ fn record(text: &str) -> DirectoryRecord {
     }
 }
 
-const PEOPLE: [&str; 6] = [
+pub(super) const PEOPLE: [&str; 6] = [
     "klibby Infrastructure Employee",
     "dmurphy Infrastructure Employee klibby@acme.com",
     "rpatel Infrastructure Contractor dmurphy@acme.com",
@@ -66,7 +66,7 @@ const PEOPLE: [&str; 6] = [
     "skim Finance Employee tnguyen@acme.com!staged",
 ];
 
-fn inventory(tree: &Tree, records: &[&str]) -> (Inventory, Vec<Finding>) {
+pub(super) fn inventory(tree: &Tree, records: &[&str]) -> (Inventory, Vec<Finding>) {
     let records: Vec<_> = records.iter().map(|text| record(text)).collect();
     people(tree, &records, Vec::new(), Vec::new(), now())
 }
@@ -78,7 +78,7 @@ fn desired(documents: &[&str]) -> Desired {
 }
 
 /// Who is wanted in a role's group.
-fn members(desired: &Desired, role: &str) -> Vec<String> {
+pub(super) fn members(desired: &Desired, role: &str) -> Vec<String> {
     let group = Address::new("okta", None, "group", &format!("rbac_{role}"));
     let grants = desired.grants.iter().filter(|grant| grant.key.resource == group);
     grants.filter_map(|grant| Some(grant.subject.as_ref()?.name().into_owned())).collect()

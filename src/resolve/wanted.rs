@@ -27,7 +27,7 @@ use crate::model::{
 pub(super) struct Known<'a> {
     inventory: &'a Inventory,
     pub(super) crowd: Crowd<'a>,
-    principals: Principals,
+    pub(super) principals: Principals,
     /// Who is suspended by a document, by number.
     suspended: BTreeMap<u32, Arc<Origin>>,
     findings: Vec<Finding>,
@@ -48,7 +48,7 @@ type Runs = BTreeMap<(Address, Name), (Vec<Part>, Made)>;
 
 /// What a tree asks for, place by place, before edges are made of it.
 pub(super) struct Asked<'t> {
-    memberships: Memberships<'t>,
+    pub(super) memberships: Memberships<'t>,
     jobs: Jobs<'t>,
     work: Work<'t>,
 }
@@ -387,7 +387,7 @@ impl Work<'_> {
 }
 
 /// What a document of a tree says in the provider's words.
-fn native(tree: &Tree, document: &NativeDocument, lowered: &mut Lowered) {
+pub(super) fn native(tree: &Tree, document: &NativeDocument, lowered: &mut Lowered) {
     let Some(settings) = tree.settings.providers.get(&document.instance) else { return };
     let scope = &settings.scope;
     if !document.accounts.is_empty() {

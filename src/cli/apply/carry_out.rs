@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::select;
 
-use super::OTHER_TIME;
+use super::{OTHER_DIRECTORY, OTHER_TIME};
 use crate::apply::approve;
 use crate::apply::executor::{self, Progress, Run, Stop};
 use crate::apply::journal::{History, Journal, Lock};
@@ -50,6 +50,11 @@ pub(in crate::cli) fn approval(
     if approved.selection.at.is_some() {
         let finding = Finding::error(OTHER_TIME, format!("plan `{}` is for another time", approved.id));
         return stale(finding.help("plan without `--at`"));
+    }
+    if let Some(file) = &approved.selection.directory {
+        let message = format!("plan `{}` rests on `{file}` and not on the directory", approved.id);
+        let help = "plan without `--directory`, once the directory itself says so";
+        return stale(Finding::error(OTHER_DIRECTORY, message).help(help));
     }
     let operator = session.judging().approvals.operator;
     approve::approval(approved, operator, typed).or_else(|finding| stale(*finding))

@@ -95,7 +95,10 @@ impl Session {
         iter(questions).buffer_unordered(AT_ONCE).collect().await
     }
 
-    async fn inventory(&self) -> Result<(Vec<DirectoryRecord>, Vec<Account>, Vec<String>), Failure> {
+    /// People as the directory has them, accounts, and why these are not all.
+    pub(in crate::cli) async fn inventory(
+        &self,
+    ) -> Result<(Vec<DirectoryRecord>, Vec<Account>, Vec<String>), Failure> {
         let directory = match &self.head.settings.directory {
             Directory::Manifests => None,
             Directory::Provider { from, .. } => Some(from),
@@ -118,6 +121,9 @@ impl Session {
                 records = part.records;
             }
             incomplete.extend(part.incomplete.into_iter().map(|why| format!("{instance}: {why}")));
+        }
+        if let Some(reorganized) = &self.reorganized {
+            reorganized.lay_over(&self.head, &self.registry, &mut records)?;
         }
         Ok((records, accounts, incomplete))
     }

@@ -9,7 +9,7 @@ use super::client::{Okta, encoded};
 use super::group::{self, Group, Groups};
 use super::rules::Rules;
 use super::user;
-use crate::model::{Attributes, GrantKey, LiveGrant};
+use crate::model::{Address, Attributes, Coverage, GrantKey, LiveGrant, Snapshot};
 use crate::provider::paging::{Listing, list};
 use crate::provider::{Error, ErrorKind, edge_in};
 
@@ -35,6 +35,49 @@ pub(super) async fn read(okta: &Okta, key: &GrantKey) -> Result<Option<LiveGrant
         Some(error) if error.kind == ErrorKind::NotFound => Ok(None),
         Some(error) => Err(error),
     }
+}
+
+/// All memberships of one person, just now.
+pub(super) async fn of(okta: &Okta, member: &Address) -> Result<Snapshot, Error> {
+    let (name, mut live) = (member.name(), Snapshot::default());
+    let target = format!("/api/v1/users/{}/groups", encoded(&name));
+    let (listing, rules) = tokio::join!(list::<Group>(&okta.api, &target), Rules::known(okta));
+    let Listing { items, cut_short } = listing;
+    let mut coverage = match cut_short {
+        // Who does not exist is in no group.
+        Some(error) if error.kind == ErrorKind::NotFound => Coverage::Complete,
+        Some(error) => Coverage::Partial(format!("the groups of `{member}` could not be read: {error}")),
+        // Okta lists no groups of who has been deactivated, whether he is in any or not.
+        None if items.is_empty() => {
+            Coverage::Partial(format!("Okta lists no group of `{member}`, not even `Everyone`"))
+        }
+        None => Coverage::Complete,
+    };
+    if let (Some(why), Coverage::Complete) = (&rules.incomplete, &coverage) {
+        coverage = Coverage::Partial(why.clone());
+    }
+    let filled = items.iter().any(|group| group.mastered().is_none() && rules.fill(&group.id));
+    let user = if filled { user::find(okta, member).await? } else { None };
+    for group in items {
+        let plain = Address::new(&okta.instance, None, group::KIND, &group.profile.name);
+        let address = match group.is_of_app() {
+            // Which of several groups of one name it is, only all of that name can tell.
+            true if group::find(okta, &plain).await?.is_none_or(|found| found.id != group.id) => {
+                let name = group::beside_another(&group.profile.name, &group.id);
+                Address::new(&okta.instance, None, group::KIND, &name)
+            }
+            _ => plain,
+        };
+        let by_rule = || user.as_ref().and_then(|user| rules.via(&group.id, user));
+        live.grants.push(LiveGrant {
+            key: GrantKey::new(member, group::MEMBER, &address),
+            attributes: Attributes::new(),
+            via: group.mastered().map(Into::into).or_else(by_rule),
+        });
+    }
+    live.coverage.insert(member.as_str().into(), coverage);
+    live.normalize();
+    Ok(live)
 }
 
 /// The group of an edge among those of a person. Okta's own groups have their names for themselves; which of several an

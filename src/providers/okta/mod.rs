@@ -146,6 +146,13 @@ impl Provider for OktaProvider {
         kind_of(&key.resource)?.read_grant(&self.okta, key).await
     }
 
+    async fn edges_of(&self, principal: &Address) -> Result<Snapshot, Error> {
+        match self.okta.is_mine(principal, user::KIND) {
+            true => membership::of(&self.okta, principal).await,
+            false => self.read(principal).await,
+        }
+    }
+
     fn edges_a_page(&self) -> Option<usize> {
         Some(group::LIMIT)
     }
