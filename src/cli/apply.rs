@@ -31,7 +31,7 @@ const NOBODY_TO_ASK: Code = Code { code: "RC621", title: "there is nobody to ask
 const OTHER_TIME: Code = Code { code: "RC622", title: "the plan is for another time" };
 
 /// The plan rests on a directory that is not there.
-const OTHER_DIRECTORY: Code = Code { code: "RC623", title: "the plan is for another directory" };
+const OTHER_DIRECTORY: Code = Code { code: "RC627", title: "the plan is for another directory" };
 
 /// All codes of this module.
 pub(super) const CODES: &[Code] = &[DIRTY, NOBODY_TO_ASK, OTHER_TIME, OTHER_DIRECTORY];
