@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{View, path};
-use crate::manifest::{Edit, Role, Tree, altered};
+use crate::manifest::{Edit, GrantNeed, Role, Tree, altered};
 use crate::model::explanation::{Block, Obstacle, Other, Proposal, Standing};
 use crate::model::{Address, Desired, GrantKey, LapseCause, Span, Status};
 
@@ -223,12 +223,29 @@ impl Trial<'_, '_> {
         let folders = &tree.settings.manifests;
         let folder = folders.iter().find(|folder| *folder == "grants").or(folders.first());
         let folder = folder.map_or("grants", String::as_str);
-        let text = format!(
-            "kind: Grant\nname: {}\nto: {}\nroles: [{}]\nuntil: {until}\n",
+        let terms = tree.roles.iter().find(|known| known.name.value == role);
+        let terms = terms.and_then(|known| known.on_request.as_ref());
+        let needs = |need| terms.is_some_and(|terms| terms.needs.contains(&need));
+        let mut text = format!(
+            "kind: Grant\nname: {}\nto: {}\nroles: [{}]\n",
             word(&name),
             word(self.handle),
             word(role)
         );
+        // What is given for so long at most ends by itself.
+        if terms.is_none_or(|terms| terms.max.is_none()) {
+            text.push_str(&format!("until: {until}\n"));
+        } else if needs(GrantNeed::Until) {
+            let max = terms.and_then(|terms| terms.max).unwrap_or_default();
+            let end = self.view.now.checked_add(max).unwrap_or(self.view.now);
+            text.push_str(&format!("until: {}\n", zoned(end).strftime("%Y-%m-%dT%H:%M%:z")));
+        }
+        for (need, line) in [(GrantNeed::Reason, "reason: why"), (GrantNeed::Ticket, "ticket: the-ticket")] {
+            if needs(need) {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
         (format!("{folder}/{month}/{name}.yaml"), text)
     }
 }
