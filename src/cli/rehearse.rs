@@ -92,11 +92,12 @@ async fn look(mut live: Session, plan: &Plan) -> Result<Copy, Failure> {
     // That AWS has a policy that nobody holds yet is not observed; the plan takes it for granted, and so does this.
     world.aws.managed = managed(plan);
     let memory = remembered(&live, plan)?;
-    let commit = live.commit();
+    let (commit, root) = (live.commit(), live.root().map(std::path::Path::to_path_buf));
     let selection = plan.selection.clone();
     let credentials = Arc::new(|_: &str| None);
     let (head, loaded) = (live.head, Vec::new());
-    let parts = Parts { head, base: None, loaded, memory, simulator: None, credentials, selection, commit };
+    let parts =
+        Parts { head, base: None, loaded, memory, simulator: None, credentials, selection, commit, root };
     Ok(Copy { world, parts })
 }
 

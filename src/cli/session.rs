@@ -77,6 +77,8 @@ pub(super) struct Parts {
     pub(super) selection: Selection,
     /// The commit that head is.
     pub(super) commit: Option<String>,
+    /// The folder of the access repo, where Git can be asked about it.
+    pub(super) root: Option<PathBuf>,
 }
 
 /// One run over one access repo.
@@ -94,7 +96,7 @@ pub(super) struct Session {
     reorganized: Option<Reorganized>,
     base: Option<Arc<Tree>>,
     base_was_named: bool,
-    /// The folder of the access repo, where it is in one.
+    /// The folder of the access repo, where Git can be asked about it.
     root: Option<PathBuf>,
     verified: Option<Verified>,
     commit: Option<String>,
@@ -142,15 +144,13 @@ impl Session {
         let memory = Memory::at(root.join(&head.settings.memory));
         let (commit, credentials) = (repo::commit(&root), Arc::new(environment));
         let loaded = Vec::new();
-        let parts = Parts { head, base, loaded, memory, simulator, credentials, selection, commit };
-        let mut session = if asks_only {
+        let root = Some(root);
+        let parts = Parts { head, base, loaded, memory, simulator, credentials, selection, commit, root };
+        if asks_only {
             let sources = parts.memory.sources()?;
-            Self::with(parts, sources.as_ref(), None).await?
-        } else {
-            Self::assemble(parts).await?
-        };
-        session.root = Some(root);
-        Ok(session)
+            return Self::with(parts, sources.as_ref(), None).await;
+        }
+        Self::assemble(parts).await
     }
 
     /// Puts a run together, and makes sure of each provider who we are.
@@ -166,7 +166,7 @@ impl Session {
         sources: Option<&Sources>,
         verified: Option<Verified>,
     ) -> Result<Self, Failure> {
-        let Parts { head, base, loaded, memory, simulator, credentials, selection, commit } = parts;
+        let Parts { head, base, loaded, memory, simulator, credentials, selection, commit, root } = parts;
         let registry = providers::registry();
         let base_was_named = base.is_some();
         let base = match (base, sources) {
@@ -197,7 +197,7 @@ impl Session {
             base_was_named,
             verified,
             commit,
-            root: None,
+            root,
             memory,
             clock,
             registry,
@@ -293,6 +293,11 @@ impl Session {
     /// What the providers have.
     pub(super) fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// The folder of the access repo, where Git can be asked about it.
+    pub(super) fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
     }
 
     /// The commit that is checked out.

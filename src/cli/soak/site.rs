@@ -137,6 +137,7 @@ impl Site {
             credentials: Arc::new(|_| None),
             selection: Selection::default(),
             commit: None,
+            root: None,
         })
         .await
     }
