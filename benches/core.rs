@@ -248,6 +248,7 @@ fn judge(
     let callers = ["aws/222222222222:user/rolecall".parse().unwrap()];
     let rules = Rules {
         settings: &head.settings,
+        apart: &[],
         waivers: &head.waivers,
         callers: &callers,
         live,

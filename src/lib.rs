@@ -4,6 +4,7 @@
 
 pub mod apply;
 pub mod cli;
+pub mod evidence;
 pub mod gate;
 pub mod manifest;
 pub mod model;

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::disk::{Disk, Folder, Place};
-use crate::model::{Code, Demand, Finding, Name, Plan, Snapshot, Sources};
+use crate::model::{Code, Demand, Digest, Finding, Name, Plan, Snapshot, Sources};
 
 /// The memory cannot be read or written.
 pub const MEMORY: Code = Code { code: "RC701", title: "the memory cannot be read or written" };
@@ -35,6 +35,8 @@ const VERIFIED: &str = "verified";
 const NEXT: &str = "verified.new";
 /// What describes base, in either.
 const BASE: &str = "base.json";
+/// The bundles of evidence, each named by its number and its plan.
+const EVIDENCE: &str = "evidence";
 /// The id of the plan that was made last.
 const LAST_PLAN: &str = "plans/last";
 
@@ -70,13 +72,16 @@ pub struct BaseRecord {
     pub plan: String,
     /// When it was verified.
     pub at: Timestamp,
+    /// The bundle of evidence that tells of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Digest>,
 }
 
 impl BaseRecord {
     /// A record of now.
     #[must_use]
     pub fn new(commit: Option<String>, plan: &str, at: Timestamp) -> Self {
-        Self { format: BASE_FORMAT.to_owned(), commit, plan: plan.to_owned(), at }
+        Self { format: BASE_FORMAT.to_owned(), commit, plan: plan.to_owned(), at, evidence: None }
     }
 }
 
@@ -282,6 +287,46 @@ impl Memory {
         let files = self.disk.list(&folder).map_err(|error| broken(&folder, &error))?;
         let ids = files.iter().filter_map(|file| file.strip_suffix(".jsonl"));
         Ok(ids.filter(|id| is_id(id)).map(str::to_owned).collect())
+    }
+
+    /// The bundles of evidence in their order: name and bytes.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn evidence(&self) -> Result<Vec<(String, Vec<u8>)>, Finding> {
+        let folder = self.root.join(EVIDENCE);
+        let mut names = self.disk.list(&folder).map_err(|error| broken(&folder, &error))?;
+        names.retain(|name| name.ends_with(".json"));
+        names.sort();
+        let mut bundles = Vec::new();
+        for name in names {
+            if let Some(bytes) = self.read(&folder.join(&name))? {
+                bundles.push((name, bytes));
+            }
+        }
+        Ok(bundles)
+    }
+
+    /// The number and the digest of the bundle that was kept last.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn last_evidence(&self) -> Result<Option<(u64, Digest)>, Finding> {
+        let folder = self.root.join(EVIDENCE);
+        let names = self.disk.list(&folder).map_err(|error| broken(&folder, &error))?;
+        let numbered = |name: &String| Some((name.split('-').next()?.parse::<u64>().ok()?, name.clone()));
+        let Some((number, name)) = names.iter().filter_map(numbered).max() else { return Ok(None) };
+        let bytes = self.read(&folder.join(&name))?;
+        Ok(bytes.map(|bytes| (number, Digest::of_bytes(&bytes))))
+    }
+
+    /// Keeps a bundle of evidence; what is kept is never replaced.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn keep_evidence(&self, number: u64, plan: &str, bytes: &[u8]) -> Result<(), Finding> {
+        let file = self.root.join(EVIDENCE).join(format!("{number:06}-{plan}.json"));
+        self.replace(&file, bytes)
     }
 
     /// Where the lock is.

@@ -20,7 +20,7 @@ use crate::render::{json, terminal};
 
 mod carry_out;
 
-pub(super) use carry_out::{Order, approval, carry_out, exit};
+pub(super) use carry_out::{Order, Witness, approval, carry_out, exit};
 
 /// The work tree has changes that Git does not have.
 const DIRTY: Code = Code { code: "RC620", title: "the work tree is not committed" };
@@ -124,7 +124,9 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
         Ok(yes)
     };
     let shown = Shown::on_stderr(session.clock.clone());
-    let order = Order { approved: &approved, approval, confirm: &confirm, stop: &stop, progress: &shown };
+    let witness = Some(super::evidence::witness(&session));
+    let order =
+        Order { approved: &approved, approval, confirm: &confirm, stop: &stop, progress: &shown, witness };
     let carried_out = carry_out(&mut session, order).await;
     drop(shown);
     let Some(report) = carried_out? else {

@@ -82,7 +82,7 @@ pub(super) fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure
 
 /// The memory of an access repo, and how it shows times. What is wrong with the repo's files must not keep anybody from
 /// reading what an apply did: the memory is then looked for where it usually is.
-fn memory(root: &Path) -> (Memory, Style) {
+pub(super) fn memory(root: &Path) -> (Memory, Style) {
     match super::session::load(root, &providers::registry()) {
         Ok(head) => {
             let zone = head.settings.timezone.clone();

@@ -15,6 +15,7 @@ use crate::render::terminal::Style;
 mod apply;
 mod check;
 mod drift;
+mod evidence;
 mod explain;
 mod journal;
 mod plan;
@@ -132,6 +133,8 @@ enum Command {
     Drift(drift::Arguments),
     /// Tell who has what, and why
     Explain(explain::Arguments),
+    /// Show and verify the evidence that applies leave
+    Evidence(evidence::Arguments),
     /// Show what an apply did, from its journal
     Journal(journal::Arguments),
     /// Print the JSON Schema of a kind, or of every document
@@ -174,6 +177,7 @@ pub fn main() -> ExitCode {
             Command::Rehearse(arguments) => rehearse::run(&arguments, format).await,
             Command::Drift(arguments) => drift::run(&arguments, format).await,
             Command::Explain(arguments) => explain::run(&arguments, format).await,
+            Command::Evidence(arguments) => evidence::run(&arguments, format),
             Command::Journal(arguments) => journal::run(&arguments, format),
             Command::Schema(arguments) => schema::run(&arguments),
             Command::Values(arguments) => values::run(&arguments, format).await,
@@ -206,6 +210,7 @@ pub fn codes() -> Vec<crate::model::Code> {
     let here = [
         apply::CODES,
         check::CODES,
+        evidence::CODES,
         explain::CODES,
         rehearse::CODES,
         repo::CODES,
@@ -224,6 +229,7 @@ pub fn codes() -> Vec<crate::model::Code> {
         crate::apply::CODES,
         crate::apply::memory::CODES,
         crate::simulator::CODES,
+        crate::evidence::CODES,
     ];
     let mut codes: Vec<_> =
         parts.concat().into_iter().chain(crate::providers::CODES.concat()).chain(here).collect();

@@ -149,7 +149,8 @@ async fn rehearse(copy: Copy, plan: Plan, latency: u64) -> Result<Rehearsal, Fai
         Ok(true)
     };
     let stop = Stop::default();
-    let order = Order { approved: &plan, approval, confirm: &confirm, stop: &stop, progress: &watch };
+    let order =
+        Order { approved: &plan, approval, confirm: &confirm, stop: &stop, progress: &watch, witness: None };
     let Some(report) = carry_out(&mut session, order).await? else {
         unreachable!("it was confirmed");
     };

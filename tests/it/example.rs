@@ -117,19 +117,21 @@ fn memory_and_world_are_what_the_past_left_and_what_happened_since() {
     happen(&repo);
     golden(&package(EXAMPLE).join("world.yaml"), &repo.read("world.yaml"));
 
-    let (made, committed) =
-        (repo.path().join(".rolecall/verified"), package(EXAMPLE).join(".rolecall/verified"));
-    let (made, kept) = (files(&made), files(&committed));
-    for (name, bytes) in &made {
-        let path = committed.join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        golden(&path, std::str::from_utf8(bytes).unwrap());
+    for part in ["verified", "evidence"] {
+        let of = |root: &Path| root.join(".rolecall").join(part);
+        let committed = of(&package(EXAMPLE));
+        let (made, kept) = (files(&of(repo.path())), files(&committed));
+        for (name, bytes) in &made {
+            let path = committed.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            golden(&path, std::str::from_utf8(bytes).unwrap());
+        }
+        let left: Vec<_> = kept.keys().filter(|name| !made.contains_key(*name)).collect();
+        assert!(
+            left.is_empty(),
+            "the memory of the example has files that no apply leaves, delete them: {left:?}"
+        );
     }
-    let left: Vec<_> = kept.keys().filter(|name| !made.contains_key(*name)).collect();
-    assert!(
-        left.is_empty(),
-        "the memory of the example has files that no apply leaves, delete them: {left:?}"
-    );
 }
 
 /// Whether any change of the plan has these values under these keys.

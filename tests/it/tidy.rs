@@ -30,7 +30,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 const WIRING: &[&str] = &["cli", "main", "lib"];
 
 /// These are functions of their arguments: `now` is one of them.
-const PURE: &[&str] = &["model", "manifest", "resolve", "planner", "gate", "render"];
+const PURE: &[&str] = &["model", "manifest", "resolve", "planner", "gate", "render", "evidence"];
 const IMPURE: &[&str] = &[
     "std::fs",
     "std::net",

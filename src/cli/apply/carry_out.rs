@@ -4,11 +4,12 @@
 //! a fresh plan has no change left. It must not print, ask or read the access repo: whoever calls it does.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::select;
+use jiff::Timestamp;
 
 use super::{OTHER_DIRECTORY, OTHER_TIME};
 use crate::apply::approve;
@@ -17,9 +18,10 @@ use crate::apply::journal::{History, Journal, Lock};
 use crate::apply::memory::{BaseRecord, Verified};
 use crate::cli::session::{Planned, Session};
 use crate::cli::{Exit, Failure};
+use crate::evidence::{self, Ran};
 use crate::model::guard::Guard;
 use crate::model::report::State;
-use crate::model::{Approval, Change, DemandState, Finding, Plan, Report, Snapshot, Sources};
+use crate::model::{Approval, Change, DemandState, Digest, Finding, Plan, Report, Snapshot, Sources};
 use crate::planner;
 use crate::provider::Provider;
 
@@ -38,6 +40,17 @@ pub(in crate::cli) struct Order<'a> {
     pub(in crate::cli) stop: &'a Stop,
     /// Told what begins, ends and waits.
     pub(in crate::cli) progress: &'a dyn Progress,
+    /// What a bundle of evidence says of where it ran; none is kept without.
+    pub(in crate::cli) witness: Option<Witness>,
+}
+
+/// Where an apply runs, for its evidence.
+#[derive(Debug, Clone, Default)]
+pub(in crate::cli) struct Witness {
+    /// What the pipeline says of itself.
+    pub(in crate::cli) pipeline: BTreeMap<String, String>,
+    /// The digest of the program's file.
+    pub(in crate::cli) binary: Option<Digest>,
 }
 
 /// How a plan is approved that is to be carried out now; `typed` is the effect that the operator typed.
@@ -106,7 +119,7 @@ async fn execute(session: &Session, order: Order<'_>) -> Result<Option<Report>, 
     )
     .map_err(|stale| Failure::from(stale.reasons).exit(Exit::Stale))?;
     let permit = cleared
-        .permit(fresh.verdict.clone(), order.approval)
+        .permit(fresh.verdict.clone(), order.approval.clone())
         .map_err(|finding| Failure::from(finding).exit(Exit::Stale))?;
     if !(order.confirm)(&fresh.plan, &session.head.sources)? {
         return Ok(None);
@@ -125,7 +138,9 @@ async fn execute(session: &Session, order: Order<'_>) -> Result<Option<Report>, 
     })
     .await;
     // What was written is told whatever happens now: a full disk, or a look that fails, must not take the report along.
-    if let Err(failure) = end(session, order.stop, approved, &fresh, &mut report, &mut journal).await {
+    let ending =
+        Ending { order: &order, approval: &order.approval, approved, fresh: &fresh, began: observed };
+    if let Err(failure) = end(session, &ending, &mut report, &mut journal).await {
         report.converged = false;
         report.left.extend(failure.findings.iter().map(|finding| format!("not seen or not kept: {finding}")));
         report.left.push("whatever a fresh look would show: apply the same plan again".to_owned());
@@ -136,19 +151,62 @@ async fn execute(session: &Session, order: Order<'_>) -> Result<Option<Report>, 
 /// Looks at what came of it, and remembers that.
 async fn end(
     session: &Session,
-    stop: &Stop,
-    approved: &Plan,
-    fresh: &Planned,
+    ending: &Ending<'_>,
     report: &mut Report,
     journal: &mut Journal,
 ) -> Result<(), Failure> {
+    let stop = ending.order.stop;
     let after = settled(session, stop, report, &journal.history().taken_away()).await?;
     conclude(session, report, &after);
-    remember(session, approved, fresh, &after, report)?;
+    let evidence = witness(session, ending, report, &after)?;
+    remember(session, ending, &after, report, evidence)?;
     if report.converged {
-        journal.finish(session.clock.now(), approved)?;
+        journal.finish(session.clock.now(), ending.approved)?;
     }
     Ok(())
+}
+
+/// What an apply ends with, besides what it saw.
+struct Ending<'a> {
+    order: &'a Order<'a>,
+    approval: &'a Approval,
+    approved: &'a Plan,
+    fresh: &'a Planned,
+    /// When it began to write.
+    began: Timestamp,
+}
+
+/// Keeps a bundle of evidence before base advances on it; gives its digest.
+fn witness(
+    session: &Session,
+    ending: &Ending<'_>,
+    report: &Report,
+    after: &Planned,
+) -> Result<Option<Digest>, Failure> {
+    let Some(Witness { pipeline, binary }) = &ending.order.witness else { return Ok(None) };
+    let callers = session.providers.keys().zip(&session.callers);
+    let run = Ran {
+        began: Some(ending.began),
+        ended: Some(session.clock.now()),
+        pipeline: pipeline.clone(),
+        principals: callers.map(|(instance, caller)| (instance.to_string(), caller.text.clone())).collect(),
+    };
+    let previous = session.memory.last_evidence()?;
+    let commit = session.commit();
+    let bundle = evidence::bundle(evidence::Parts {
+        approved: ending.approved,
+        fresh: &ending.fresh.plan,
+        approval: ending.approval,
+        report,
+        live: &after.live,
+        commit: commit.as_deref(),
+        run: &run,
+        binary: binary.as_ref(),
+        previous: previous.as_ref().map(|(number, digest)| (*number, digest)),
+    });
+    let bytes = evidence::bytes(&bundle);
+    session.memory.keep_evidence(bundle.number, &ending.approved.id, &bytes)?;
+    Ok(Some(Digest::of_bytes(&bytes)))
 }
 
 /// Looks again, and for a while again and again where what was written is not seen yet: IAM takes seconds to show it.
@@ -198,11 +256,12 @@ fn conclude(session: &Session, report: &mut Report, after: &Planned) {
 /// Remembers what is demanded; makes head the base of what comes next where all of it is true.
 fn remember(
     session: &Session,
-    approved: &Plan,
-    fresh: &Planned,
+    ending: &Ending<'_>,
     after: &Planned,
     report: &Report,
+    evidence: Option<Digest>,
 ) -> Result<(), Failure> {
+    let Ending { approved, fresh, .. } = *ending;
     let states = report.steps.iter().filter_map(|step| match step.state {
         State::Already => None,
         // Where it is not to be seen yet, the provider lags.
@@ -235,7 +294,7 @@ fn remember(
     let snapshot = Snapshot { calls: std::collections::BTreeMap::new(), ..after.live.clone() };
     session.memory.advance(&Verified {
         sources: session.head.sources.clone(),
-        base: BaseRecord::new(session.commit(), &approved.id, session.clock.now()),
+        base: BaseRecord { evidence, ..BaseRecord::new(session.commit(), &approved.id, session.clock.now()) },
         demand: Some(demand),
         snapshot: Some(snapshot),
     })?;

@@ -192,7 +192,14 @@ impl Site {
                 begun.set(Some(clock.now()));
                 Ok(true)
             };
-            let order = Order { approved: plan, approval, confirm: &confirm, stop: &stop, progress: &Silent };
+            let order = Order {
+                approved: plan,
+                approval,
+                confirm: &confirm,
+                stop: &stop,
+                progress: &Silent,
+                witness: None,
+            };
             carry_out(&mut session, order).await
         };
         let death = self.simulator.faults().death();
