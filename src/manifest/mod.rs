@@ -4,6 +4,7 @@
 //! It must not resolve anything: who matches and what exists is `resolve`'s and the planner's.
 
 pub mod documents;
+pub mod edit;
 mod header;
 mod load;
 mod naming;
@@ -88,6 +89,7 @@ pub const CODES: &[Code] = &[
     time::BAD_TIME,
     BAD_NAME,
     BAD_PATH,
+    edit::NOT_EDITABLE,
     DUPLICATE,
     UNKNOWN_ROLE,
     ROLE_CYCLE,
