@@ -15,6 +15,7 @@ use crate::render::terminal::Style;
 mod apply;
 mod check;
 mod drift;
+mod edit;
 mod explain;
 mod journal;
 mod plan;
@@ -25,6 +26,7 @@ mod schema;
 mod session;
 mod simulate;
 mod soak;
+mod tidy;
 
 /// What a command ends with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +132,8 @@ enum Command {
     Drift(drift::Arguments),
     /// Tell who has what, and why
     Explain(explain::Arguments),
+    /// Take entries, grants and waivers that have ended out of the YAML
+    Tidy(tidy::Arguments),
     /// Show what an apply did, from its journal
     Journal(journal::Arguments),
     /// Print the JSON Schema of a kind, or of every document
@@ -170,6 +174,7 @@ pub fn main() -> ExitCode {
             Command::Rehearse(arguments) => rehearse::run(&arguments, format).await,
             Command::Drift(arguments) => drift::run(&arguments, format).await,
             Command::Explain(arguments) => explain::run(&arguments, format).await,
+            Command::Tidy(arguments) => tidy::run(&arguments, format).await,
             Command::Journal(arguments) => journal::run(&arguments, format),
             Command::Schema(arguments) => schema::run(&arguments),
             Command::Simulate(arguments) => simulate::run(&arguments).await,
@@ -200,6 +205,7 @@ pub fn main() -> ExitCode {
 pub fn codes() -> Vec<crate::model::Code> {
     let here = [
         apply::CODES,
+        edit::CODES,
         explain::CODES,
         rehearse::CODES,
         repo::CODES,

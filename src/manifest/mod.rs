@@ -16,7 +16,7 @@ mod roles;
 mod schema;
 mod settings;
 mod settings_body;
-mod shape;
+pub(crate) mod shape;
 #[cfg(test)]
 mod tests;
 pub mod text;

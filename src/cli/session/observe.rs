@@ -88,7 +88,10 @@ impl Session {
         iter(questions).buffer_unordered(AT_ONCE).collect().await
     }
 
-    async fn inventory(&self) -> Result<(Vec<DirectoryRecord>, Vec<Account>, Vec<String>), Failure> {
+    /// People as the directory has them, accounts, and what of either was not read.
+    pub(in crate::cli) async fn inventory(
+        &self,
+    ) -> Result<(Vec<DirectoryRecord>, Vec<Account>, Vec<String>), Failure> {
         let directory = match &self.head.settings.directory {
             Directory::Manifests => None,
             Directory::Provider { from, .. } => Some(from),

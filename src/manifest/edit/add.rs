@@ -39,7 +39,13 @@ pub(super) fn item(
 }
 
 /// Puts an entry behind another one of a mapping.
-pub(super) fn entry(text: &str, flow: bool, entries: &[Entry], after: usize, new: &str) -> Option<Vec<Splice>> {
+pub(super) fn entry(
+    text: &str,
+    flow: bool,
+    entries: &[Entry],
+    after: usize,
+    new: &str,
+) -> Option<Vec<Splice>> {
     let before = entries.get(after)?;
     if flow {
         return in_brackets(text, before.start, before.part.range.end, new);

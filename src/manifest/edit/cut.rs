@@ -79,7 +79,13 @@ fn own_lines(text: &str, siblings: &[Sibling], at: usize, above: usize) -> Optio
         end += line.len();
     }
     let before = at.checked_sub(1).and_then(|before| siblings.get(before)).map_or(above, |before| before.end);
-    let start = own_comment(text, sibling.start, before, at > 0, next.is_some_and(|next| next < lines::end(text, end)));
+    let start = own_comment(
+        text,
+        sibling.start,
+        before,
+        at > 0,
+        next.is_some_and(|next| next < lines::end(text, end)),
+    );
     Some(Splice { range: start..end, text: String::new() })
 }
 

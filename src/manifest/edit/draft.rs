@@ -97,7 +97,8 @@ impl Draft {
         let (tree, findings) = manifest::load(&self.after, registry);
         tree.ok_or_else(|| {
             let errors = findings.into_iter().filter(|finding| finding.level == Level::Error);
-            let refused = Finding::error(NOT_EDITABLE, "what the edit would lead to is wrong; nothing was written");
+            let refused =
+                Finding::error(NOT_EDITABLE, "what the edit would lead to is wrong; nothing was written");
             std::iter::once(refused).chain(errors).collect()
         })
     }

@@ -27,7 +27,9 @@ impl NewGrant {
     /// The document, in the order in which people write it.
     #[must_use]
     pub fn document(&self) -> String {
-        let list = |texts: &[String]| format!("[{}]", texts.iter().map(|text| scalar(text)).collect::<Vec<_>>().join(", "));
+        let list = |texts: &[String]| {
+            format!("[{}]", texts.iter().map(|text| scalar(text)).collect::<Vec<_>>().join(", "))
+        };
         let to = match self.to.as_slice() {
             [one] => scalar(one),
             several => list(several),

@@ -93,9 +93,10 @@ impl Change {
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Remove(path) | Self::Append(path, _) | Self::Set(path, _) | Self::Insert { map: path, .. } => {
-                Some(path)
-            }
+            Self::Remove(path)
+            | Self::Append(path, _)
+            | Self::Set(path, _)
+            | Self::Insert { map: path, .. } => Some(path),
             Self::Document(_) => None,
         }
     }
@@ -124,7 +125,11 @@ pub fn apply(file: &Name, text: &str, change: &Change) -> Result<Option<String>,
     let edited = splice(text, splices).ok_or("it is written in a way that is not edited")?;
     let after = read(file, &edited)?;
     let same = after.len() == intended.len() && after.iter().zip(&intended).all(|(one, two)| same(one, two));
-    if same { Ok(Some(edited)) } else { Err("more than that would change, such as what an alias stands for".into()) }
+    if same {
+        Ok(Some(edited))
+    } else {
+        Err("more than that would change, such as what an alias stands for".into())
+    }
 }
 
 /// The documents of a text, which must have no mistake.
@@ -175,7 +180,9 @@ fn intended(file: &Name, before: &[Node], change: &Change) -> Option<Vec<Node>> 
                 after.remove(path.document);
             }
             Some((last, steps)) => match (&mut at(after.get_mut(path.document)?, steps)?.value, last) {
-                (NodeValue::List(items), Step::Item(item)) if *item < items.len() => drop(items.remove(*item)),
+                (NodeValue::List(items), Step::Item(item)) if *item < items.len() => {
+                    drop(items.remove(*item))
+                }
                 (NodeValue::Map(entries), Step::Key(key)) => {
                     let position = entries.iter().position(|entry| entry.key.value == *key)?;
                     entries.remove(position);
@@ -218,7 +225,8 @@ fn same(one: &Node, two: &Node) -> bool {
             one.len() == two.len() && one.iter().zip(two).all(|(one, two)| same(one, two))
         }
         (NodeValue::Map(one), NodeValue::Map(two)) => {
-            let alike = |(one, two): (&Entry, &Entry)| one.key.value == two.key.value && same(&one.value, &two.value);
+            let alike =
+                |(one, two): (&Entry, &Entry)| one.key.value == two.key.value && same(&one.value, &two.value);
             one.len() == two.len() && one.iter().zip(two).all(alike)
         }
         (one, two) => one == two,

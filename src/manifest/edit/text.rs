@@ -8,7 +8,8 @@ use crate::model::NodeValue;
 /// A text as a scalar of one line.
 #[must_use]
 pub fn scalar(value: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '.' | '_' | '-' | '/' | '+' | '(' | ')' | ';');
+    let plain =
+        |c: char| c.is_alphanumeric() || matches!(c, ' ' | '.' | '_' | '-' | '/' | '+' | '(' | ')' | ';');
     // A colon is part of a time, and ends a key only before a space.
     let time = |c: char| c == ':' || plain(c);
     let dated = value.as_bytes().get(10) == Some(&b'T');

@@ -126,7 +126,9 @@ pub fn except(tree: &Tree, role: &Role, people: &[String], reason: &str) -> Opti
     let path: Path = find(file, source, &role.span)?;
     let who = match people {
         [one] => super::scalar(one),
-        several => format!("[{}]", several.iter().map(|one| super::scalar(one)).collect::<Vec<_>>().join(", ")),
+        several => {
+            format!("[{}]", several.iter().map(|one| super::scalar(one)).collect::<Vec<_>>().join(", "))
+        }
     };
     let entry = format!("{{ handle: {who}, reason: {} }}", super::scalar(reason));
     let documents = read(file, source).ok()?;
@@ -134,7 +136,9 @@ pub fn except(tree: &Tree, role: &Role, people: &[String], reason: &str) -> Opti
     if node.get("except").is_some() {
         return Some((file.clone(), Change::Append(path.key("except"), entry)));
     }
-    let after = ["members", "job", "sensitivity", "owners", "name"].into_iter().find(|key| node.get(key).is_some())?;
+    let after = ["members", "job", "sensitivity", "owners", "name"]
+        .into_iter()
+        .find(|key| node.get(key).is_some())?;
     let change = Change::Insert {
         map: path,
         after: after.to_owned(),
