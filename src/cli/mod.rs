@@ -22,6 +22,7 @@ mod plan;
 mod progress;
 mod rehearse;
 pub mod repo;
+mod request;
 mod schema;
 mod session;
 mod simulate;
@@ -132,6 +133,8 @@ enum Command {
     Drift(drift::Arguments),
     /// Tell who has what, and why
     Explain(explain::Arguments),
+    /// Ask for roles for some time, or take them away: writes the YAML for a merge request
+    Request(request::Arguments),
     /// Take entries, grants and waivers that have ended out of the YAML
     Tidy(tidy::Arguments),
     /// Show what an apply did, from its journal
@@ -174,6 +177,7 @@ pub fn main() -> ExitCode {
             Command::Rehearse(arguments) => rehearse::run(&arguments, format).await,
             Command::Drift(arguments) => drift::run(&arguments, format).await,
             Command::Explain(arguments) => explain::run(&arguments, format).await,
+            Command::Request(arguments) => request::run(&arguments, format).await,
             Command::Tidy(arguments) => tidy::run(&arguments, format).await,
             Command::Journal(arguments) => journal::run(&arguments, format),
             Command::Schema(arguments) => schema::run(&arguments),
@@ -209,6 +213,7 @@ pub fn codes() -> Vec<crate::model::Code> {
         explain::CODES,
         rehearse::CODES,
         repo::CODES,
+        request::CODES,
         schema::CODES,
         session::CODES,
         simulate::CODES,
