@@ -1,4 +1,4 @@
-//! Putting in: an item into a list, an entry into a mapping, a document behind the others.
+//! Putting in: an item into a list, a list into a mapping, a document behind the others.
 //!
 //! Invariant: what is put in follows the style of where it goes: block or flow, indentation, line ends.
 //! It must not know documents.
@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::Splice;
-use super::layout::{Entry, Item, skip};
+use super::layout::{Entry, Form, Item, skip};
 use super::lines;
 
 fn insert(at: usize, text: String) -> Splice {
@@ -38,20 +38,28 @@ pub(super) fn item(
     Some(vec![line_after(text, last.part.range.end, &format!("{}- {new}", " ".repeat(column)))])
 }
 
-/// Puts an entry behind another one of a mapping.
-pub(super) fn entry(
+/// Puts a key with a list of one item behind another entry of a mapping.
+pub(super) fn list(
     text: &str,
     flow: bool,
     entries: &[Entry],
     after: usize,
-    new: &str,
+    (key, item): (&str, &str),
 ) -> Option<Vec<Splice>> {
     let before = entries.get(after)?;
     if flow {
-        return in_brackets(text, before.start, before.part.range.end, new);
+        return in_brackets(text, before.start, before.part.range.end, &format!("{key}: [{item}]"));
     }
-    let column = before.start - lines::start(text, before.start);
-    Some(vec![line_after(text, before.part.range.end, &format!("{}{new}", " ".repeat(column)))])
+    let column = |at: usize| " ".repeat(at - lines::start(text, at));
+    let new = match &before.part.form {
+        // A list beside it tells how lists are written here.
+        Form::List { flow: false, items } => {
+            let dash = items.first().filter(|item| lines::begins(text, item.start))?.start;
+            format!("{key}:{}{}- {item}", lines::ending(text), column(dash))
+        }
+        _ => format!("{key}: [{item}]"),
+    };
+    Some(vec![line_after(text, before.part.range.end, &format!("{}{new}", column(before.start)))])
 }
 
 /// Puts a document behind all others.

@@ -71,7 +71,7 @@ pub enum Change {
     Remove(Path),
     /// Puts an item, written as YAML on one line, at the end of a list.
     Append(Path, String),
-    /// Puts an entry, a key and a value on one line, behind another key of a mapping.
+    /// Puts a key with a list of one item, written as YAML on one line, behind another key of a mapping.
     Insert {
         /// The mapping.
         map: Path,
@@ -79,8 +79,8 @@ pub enum Change {
         after: String,
         /// The new key.
         key: String,
-        /// Its value.
-        value: String,
+        /// The item.
+        item: String,
     },
     /// Writes another scalar in place of one.
     Set(Path, String),
@@ -194,13 +194,14 @@ fn intended(file: &Name, before: &[Node], change: &Change) -> Option<Vec<Node>> 
             NodeValue::List(items) => items.push(one(item)?),
             _ => return None,
         },
-        Change::Insert { map, after: behind, key, value } => {
+        Change::Insert { map, after: behind, key, item } => {
             let NodeValue::Map(entries) = &mut at(after.get_mut(map.document)?, &map.steps)?.value else {
                 return None;
             };
             let position = entries.iter().position(|entry| entry.key.value == *behind)?;
             let key = Spanned { value: key.clone(), span: Span::file(file.clone()) };
-            entries.insert(position + 1, Entry { key, value: one(value)? });
+            let value = Node { value: NodeValue::List(vec![one(item)?]), span: Span::file(file.clone()) };
+            entries.insert(position + 1, Entry { key, value });
         }
         Change::Set(path, value) => *at(after.get_mut(path.document)?, &path.steps)? = one(value)?,
         Change::Document(text) => after.push(one(text)?),
@@ -256,11 +257,11 @@ fn splices(text: &str, documents: &[Document], change: &Change) -> Option<Vec<Sp
             let Form::List { flow, items } = &list.form else { return None };
             add::item(text, *flow, &list.range, items, item)
         }
-        Change::Insert { map, after, key, value } => {
+        Change::Insert { map, after, key, item } => {
             let (map, _) = part(documents.get(map.document)?, &map.steps)?;
             let Form::Map { flow, entries } = &map.form else { return None };
             let at = entries.iter().position(|entry| entry.key == *after)?;
-            add::entry(text, *flow, entries, at, &format!("{key}: {value}"))
+            add::list(text, *flow, entries, at, (key, item))
         }
         Change::Set(path, value) => {
             let (old, _) = part(documents.get(path.document)?, &path.steps)?;

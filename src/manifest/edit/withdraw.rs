@@ -139,11 +139,6 @@ pub fn except(tree: &Tree, role: &Role, people: &[String], reason: &str) -> Opti
     let after = ["members", "job", "sensitivity", "owners", "name"]
         .into_iter()
         .find(|key| node.get(key).is_some())?;
-    let change = Change::Insert {
-        map: path,
-        after: after.to_owned(),
-        key: "except".into(),
-        value: format!("[{entry}]"),
-    };
+    let change = Change::Insert { map: path, after: after.to_owned(), key: "except".into(), item: entry };
     Some((file.clone(), change))
 }
