@@ -133,7 +133,7 @@ fn a_file_keeps_its_permissions_and_one_that_cannot_be_written_is_told() {
 fn request_writes_one_file_that_plan_takes() {
     let repo = acme();
     let arguments =
-        ["request", "--to", "dmurphy,jchen", "--role", "incident_responder", "--role", "infra_oncall"];
+        ["request", "--to", "dmurphy,jchen", "--role", "incident_responder", "--role", "team_people"];
     let rest = ["--lasts", "8h", "--reason", "builds hang: why?", "--ticket", "INC-1020"];
     let (names, ran) = changed(&repo, 0, &[&arguments[..], &rest, &["--print"]].concat());
     assert!(names.is_empty() && ran.stderr.contains("nothing was written"), "{}", ran.stderr);
@@ -142,11 +142,11 @@ fn request_writes_one_file_that_plan_takes() {
     assert_eq!(printed.stdout, ran.stdout);
     assert_eq!(
         repo.read(&names[0]),
-        "kind: Grant\nname: inc-1020\nto: [dmurphy, jchen]\nroles: [incident_responder, infra_oncall]\n\
+        "kind: Grant\nname: inc-1020\nto: [dmurphy, jchen]\nroles: [incident_responder, team_people]\n\
          until: 2026-11-22T17:00-08:00\nreason: \"builds hang: why?\"\nticket: INC-1020\n"
     );
     for part in
-        ["owners: vhaddad, rsantos", "`infra_oncall` is approved by its owners: rsantos", "rolecall plan"]
+        ["owners: vhaddad, rsantos", "`team_people` is approved by its owners: eolsen", "rolecall plan"]
     {
         assert!(printed.stderr.contains(part), "{part}: {}", printed.stderr);
     }
