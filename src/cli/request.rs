@@ -12,8 +12,8 @@ use super::edit::{Desk, lines_of, show, write};
 use super::{Exit, Failure, Format, repo_or_here, say};
 use crate::manifest::edit::grant::NewGrant;
 use crate::manifest::edit::withdraw::free;
-use crate::manifest::edit::{Draft, FileEdit};
-use crate::manifest::{Condition, Role, Tree, UNKNOWN_PERSON, UNKNOWN_ROLE, shape, time};
+use crate::manifest::edit::{Draft, FileEdit, NOT_EDITABLE};
+use crate::manifest::{Condition, GrantFile, Role, Tree, UNKNOWN_PERSON, UNKNOWN_ROLE, shape, time};
 use crate::model::{Address, Code, Finding, LapseCause, Name, Span, Spanned, Status, nearest};
 use crate::render;
 
@@ -190,7 +190,7 @@ fn grant(
         from: arguments.from.as_ref().map(|_| times.from_text.clone()),
         until: Some(times.until_text.clone()),
         reason: arguments.reason.clone(),
-        ticket: arguments.ticket.clone(),
+        ticket: arguments.ticket.clone().filter(|ticket| !ticket.trim().is_empty()),
     };
     let (Some(first), Some(role)) = (new.to.first(), new.roles.first()) else { return Ok(Vec::new()) };
     let day = desk.now.to_zoned(desk.tree.settings.timezone.clone());
@@ -207,14 +207,15 @@ fn grant(
     });
     let name = free(&wish, &grants.chain(files).collect::<Vec<_>>());
     let path = Name::from(path(&name));
-    let text = format!(
-        "{}{}",
-        modeline(&desk.tree).unwrap_or_default(),
-        NewGrant { name, ..new.clone() }.document()
-    );
+    let named = NewGrant { name, ..new.clone() };
+    let text = format!("{}{}", modeline(&desk.tree).unwrap_or_default(), named.document());
     let mut draft = Draft::of(&desk.tree.sources);
     draft.create(&path, &text);
     let after = desk.settle(&draft)?;
+    if !after.grants.iter().any(|grant| grant.name.value == named.name && says(grant, &named)) {
+        let finding = Finding::error(NOT_EDITABLE, "what would be written does not say what was asked for");
+        return Err(finding.help("this is a mistake of rolecall's; nothing was written").into());
+    }
     if let Some(desired) = desk.desired(&after, times.from) {
         for (person, role) in lacking {
             kept_out(&desired, person, role, told);
@@ -225,6 +226,15 @@ fn grant(
         }
     }
     Ok(draft.edits())
+}
+
+/// Whether a grant that was read says what was asked for.
+fn says(grant: &GrantFile, new: &NewGrant) -> bool {
+    let same = |read: &[Spanned<String>], asked: &[String]| read.iter().map(|text| &text.value).eq(asked);
+    same(&grant.to, &new.to)
+        && same(&grant.roles, &new.roles)
+        && (&grant.reason, &grant.ticket) == (&new.reason, &new.ticket)
+        && (grant.from.is_some(), grant.until.is_some()) == (new.from.is_some(), new.until.is_some())
 }
 
 /// Says which line keeps a person out of a role that is asked for.

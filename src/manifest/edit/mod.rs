@@ -181,7 +181,7 @@ fn intended(file: &Name, before: &[Node], change: &Change) -> Option<Vec<Node>> 
             }
             Some((last, steps)) => match (&mut at(after.get_mut(path.document)?, steps)?.value, last) {
                 (NodeValue::List(items), Step::Item(item)) if *item < items.len() => {
-                    drop(items.remove(*item))
+                    drop(items.remove(*item));
                 }
                 (NodeValue::Map(entries), Step::Key(key)) => {
                     let position = entries.iter().position(|entry| entry.key.value == *key)?;

@@ -2,21 +2,19 @@
 //!
 //! Invariant: what is written reads as the same text, in brackets too.
 
+use jiff::Timestamp;
+
 use crate::manifest::text;
 use crate::model::NodeValue;
 
 /// A text as a scalar of one line.
 #[must_use]
 pub fn scalar(value: &str) -> String {
-    let plain =
-        |c: char| c.is_alphanumeric() || matches!(c, ' ' | '.' | '_' | '-' | '/' | '+' | '(' | ')' | ';');
-    // A colon is part of a time, and ends a key only before a space.
-    let time = |c: char| c == ':' || plain(c);
-    let dated = value.as_bytes().get(10) == Some(&b'T');
-    let safe = value.starts_with(|c: char| c.is_alphanumeric())
-        && value.chars().all(|c| if dated { time(c) } else { plain(c) })
-        && value.trim() == value
-        && matches!(text::plain(value), Ok(NodeValue::Text(_)));
+    let plain = |c: char| c.is_alphanumeric() || " ._-/+();".contains(c);
+    let words = value.starts_with(char::is_alphanumeric) && value.chars().all(plain) && value.trim() == value;
+    // A colon is part of a time, and elsewhere may end a key.
+    let time = value.parse::<Timestamp>().is_ok() && !value.contains([' ', '[']);
+    let safe = (words || time) && matches!(text::plain(value), Ok(NodeValue::Text(_)));
     if safe { value.to_owned() } else { quoted(value) }
 }
 

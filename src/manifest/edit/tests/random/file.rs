@@ -187,9 +187,9 @@ impl File {
                 }
             }
             if at == 0 || self.chance(60) {
-                self.role(id)
+                self.role(id);
             } else {
-                self.grant(id)
+                self.grant(id);
             }
             self.gap(vec![id]);
         }
@@ -349,10 +349,10 @@ impl File {
                 self.line(format!("- {name}"), line);
             }
         } else {
-            let (text, parts) = self.brackets(&grant.to.clone());
+            let (text, parts) = self.brackets(&grant.to);
             self.line(format!("to: {text}"), Line { parts, ..of() });
         }
-        let (text, parts) = self.brackets(&grant.roles.clone());
+        let (text, parts) = self.brackets(&grant.roles);
         self.line(format!("roles: {text}"), Line { parts, ..of() });
         if let Some(until) = self.end_of(id, false) {
             self.line(format!("until: {until}"), of());
