@@ -15,6 +15,7 @@ use crate::render::terminal::Style;
 mod apply;
 mod check;
 mod drift;
+mod edit;
 mod evidence;
 mod explain;
 mod journal;
@@ -22,10 +23,12 @@ mod plan;
 mod progress;
 mod rehearse;
 pub mod repo;
+mod request;
 mod schema;
 mod session;
 mod simulate;
 mod soak;
+mod tidy;
 mod values;
 mod when;
 
@@ -135,6 +138,10 @@ enum Command {
     Explain(explain::Arguments),
     /// Show and verify the evidence that applies leave
     Evidence(evidence::Arguments),
+    /// Ask for roles for some time, or take them away: writes the YAML for a merge request
+    Request(request::Arguments),
+    /// Take entries, grants and waivers that have ended out of the YAML
+    Tidy(tidy::Arguments),
     /// Show what an apply did, from its journal
     Journal(journal::Arguments),
     /// Print the JSON Schema of a kind, or of every document
@@ -178,6 +185,8 @@ pub fn main() -> ExitCode {
             Command::Drift(arguments) => drift::run(&arguments, format).await,
             Command::Explain(arguments) => explain::run(&arguments, format).await,
             Command::Evidence(arguments) => evidence::run(&arguments, format),
+            Command::Request(arguments) => request::run(&arguments, format).await,
+            Command::Tidy(arguments) => tidy::run(&arguments, format).await,
             Command::Journal(arguments) => journal::run(&arguments, format),
             Command::Schema(arguments) => schema::run(&arguments),
             Command::Values(arguments) => values::run(&arguments, format).await,
@@ -211,9 +220,11 @@ pub fn codes() -> Vec<crate::model::Code> {
         apply::CODES,
         check::CODES,
         evidence::CODES,
+        edit::CODES,
         explain::CODES,
         rehearse::CODES,
         repo::CODES,
+        request::CODES,
         schema::CODES,
         session::CODES,
         simulate::CODES,

@@ -6,6 +6,7 @@
 mod altered;
 pub mod documents;
 mod duties;
+pub mod edit;
 mod header;
 mod lines;
 mod load;
@@ -18,7 +19,7 @@ mod roles;
 mod schema;
 mod settings;
 mod settings_body;
-mod shape;
+pub(crate) mod shape;
 #[cfg(test)]
 mod tests;
 pub mod text;
@@ -101,6 +102,7 @@ pub const CODES: &[Code] = &[
     time::BAD_TIME,
     BAD_NAME,
     BAD_PATH,
+    edit::NOT_EDITABLE,
     DUPLICATE,
     UNKNOWN_ROLE,
     ROLE_CYCLE,

@@ -1,4 +1,4 @@
-//! YAML text to trees of spanned values; the one place that knows the parser.
+//! YAML text to trees of spanned values; with `edit/layout`, the one place that knows the parser.
 //!
 //! Invariant: every node has a line and a column, no text makes it panic, and what a reader could take for two things
 //! (a repeated key, `NO`, `0123`, an invisible character) is an error instead of a guess.
@@ -46,14 +46,7 @@ pub(crate) struct Document {
 /// Reads all documents of a file, reporting every mistake; after a syntax error it goes on with the next document.
 pub(crate) fn read(file: &Name, bytes: &[u8], findings: &mut Vec<Finding>) -> Vec<Document> {
     let Some(text) = text::readable(file, bytes, findings) else { return Vec::new() };
-    let mut options = granit::options! {
-        disallow_directives: true,
-        emit_unresolved_aliases: true,
-        flow_nesting_limit: MAX_DEPTH,
-        block_nesting_limit: MAX_DEPTH,
-    };
-    options.set_emit_comments(false);
-    let mut parser = Parser::new_from_str_with_options(&text.text, options);
+    let mut parser = parser(&text.text);
     let mut documents = Vec::new();
     let enough = findings.len() + MAX_MISTAKES;
     let mut builder = Builder::new(file, findings);
@@ -80,6 +73,18 @@ pub(crate) fn read(file: &Name, bytes: &[u8], findings: &mut Vec<Finding>) -> Ve
     // A stream may end with `---`, and a file may hold nothing but comments.
     documents.retain(|document| document.node.value != NodeValue::Null);
     documents
+}
+
+/// The parser as manifests are read with it.
+pub(super) fn parser(text: &str) -> Parser<'_, granit::StrInput<'_>> {
+    let mut options = granit::options! {
+        disallow_directives: true,
+        emit_unresolved_aliases: true,
+        flow_nesting_limit: MAX_DEPTH,
+        block_nesting_limit: MAX_DEPTH,
+    };
+    options.set_emit_comments(false);
+    Parser::new_from_str_with_options(text, options)
 }
 
 /// A list or mapping that is not yet closed.

@@ -3,6 +3,7 @@
 //! Invariant: every string is data from outside and is escaped for its medium in one place, `escape`; what is said is
 //! worked out once, in `groups`, so that all media say the same. It must do no I/O and read no clock.
 
+pub mod diff;
 pub mod escape;
 pub mod explain;
 pub mod findings;

@@ -5,6 +5,7 @@
 mod aws;
 mod broken;
 mod cli;
+mod edit;
 mod evidence;
 mod example;
 mod explain;
