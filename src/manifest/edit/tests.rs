@@ -1,5 +1,6 @@
 //! Edits one by one: what goes, what stays, and what is refused.
 
+mod file;
 mod random;
 
 use super::*;
