@@ -217,9 +217,9 @@ fn grant(
         return Err(finding.help("this is a mistake of rolecall's; nothing was written").into());
     }
     if let Some(desired) = desk.desired(&after, times.from) {
+        let before = desk.desired(&desk.tree, times.from);
         for (person, role) in lacking {
             kept_out(&desired, person, role, told);
-            let before = desk.desired(&desk.tree, times.from);
             for line in before.iter().flat_map(|before| lines_of(before, person, role)) {
                 told.notes.push(format!("`{person}` has `{role}` now by {} ({})", line.text, line.span));
             }

@@ -303,6 +303,33 @@ fn what_a_rule_gives_is_not_removed_but_can_be_excepted() {
 }
 
 #[test]
+fn without_the_directory_it_says_what_it_cannot_know() {
+    let repo = acme();
+    repo.replace("rolecall.yaml", "simulate: world.yaml\n", "");
+    let request = ["request", "--role", "ci_deployer", "--to"];
+    let lasts = ["--lasts", "8h", "--reason", "x"];
+    let (names, ran) = changed(&repo, 0, &[&request[..], &["nobody1"], &lasts].concat());
+    assert_eq!(names.len(), 1, "{names:?}");
+    assert!(ran.stderr.contains("who is in the directory cannot be told here"), "{}", ran.stderr);
+    // A `User` says who he is.
+    let ran = repo.expect(0, &[&request[..], &["svc_ci"], &lasts, &["--print"]].concat());
+    assert!(!ran.stderr.contains("cannot be told here"), "{}", ran.stderr);
+    // The grant goes; whether a rule gives the role, too, only the directory knows.
+    let (gone, ran) = changed(&repo, 0, &[&request[..], &["nobody1", "--remove"]].concat());
+    assert_eq!(gone, names);
+    assert!(
+        ran.stderr.contains("may still give them `ci_deployer` (roles/operations.yaml:10:5)"),
+        "{}",
+        ran.stderr
+    );
+    let (names, ran) = changed(&repo, 1, &[&request[..], &["nobody1", "--remove"]].concat());
+    assert!(names.is_empty() && ran.stderr.contains("RC162"), "{}", ran.stderr);
+    let (names, _) =
+        changed(&repo, 0, &[&request[..], &["nobody1", "--remove", "--except", "--reason", "x"]].concat());
+    assert_eq!(names, ["roles/operations.yaml"]);
+}
+
+#[test]
 fn edits_can_be_read_by_programs_and_in_merge_requests() {
     let repo = acme();
     let json: Value =

@@ -3,16 +3,14 @@
 //! The judge knows from the writing of a file whose each line is. It asks none of the code that it judges, save the reader
 //! for what the edited file says.
 
-mod file;
-
 use std::collections::BTreeSet;
 
+use super::file::{File, Id, Line, PEOPLE, Said};
 use crate::manifest::edit::past::past;
 use crate::manifest::edit::withdraw::{except, withdraw};
 use crate::manifest::edit::{Change, Draft, NOT_EDITABLE};
 use crate::manifest::{Condition, Tree, load};
 use crate::model::{Registry, Sources};
-use file::{File, Id, Line, PEOPLE, Said};
 
 const SETTINGS: &str = "format: 1\norganization: acme\ntimezone: UTC\ndirectory: manifests\ntypes: { employee: { rules: true } }\n";
 
