@@ -19,9 +19,11 @@ use crate::provider::{Caller, Clock, Provider, SystemClock, Transport};
 use crate::providers::{self, Credentials, Wiring};
 use crate::simulator::{Simulator, WorldError};
 
+mod contain;
 mod observe;
 mod planning;
 
+pub(super) use contain::CODES as CONTAIN_CODES;
 pub(super) use observe::Observed;
 pub(super) use planning::{Planned, deletions};
 
@@ -85,6 +87,8 @@ pub(super) struct Session {
     pub(super) selection: Selection,
     /// Effects that were approved, where an apply plans again.
     pub(super) approved: BTreeSet<Digest>,
+    /// What there is to say of providers that a containment does without.
+    pub(super) unusable: Vec<Finding>,
     base: Option<Arc<Tree>>,
     base_was_named: bool,
     verified: Option<Verified>,
@@ -163,6 +167,7 @@ impl Session {
             providers: BTreeMap::new(),
             callers: Vec::new(),
             approved: BTreeSet::new(),
+            unusable: Vec::new(),
             selection,
             head,
             base,
@@ -204,6 +209,11 @@ impl Session {
                         .help("check its settings, and the credentials in the environment"),
                 ),
             }
+        }
+        // What one provider cannot do must not keep from a person what another one can take away.
+        if self.selection.contain.is_some() && !self.providers.is_empty() {
+            self.unusable = findings;
+            return Ok(());
         }
         if findings.is_empty() { Ok(()) } else { Err(Failure::in_sources(findings, &self.head.sources)) }
     }
@@ -291,7 +301,7 @@ pub(super) fn open_world(
 }
 
 /// Without this, a change could bring its own past: a memory elsewhere, in which nothing was ever protected.
-fn moved_memory(root: &Path, head: &Tree) -> Result<(), Failure> {
+pub(super) fn moved_memory(root: &Path, head: &Tree) -> Result<(), Failure> {
     let usual = ".rolecall";
     let is_empty = |memory: &str| Ok::<_, Finding>(Memory::at(root.join(memory)).verified()?.is_none());
     if head.settings.memory == usual || !is_empty(&head.settings.memory)? || is_empty(usual)? {

@@ -9,7 +9,9 @@ use super::client::{Okta, encoded};
 use super::group::{self, Group, Groups};
 use super::rules::Rules;
 use super::user;
-use crate::model::{Attributes, GrantKey, LiveGrant};
+use std::collections::BTreeSet;
+
+use crate::model::{Address, Attributes, GrantKey, LiveGrant};
 use crate::provider::paging::{Listing, list};
 use crate::provider::{Error, ErrorKind, edge_in};
 
@@ -34,6 +36,24 @@ pub(super) async fn read(okta: &Okta, key: &GrantKey) -> Result<Option<LiveGrant
         // Who does not exist is in no group.
         Some(error) if error.kind == ErrorKind::NotFound => Ok(None),
         Some(error) => Err(error),
+    }
+}
+
+/// All groups that somebody is in, by their addresses; `None` where they are not known whole.
+pub(super) async fn holdings(okta: &Okta, principal: &Address) -> Option<BTreeSet<Address>> {
+    if !okta.is_mine(principal, user::KIND) {
+        return None;
+    }
+    let target = format!("/api/v1/users/{}/groups", encoded(&principal.name()));
+    match list::<Group>(&okta.api, &target).await {
+        Listing { items, cut_short: None } if !items.is_empty() => {
+            // What an app masters may have another address beside a namesake, and nobody can be taken out of it.
+            let own = items.iter().filter(|group| !group.is_of_app());
+            Some(own.map(|group| Address::new(&okta.instance, None, group::KIND, &group.profile.name)).collect())
+        }
+        // Who does not exist is in no group.
+        Listing { cut_short: Some(error), .. } if error.kind == ErrorKind::NotFound => Some(BTreeSet::new()),
+        _ => None,
     }
 }
 
