@@ -67,9 +67,9 @@ impl Cleared<'_> {
             Approval::Standing if requests > 0 => {
                 refuse(format!("{requests} changes are requests, which do not run as standing changes"))
             }
-            Approval::Containment(person) => {
-                refuse(format!("a containment of `{person}` is approved by what is in it, and in no other way"))
-            }
+            Approval::Containment(person) => refuse(format!(
+                "a containment of `{person}` is approved by what is in it, and in no other way"
+            )),
             Approval::Operator(effect) if *effect != self.approved.effect => refuse(format!(
                 "`{}` was approved, and the plan's effect is `{}`",
                 effect.short(),

@@ -31,13 +31,8 @@ use crate::simulator::Simulator;
 mod suspension;
 
 /// All codes of this command.
-pub(super) const CODES: &[Code] = &[
-    CONTAIN_CODES[0],
-    CONTAIN_CODES[1],
-    CONTAIN_CODES[2],
-    suspension::BAD_REASON,
-    suspension::NOT_WRITTEN,
-];
+pub(super) const CODES: &[Code] =
+    &[CONTAIN_CODES[0], CONTAIN_CODES[1], CONTAIN_CODES[2], suspension::BAD_REASON, suspension::NOT_WRITTEN];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -241,11 +236,14 @@ fn end(session: &Session, report: &mut Report, after: &Planned) -> Vec<Finding> 
     let unread = after.plan.held.iter().filter(|held| held.why == Why::Incomplete).count();
     let not_asked = after.plan.findings.iter().any(|finding| finding.level == Level::Error);
     let partial = after.live.coverage.iter().filter_map(|(scope, coverage)| match coverage {
-        Coverage::Partial(why) => Some(format!("whatever he has on `{scope}`, which was not read whole: {why}")),
+        Coverage::Partial(why) => {
+            Some(format!("whatever he has on `{scope}`, which was not read whole: {why}"))
+        }
         Coverage::Complete => None,
     });
     report.left.extend(partial);
-    let missing = session.unusable.iter().map(|finding| format!("whatever he has there: {}", finding.message));
+    let missing =
+        session.unusable.iter().map(|finding| format!("whatever he has there: {}", finding.message));
     report.left.extend(missing);
     report.converged &= unread == 0 && !not_asked && report.left.is_empty();
     after.plan.findings.clone()

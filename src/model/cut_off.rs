@@ -72,9 +72,7 @@ pub fn cut<'a>(field: &'a str, after: Option<&Value>) -> Option<Cut<'a>> {
     match (field, after?.as_text()?) {
         (SESSIONS, "ended") => Some(Cut::Sessions),
         (PASSWORD, "deleted") => Some(Cut::Password),
-        (field, "inactive") => {
-            field.strip_prefix(ACCESS_KEY).filter(|id| !id.is_empty()).map(Cut::AccessKey)
-        }
+        (field, "inactive") => field.strip_prefix(ACCESS_KEY).filter(|id| !id.is_empty()).map(Cut::AccessKey),
         _ => None,
     }
 }

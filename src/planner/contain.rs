@@ -5,9 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{
-    Address, Attributes, Cause, Change, CutOff, Digest, Draft, GrantKey, Name, Op, Origin, Value,
-};
+use crate::model::{Address, Attributes, Cause, Change, CutOff, Digest, Draft, GrantKey, Op, Origin, Value};
 
 use super::proposal::Proposal;
 
@@ -42,7 +40,9 @@ impl Containment {
 
 /// What of a draft takes away from one person; his accounts are cut off first.
 pub fn contain(draft: Draft, containment: &Containment) -> Draft {
-    let cut = containment.cut_offs.iter().filter_map(|(account, cut_offs)| cut_off(account, cut_offs, containment));
+    let all = containment.cut_offs.iter();
+    let each = all.flat_map(|(account, cut_offs)| cut_offs.iter().map(move |cut| (account, cut)));
+    let cut = each.map(|(account, cut)| cut_off(account, cut, containment));
     let mut changes: Vec<Change> = cut.collect();
     changes.extend(draft.changes.into_iter().filter(|change| containment.concerns(change)));
     let effects: BTreeSet<Digest> = changes.iter().map(|change| change.effect.clone()).collect();
@@ -69,21 +69,16 @@ pub fn contain(draft: Draft, containment: &Containment) -> Draft {
     }
 }
 
-fn cut_off(account: &Address, cut_offs: &[CutOff], containment: &Containment) -> Option<Change> {
-    let after: Attributes =
-        cut_offs.iter().map(|cut| (cut.field.clone(), Value::text(cut.after.clone()))).collect();
-    let fields: BTreeSet<Name> = after.keys().cloned().collect();
-    if fields.is_empty() {
-        return None;
-    }
+/// Each is a change of its own: one that the provider refuses keeps none of the others back.
+fn cut_off(account: &Address, cut: &CutOff, containment: &Containment) -> Change {
     let proposal = Proposal {
         op: Op::Update,
         address: account,
         grant: None,
-        // What was open is not a value that anybody declares: how it was before is in the words of the field.
+        // What was open is no value that anybody declares; the field's name says what it was.
         before: Some(Attributes::new()),
-        after: Some(after),
-        fields,
+        after: Some(Attributes::from([(cut.field.clone(), Value::text(cut.after.clone()))])),
+        fields: BTreeSet::from([cut.field.clone()]),
         dependents: Vec::new(),
         cause: Cause::Request,
         reason: containment.reason.clone(),
@@ -91,5 +86,5 @@ fn cut_off(account: &Address, cut_offs: &[CutOff], containment: &Containment) ->
     };
     let mut change = proposal.into_change();
     change.subject = Some(containment.person.clone());
-    Some(change)
+    change
 }

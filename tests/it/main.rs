@@ -5,6 +5,7 @@
 mod aws;
 mod broken;
 mod cli;
+mod contain;
 mod example;
 mod filling;
 mod invariants;

@@ -47,7 +47,8 @@ pub(in crate::cli) fn approval(
     typed: Option<&str>,
 ) -> Result<Approval, Failure> {
     if let Some(handle) = &approved.selection.contain {
-        let message = format!("plan `{}` takes away from `{handle}`, and is approved by that alone", approved.id);
+        let message =
+            format!("plan `{}` takes away from `{handle}`, and is approved by that alone", approved.id);
         let finding = Finding::error(OTHER_TIME, message).help("run `rolecall contain` again instead");
         return Err(Failure::from(finding).exit(Exit::Stale));
     }

@@ -88,12 +88,18 @@ mod tests {
 
     #[test]
     fn a_suspension_is_a_line_of_yaml_that_says_what_it_was_told() {
-        for (handle, reason) in [("dmurphy", "SEC-512, laptop \"stolen\": now"), ("no", "x"), ("1e3", "# - {")] {
+        for (handle, reason) in
+            [("dmurphy", "SEC-512, laptop \"stolen\": now"), ("no", "x"), ("1e3", "# - {")]
+        {
             let (text, mut findings) = (document(handle, reason), Vec::new());
             let read = yaml::read(&Name::from("x.yaml"), text.as_bytes(), &mut findings);
             assert!(findings.is_empty(), "{text}: {findings:?}");
             let of = |key: &str| read[0].node.get(key).and_then(|node| node.as_text().map(str::to_owned));
-            assert_eq!((of("name").as_deref(), of("reason").as_deref()), (Some(handle), Some(reason)), "{text}");
+            assert_eq!(
+                (of("name").as_deref(), of("reason").as_deref()),
+                (Some(handle), Some(reason)),
+                "{text}"
+            );
         }
         assert!(check("SEC-512").is_ok());
         for bad in ["", " \t", "a\u{202e}b", "a\u{0}b"] {

@@ -85,11 +85,12 @@ impl Session {
         his.filter(|account| !clashes(account)).cloned().collect()
     }
 
-    /// Asks from the side of the person to contain what he has, and narrows what is looked at down to that: his groups are
-    /// few, and there may be thousands.
+    /// Asks from the side of the person to contain what he has, and looks at that alone: his groups are few, and there may
+    /// be thousands.
     pub(super) async fn holdings(
         &self,
         head: &Desired,
+        own: [Option<&Ownership>; 2],
         scopes: &mut BTreeMap<Name, BTreeSet<Address>>,
     ) -> BTreeMap<Address, BTreeSet<Address>> {
         let accounts = self.accounts(head, &[]);
@@ -101,11 +102,16 @@ impl Session {
                 holdings.insert(account.clone(), held);
             }
         }
-        for (instance, scope) in scopes {
-            let mut there = accounts.iter().filter(|account| account.instance() == instance.as_ref()).peekable();
-            if there.peek().is_some() && there.clone().all(|account| holdings.contains_key(account)) {
-                let held: BTreeSet<&Address> = there.filter_map(|account| holdings.get(account)).flatten().collect();
-                scope.retain(|resource| held.contains(resource));
+        let may = |thing: &Address| {
+            let plural = self.schemas.of(thing).map_or(thing.kind(), |schema| &schema.plural);
+            own.iter().flatten().all(|own| own.may(thing, plural) >= May::Members)
+        };
+        for instance in self.providers.keys() {
+            let there = || accounts.iter().filter(|account| account.instance() == instance.as_ref());
+            if there().next().is_some() && there().all(|account| holdings.contains_key(account)) {
+                // What nobody names is his as well, where `own:` lets us take it.
+                let held = there().filter_map(|account| holdings.get(account)).flatten();
+                scopes.insert(instance.clone(), held.filter(|thing| may(thing)).cloned().collect());
             }
         }
         holdings
@@ -135,7 +141,8 @@ impl Session {
             let found = match provider.cut_offs(account).await {
                 Ok(found) => found,
                 Err(error) => {
-                    let message = format!("what is to be ended on `{account}` could not be asked for: {error}");
+                    let message =
+                        format!("what is to be ended on `{account}` could not be asked for: {error}");
                     let help = "end its sessions and keys by hand, or contain him again when it can be asked";
                     findings.push(Finding::error(NOT_ASKED, message).about(account).help(help));
                     continue;
@@ -234,7 +241,8 @@ fn stays(containment: &Containment, draft: &Draft, live: &Snapshot) -> Vec<Findi
     let mut findings = Vec::new();
     for account in &containment.accounts {
         let built_in = |thing: &Address| live.resources.get(thing).is_some_and(|it| it.mastered.is_some());
-        let known: Vec<&LiveGrant> = live.grants.iter().filter(|edge| edge.key.principal == *account).collect();
+        let known: Vec<&LiveGrant> =
+            live.grants.iter().filter(|edge| edge.key.principal == *account).collect();
         let by_rule = known.iter().filter(|edge| edge.via.is_some()).map(|edge| &edge.key.resource);
         let by_rule: BTreeSet<&Address> = by_rule.filter(|thing| !built_in(thing)).collect();
         let others = known.iter().filter(|edge| !goes.contains(&edge.key) && !held.contains(&edge.key));
@@ -255,7 +263,8 @@ fn stays(containment: &Containment, draft: &Draft, live: &Snapshot) -> Vec<Findi
             if things.is_empty() {
                 continue;
             }
-            let mut names: Vec<String> = things.iter().take(NAMED).map(|thing| format!("`{thing}`")).collect();
+            let mut names: Vec<String> =
+                things.iter().take(NAMED).map(|thing| format!("`{thing}`")).collect();
             if things.len() > NAMED {
                 names.push(format!("{} more", things.len() - NAMED));
             }

@@ -31,7 +31,8 @@ async fn of_user(aws: &Connection, name: &str) -> Result<Vec<CutOff>, Error> {
     let iam = &aws.iam;
     let keys = pages!(aws, iam.list_access_keys().user_name(name).max_items(PAGE), access_key_metadata);
     let active = keys.iter().filter(|key| key.status() != Some(&StatusType::Inactive));
-    let mut found: Vec<CutOff> = active.filter_map(|key| key.access_key_id()).map(CutOff::access_key).collect();
+    let mut found: Vec<CutOff> =
+        active.filter_map(|key| key.access_key_id()).map(CutOff::access_key).collect();
     match aws.read(|| iam.get_login_profile().user_name(name).send()).await {
         Ok(_) => found.push(CutOff::password()),
         Err(error) if error.kind == ErrorKind::NotFound => {}

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use aws_sdk_iam::types::{AttachedPolicy, PolicyDetail, Tag};
 
 use crate::model::{
-    Account as Listed, Address, Attributes, Change, Coverage, CutOff, GrantKey, LiveGrant, Name, Permit, Resource,
-    Snapshot, Value,
+    Account as Listed, Address, Attributes, Change, Coverage, CutOff, GrantKey, LiveGrant, Name, Permit,
+    Resource, Snapshot, Value,
 };
 use crate::provider::{Caller, Error, ErrorKind, Inventoried, Lane, Pace, Patience, Provider, Writer};
 

@@ -47,9 +47,12 @@ pub(super) async fn holdings(okta: &Okta, principal: &Address) -> Option<BTreeSe
     let target = format!("/api/v1/users/{}/groups", encoded(&principal.name()));
     match list::<Group>(&okta.api, &target).await {
         Listing { items, cut_short: None } if !items.is_empty() => {
-            // What an app masters may have another address beside a namesake, and nobody can be taken out of it.
-            let own = items.iter().filter(|group| !group.is_of_app());
-            Some(own.map(|group| Address::new(&okta.instance, None, group::KIND, &group.profile.name)).collect())
+            // Nobody can be taken out of what Okta or an app masters.
+            let own = items.iter().filter(|group| group.mastered().is_none());
+            Some(
+                own.map(|group| Address::new(&okta.instance, None, group::KIND, &group.profile.name))
+                    .collect(),
+            )
         }
         // Who does not exist is in no group.
         Listing { cut_short: Some(error), .. } if error.kind == ErrorKind::NotFound => Some(BTreeSet::new()),

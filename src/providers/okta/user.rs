@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{OktaKind, sessions};
 use super::client::{Okta, encoded};
 use super::writer::Session;
+use super::{OktaKind, sessions};
 use crate::model::{
     Address, Attribute, Attributes, Change, Coverage, DirectoryRecord, Flags, Kind, Name, Resource, Schema,
     Snapshot, Status, Value,
