@@ -248,7 +248,7 @@ fn stays(containment: &Containment, draft: &Draft, live: &Snapshot) -> Vec<Findi
         let others = known.iter().filter(|edge| !goes.contains(&edge.key) && !held.contains(&edge.key));
         let taken = |thing: &&Address| {
             let on = |key: &&GrantKey| key.principal == *account && key.resource == **thing;
-            goes.iter().chain(&held).any(|key| on(key))
+            goes.iter().chain(&held).any(on)
         };
         let listed = containment.holdings.get(account).into_iter().flatten().filter(|thing| !taken(thing));
         let others: BTreeSet<&Address> = others
