@@ -77,6 +77,7 @@ pub(super) fn change(
         risk_reasons: Vec::new(),
         requires: BTreeSet::new(),
         dependents: Vec::new(),
+        approved_by: None,
         taken_over: false,
     }
 }

@@ -1,14 +1,25 @@
-//! `rolecall check`: all that needs no network.
+//! `rolecall check`: all that needs no network; and with `--suggest`, how to mend what the directory has outrun.
 //!
 //! Invariant: every finding of every file is printed; with a baseline only new ones fail.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::session::{Options, Session};
 use super::{Exit, Failure, Format, print, repo_or_here, say, style};
-use crate::model::{Digest, Finding, Level, Sources};
+use crate::model::{Code, Digest, Finding, Level, Sources};
 use crate::render::findings;
+use crate::resolve::{self, Mend};
 use crate::{manifest, providers};
+
+/// How to mend an entry that cites what is gone.
+const MEND: Code = Code { code: "RC318", title: "how to mend an entry that cites what is gone" };
+
+/// All codes of this module.
+pub(super) const CODES: &[Code] = &[MEND];
+
+/// How many people are named.
+const NAMED: usize = 8;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -17,9 +28,15 @@ pub(super) struct Arguments {
     /// Findings that are known already; a missing file is written
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
+    /// Look at the directory too, and say how to mend entries that cite what is gone
+    #[arg(long, conflicts_with = "baseline")]
+    suggest: bool,
 }
 
-pub(super) fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure> {
+pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure> {
+    if arguments.suggest {
+        return suggest(arguments, format).await;
+    }
     let root = repo_or_here(arguments.repo.as_ref());
     let sources = super::repo::read(&root, manifest::folders)?;
     let (_, mut found) = manifest::load(&sources, &providers::registry());
@@ -35,6 +52,53 @@ pub(super) fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure
         say(&format!("{} files, nothing wrong\n", sources.files.len()));
     }
     Ok(Exit::Success)
+}
+
+/// How to mend what entries cite and is gone.
+async fn suggest(arguments: &Arguments, format: Format) -> Result<Exit, Failure> {
+    let repo = repo_or_here(arguments.repo.as_ref());
+    let session = Session::open(Options { repo, ..Options::default() }).await?;
+    let observed = session.in_its_time(session.observe(&BTreeSet::new())).await?;
+    let mends = resolve::mends(&observed.head, session.demand(), &observed.inventory);
+    let findings: Vec<Finding> = mends.iter().map(proposal).collect();
+    show(&findings, &session.head.sources, format);
+    if findings.is_empty() && format == Format::Text {
+        say("no entry cites what is gone\n");
+    }
+    session.close()?;
+    Ok(Exit::Success)
+}
+
+/// What a person is told of a mend.
+fn proposal(mend: &Mend) -> Finding {
+    let Mend { role, key, gone, span, now, others } = mend;
+    let people = |count: usize| if count == 1 { "1 person".to_owned() } else { format!("{count} people") };
+    let listed: Vec<String> =
+        now.iter().map(|(value, count)| format!("`{value}` ({})", people(*count))).collect();
+    let (message, help) = if now.is_empty() {
+        let message = format!("{key} `{gone}` is gone, and nobody who is at work has role `{role}` for it");
+        (message, format!("take `{gone}` out"))
+    } else {
+        let message = format!(
+            "{key} `{gone}` is gone; those who had role `{role}` for it have now: {}",
+            listed.join(", ")
+        );
+        let values: Vec<&str> = now.iter().map(|(value, _)| value.as_str()).collect();
+        let written = match values.as_slice() {
+            [one] => (*one).to_owned(),
+            several => format!("[{}]", several.join(", ")),
+        };
+        (message, format!("write `{key}: {written}` in place of `{gone}`"))
+    };
+    let mut finding =
+        Finding::new(MEND, Level::Info, message).at(span).about(format!("role:{role}")).help(help);
+    if !others.is_empty() {
+        let named: Vec<&str> = others.iter().take(NAMED).map(AsRef::as_ref).collect();
+        let more = others.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        finding = finding.note(format!("with that {}{more} would get the role too", named.join(", ")));
+    }
+    finding
 }
 
 fn show(found: &[Finding], sources: &Sources, format: Format) {

@@ -167,7 +167,7 @@ pub fn main() -> ExitCode {
     let format = arguments.format;
     let done = runtime.block_on(async {
         match arguments.command {
-            Command::Check(arguments) => check::run(&arguments, format),
+            Command::Check(arguments) => check::run(&arguments, format).await,
             Command::Plan(arguments) => plan::run(&arguments, format).await,
             Command::Apply(arguments) => apply::run(&arguments, format).await,
             Command::Contain(arguments) => contain::run(&arguments, format).await,
@@ -204,6 +204,7 @@ pub fn main() -> ExitCode {
 pub fn codes() -> Vec<crate::model::Code> {
     let here = [
         apply::CODES,
+        check::CODES,
         contain::CODES,
         explain::CODES,
         rehearse::CODES,

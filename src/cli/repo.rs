@@ -3,6 +3,7 @@
 //! Invariant: nothing outside the repo's root is ever read: links are refused, not followed; sizes are bounded.
 //! It must not parse what it reads, nor run anything of the repo: it is data.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -233,6 +234,46 @@ pub fn at_revision(root: &Path, revision: &str) -> Result<Sources, Finding> {
         }
     }
     Ok(sources)
+}
+
+/// The commits that lines of a file came with; nothing of those that are not committed.
+#[must_use]
+pub fn commits_of(root: &Path, file: &str, lines: &BTreeSet<u32>) -> BTreeMap<u32, String> {
+    let mut arguments = vec!["blame".to_owned(), "--porcelain".to_owned()];
+    arguments.extend(lines.iter().map(|line| format!("-L{line},{line}")));
+    arguments.extend(["--".to_owned(), file.to_owned()]);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let told = git(root, &arguments).unwrap_or_default();
+    let mut commits = BTreeMap::new();
+    // A header is `COMMIT ORIGINAL-LINE FINAL-LINE`, and a commit of zeros is what is not committed.
+    for header in told.lines() {
+        let words: Vec<&str> = header.split(' ').collect();
+        let is_commit = |word: &str| word.len() == 40 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if let [commit, _, line, ..] = words[..]
+            && is_commit(commit)
+            && commit.bytes().any(|byte| byte != b'0')
+            && let Ok(line) = line.parse()
+        {
+            commits.insert(line, commit.to_owned());
+        }
+    }
+    commits
+}
+
+/// What a commit came with: the merge request that GitLab's merge commit names, else the commit itself.
+#[must_use]
+pub fn came_with(root: &Path, commit: &str) -> Option<String> {
+    let range = format!("{commit}..HEAD");
+    let merges = ["log", "--merges", "--ancestry-path", "--reverse", "--format=%B", &range];
+    let request = |text: &str| {
+        let lines = text.lines().filter_map(|line| line.trim().strip_prefix("See merge request "));
+        lines.map(|name| format!("merge request {}", name.trim())).next()
+    };
+    let merged = git(root, &merges).and_then(|text| request(&text));
+    let own = || git(root, &["log", "-1", "--format=%B", commit]).and_then(|text| request(&text));
+    let named =
+        || git(root, &["log", "-1", "--format=commit %h (%s)", commit]).filter(|text| !text.is_empty());
+    merged.or_else(own).or_else(named)
 }
 
 fn git(root: &Path, arguments: &[&str]) -> Option<String> {

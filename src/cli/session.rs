@@ -19,6 +19,7 @@ use crate::provider::{Caller, Clock, Provider, SystemClock, Transport};
 use crate::providers::{self, Credentials, Wiring};
 use crate::simulator::{Simulator, WorldError};
 
+mod approved_by;
 mod contain;
 mod observe;
 mod planning;
@@ -91,6 +92,8 @@ pub(super) struct Session {
     pub(super) unusable: Vec<Finding>,
     base: Option<Arc<Tree>>,
     base_was_named: bool,
+    /// The folder of the access repo, where it is in one.
+    root: Option<PathBuf>,
     verified: Option<Verified>,
     commit: Option<String>,
     registry: Registry,
@@ -137,7 +140,10 @@ impl Session {
         let memory = Memory::at(root.join(&head.settings.memory));
         let (commit, credentials) = (repo::commit(&root), Arc::new(environment));
         let loaded = Vec::new();
-        Self::assemble(Parts { head, base, loaded, memory, simulator, credentials, selection, commit }).await
+        let parts = Parts { head, base, loaded, memory, simulator, credentials, selection, commit };
+        let mut session = Self::assemble(parts).await?;
+        session.root = Some(root);
+        Ok(session)
     }
 
     /// Puts a run together, and makes sure of each provider who we are.
@@ -174,6 +180,7 @@ impl Session {
             base_was_named,
             verified,
             commit,
+            root: None,
             memory,
             clock,
             registry,

@@ -53,6 +53,7 @@ pub(super) fn resource_change(op: Op, address: &Address) -> Change {
         dependents: Vec::new(),
         precondition: Digest::of(&""),
         effect: Change::effect_of(op, address, None, None, &[]),
+        approved_by: None,
         taken_over: false,
     }
 }

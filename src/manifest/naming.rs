@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::settings::known_instance;
-use super::settings_body::IdentityBody;
+use super::settings_body::{GroupNamesBody, GroupsBody, IdentityBody};
 use super::shape::{Pairs, Part, unknown};
 use super::{EMPTY_ENTRY, UNKNOWN_TYPE};
 use crate::model::decode::WRONG_VALUE;
-use crate::model::settings::{Identity, PersonType, ProviderSettings};
+use crate::model::settings::{GroupNames, Identity, PersonType, ProviderSettings};
 use crate::model::{Directory, Finding, Name, Registry, Spanned, decode, nearest};
 
 pub(crate) fn identities(
@@ -56,37 +56,76 @@ pub(crate) fn identities(
 }
 
 pub(crate) fn groups(
-    groups: Pairs<Spanned<String>>,
+    groups: &Pairs<Part<GroupsBody>>,
+    types: &[PersonType],
     providers: &BTreeMap<Name, ProviderSettings>,
     registry: &Registry,
     findings: &mut Vec<Finding>,
-) -> BTreeMap<Name, Spanned<String>> {
+) -> BTreeMap<Name, GroupNames> {
     let instances: BTreeSet<Name> = providers.keys().cloned().collect();
-    for (name, template) in &groups.0 {
+    let mut read = BTreeMap::new();
+    for (name, Part { node, .. }) in &groups.0 {
         known_instance(name, name, &instances, findings);
-        if !template.contains('{') {
-            if !groups.0.iter().any(|(other, _)| other.value == template.value && other.value != name.value) {
-                let message =
-                    format!("`{}` is neither a template nor a provider of `groups:`", template.value);
-                let finding = Finding::error(WRONG_VALUE, message).at(&template.span);
-                findings.push(finding.help("write such as `rbac_role_{role}`"));
+        let names = if node.as_text().is_some() {
+            let Some(template) = decode::<Spanned<String>>(node, findings) else { continue };
+            if !template.contains('{') {
+                let others = groups.0.iter().map(|(other, _)| other.value.as_str());
+                if !others.filter(|other| *other != name.value).any(|other| other == template.value) {
+                    let message =
+                        format!("`{}` is neither a template nor a provider of `groups:`", template.value);
+                    let finding = Finding::error(WRONG_VALUE, message).at(&template.span);
+                    findings.push(finding.help("write such as `rbac_role_{role}`"));
+                }
+                // Their groups are pushed there, so that there is nothing to make here.
+                read.insert(name.as_str().into(), GroupNames::default());
+                continue;
             }
-            continue;
+            GroupNames { role: Some(template.clone()), unit: Some(template), kind: None }
+        } else {
+            let Some(body) = decode::<GroupNamesBody>(node, findings) else { continue };
+            GroupNames { role: body.role, unit: body.unit, kind: body.kind }
+        };
+        let of_all = names.role == names.unit;
+        check_group(names.role.as_ref(), "roles", &["role", "color"], types, findings);
+        if !of_all {
+            check_group(names.unit.as_ref(), "units", &["unit", "role"], types, findings);
         }
-        check_template(template, Some(&["role", "color"]), findings);
-        if !template.contains("{role}") {
-            let finding =
-                Finding::error(WRONG_VALUE, "all roles would have the same group").at(&template.span);
-            findings.push(finding.help("put `{role}` into it"));
-        }
+        check_group(names.kind.as_ref(), "types", &["type", "color"], types, findings);
         let sort = providers.get(name.as_str()).and_then(|one| registry.provider(&one.provider));
         if sort.is_some_and(|sort| sort.role_group.is_none()) {
             let message = format!("`{}` keeps no groups for roles", name.value);
-            let finding = Finding::error(WRONG_VALUE, message).at(&template.span);
+            let finding = Finding::error(WRONG_VALUE, message).at(&node.span);
             findings.push(finding.help("take this line out, or name the provider whose groups it gets"));
         }
+        read.insert(name.as_str().into(), names);
     }
-    groups.0.into_iter().map(|(name, template)| (name.value.into(), template)).collect()
+    read
+}
+
+/// Checks the template of a group: it must tell one thing from another, and cite what is there.
+fn check_group(
+    template: Option<&Spanned<String>>,
+    what: &str,
+    keys: &[&str],
+    types: &[PersonType],
+    findings: &mut Vec<Finding>,
+) {
+    let Some(template) = template else { return };
+    check_template(template, Some(keys), findings);
+    let cites = |key: &str| template.contains(&format!("{{{key}}}"));
+    let told_apart = match what {
+        "roles" => cites("role"),
+        _ => keys.iter().any(|key| cites(key)),
+    };
+    if !told_apart {
+        let message = format!("all {what} would have the same group");
+        let finding = Finding::error(WRONG_VALUE, message).at(&template.span);
+        findings.push(finding.help(format!("put `{{{}}}` into it", keys.first().unwrap_or(&"role"))));
+    }
+    if cites("color") && types.iter().all(|kind| kind.color.is_none()) {
+        let finding = Finding::error(WRONG_VALUE, "no type of people has a `color`").at(&template.span);
+        findings.push(finding.help("give types a `color` under `types:`, or take `{color}` out"));
+    }
 }
 
 /// Checks the braces of a template; `known` is what may stand in them, where that is known.

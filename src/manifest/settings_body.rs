@@ -30,8 +30,9 @@ pub(crate) struct SettingsBody {
     /// What people are called in each provider: a template such as `{email}`, or one for each type of people or kind of
     /// principal.
     pub(crate) identities: Option<Part<Pairs<Part<IdentityBody>>>>,
-    /// What a role's group is called in each provider, such as `rbac_role_{role}`, or the provider whose groups it gets.
-    pub(crate) groups: Option<Part<Pairs<Spanned<String>>>>,
+    /// What a role's group is called in each provider, such as `rbac_role_{role}`; or templates for the groups of roles,
+    /// units and types; or the provider whose groups it gets.
+    pub(crate) groups: Option<Part<Pairs<Part<GroupsBody>>>>,
     /// The providers, by a name of your own.
     pub(crate) providers: Option<Part<Pairs<Node>>>,
     /// The folder in which rolecall remembers; `.rolecall` unless given.
@@ -93,6 +94,8 @@ pub(crate) struct TypeBody {
     /// Whether entries that do not name a type match it.
     #[serde(default)]
     pub(crate) rules: bool,
+    /// Whether it has groups of its own, where the groups of roles are told apart by colour; `true` unless given.
+    pub(crate) role_groups: Option<bool>,
     /// What a `User` of this type must have.
     #[serde(default)]
     pub(crate) needs: Vec<Need>,
@@ -121,6 +124,27 @@ pub(crate) enum Need {
 pub(crate) enum IdentityBody {
     One(String),
     Per(BTreeMap<String, String>),
+}
+
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged, rename = "Groups")]
+#[expect(dead_code, reason = "the JSON Schema of what `groups` reads by hand")]
+pub(crate) enum GroupsBody {
+    One(String),
+    Each(GroupNamesBody),
+}
+
+/// What the groups of roles, units and types are called.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GroupNamesBody {
+    /// Of a role: `rbac_role_{role}`. With `{color}` each type of people has a group of its own.
+    pub(crate) role: Option<Spanned<String>>,
+    /// Of a unit: `rbac_ou_{unit}`.
+    pub(crate) unit: Option<Spanned<String>>,
+    /// Of all people of a type: `rbac_type_{color}`.
+    #[serde(rename = "type")]
+    pub(crate) kind: Option<Spanned<String>>,
 }
 
 /// What runs without a new approval, and up to which risk.

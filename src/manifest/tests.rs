@@ -152,7 +152,7 @@ fn settings_are_read() {
     assert_eq!(settings.types[0].matches["userType"], "Employee");
     assert_eq!(settings.types[1].needs, ["manager", "until"]);
     assert_eq!(settings.identities["aws"].per["user"].value, "{handle}");
-    assert_eq!(settings.groups["aws"].value, "okta");
+    assert_eq!(settings.groups["aws"].role, None);
     assert_eq!(settings.providers["aws-dr"].provider.as_ref(), "aws");
     assert_eq!(settings.providers["aws-dr"].scope.scope.as_deref(), Some("222222222222"));
     assert!(settings.providers["okta"].options.get("own").is_none());

@@ -52,7 +52,8 @@ pub use plan::{
 };
 pub use report::Report;
 pub use resource::{
-    Apart, ApartSide, Desired, Lapse, LapseCause, Origin, Sensitivity, Session, Terms, Wanted, WantedGrant,
+    Apart, ApartSide, DeadCitation, Desired, Lapse, LapseCause, Origin, Sensitivity, Session, Terms, Wanted,
+    WantedGrant,
 };
 pub use settings::{Directory, Settings};
 pub use snapshot::{Coverage, LiveGrant, Resource, Scope, Snapshot};

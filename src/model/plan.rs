@@ -190,6 +190,9 @@ pub struct Change {
     pub precondition: Digest,
     /// Digest of what it does: (op, address, grant key, after), when that ends, and what goes with it.
     pub effect: Digest,
+    /// Who let the rule in that a standing change follows, where Git tells: the merge request, else the commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<String>,
     /// Takes over a live edge that base did not claim.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub taken_over: bool,

@@ -206,6 +206,19 @@ pub struct Session {
     pub role: Name,
 }
 
+/// What an entry cites that was there at base and is gone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DeadCitation {
+    /// The role whose entry it is.
+    pub role: Name,
+    /// The key: an attribute, `manager`, `reports_to` or `handle`.
+    pub key: String,
+    /// The value, as entries compare it.
+    pub value: String,
+    /// Where it is cited.
+    pub span: Span,
+}
+
 /// Everything that one side (head or base) asks for at one `now`.
 #[derive(Debug, Clone, Default)]
 pub struct Desired {
@@ -223,6 +236,8 @@ pub struct Desired {
     pub people: Arc<BTreeMap<Address, Address>>,
     /// Roles whose removals are held because an entry cites a value or manager that is gone, and why.
     pub frozen: BTreeMap<Name, Finding>,
+    /// What entries cite that is gone, and freezes their roles.
+    pub dead: Vec<DeadCitation>,
     /// Roles that may have members whom their `except` was to keep out, because that could not be worked out: nobody
     /// new gets them. Why, as what it gives is held for, and in words.
     pub doubtful: BTreeMap<Name, (Why, String)>,

@@ -29,8 +29,8 @@ pub struct Settings {
     pub types: Vec<PersonType>,
     /// Templates of people's names, by instance; per person type where that is given.
     pub identities: BTreeMap<Name, Identity>,
-    /// Templates of roles' groups by instance, such as `rbac_role_{role}`.
-    pub groups: BTreeMap<Name, Spanned<String>>,
+    /// What groups of ours are called, by instance.
+    pub groups: BTreeMap<Name, GroupNames>,
     /// Providers by instance.
     pub providers: BTreeMap<Name, ProviderSettings>,
     /// What may be touched.
@@ -80,12 +80,25 @@ pub struct PersonType {
     pub color: Option<String>,
     /// Whether entries that do not name a type match it.
     pub rules: bool,
+    /// Whether it has groups of its own, where the groups of roles are told apart by colour.
+    pub role_groups: bool,
     /// What a `User` of it must have: `manager`, `owner`, `until`, `review`.
     pub needs: Vec<String>,
     /// Directory attributes (by the directory's names) that make a person of this type.
     pub matches: BTreeMap<Name, String>,
     /// Where it stands.
     pub span: Span,
+}
+
+/// What the groups of roles, units and types are called in one provider: templates.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GroupNames {
+    /// Of a role: `rbac_role_{role}`. With `{color}` each type of people has a group of its own.
+    pub role: Option<Spanned<String>>,
+    /// Of a unit: `rbac_ou_{unit}`.
+    pub unit: Option<Spanned<String>>,
+    /// Of all people of a type: `rbac_type_{color}`.
+    pub kind: Option<Spanned<String>>,
 }
 
 /// How people are called in one provider.

@@ -240,6 +240,7 @@ fn taking(facts: &Facts<'_>, change: &Change, waiting: &mut Waiting) -> Option<R
     let moves = change.cause == Cause::Standing && change.standing == Some(Standing::Mover) && !explicit;
     let until = facts.handed_over(key);
     (moves && facts.input.now < until).then(|| {
+        let until = until.strftime("%Y-%m-%d %H:%M UTC");
         Reason::new(Why::Pending, format!("a mover keeps what he had for his handover, until {until}"))
     })
 }

@@ -58,6 +58,7 @@ impl Proposal<'_> {
             dependents,
             precondition,
             effect,
+            approved_by: None,
             taken_over: false,
         }
     }

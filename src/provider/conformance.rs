@@ -118,6 +118,7 @@ fn change(
         requires: BTreeSet::new(),
         dependents: Vec::new(),
         effect,
+        approved_by: None,
         taken_over: false,
     }
 }

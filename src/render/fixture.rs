@@ -40,6 +40,7 @@ pub(super) fn change(op: Op, at: &str, reason: Origin) -> Change {
         dependents: Vec::new(),
         precondition: Digest::of_bytes(b"before"),
         effect,
+        approved_by: None,
         taken_over: false,
     }
 }

@@ -266,6 +266,7 @@ struct Told<'a> {
     until: Option<Timestamp>,
     risk: (Risk, &'a [String]),
     dependents: &'a [String],
+    approved_by: Option<&'a str>,
     taken_over: bool,
 }
 
@@ -286,6 +287,7 @@ fn likeness(change: &Change) -> Likeness<'_> {
         risk,
         risk_reasons,
         dependents,
+        approved_by,
         taken_over,
         // What must be done first and what it rests on are told by the order, not by words.
         requires: _,
@@ -307,6 +309,7 @@ fn likeness(change: &Change) -> Likeness<'_> {
         until: *until,
         risk: (*risk, risk_reasons),
         dependents,
+        approved_by: approved_by.as_deref(),
         taken_over: *taken_over,
     });
     Likeness { op: *op, target, told }
@@ -417,10 +420,12 @@ fn facts(change: &Change, zone: &TimeZone) -> Vec<(&'static str, Line)> {
     }
     match (change.cause, change.standing) {
         (Cause::Request, _) => {}
-        (Cause::Standing, Some(sort)) => {
-            facts.push(("cause", prose(&format!("standing ({sort}): the approved rule covers it"))));
+        (Cause::Standing, sort) => {
+            let sort = sort.map(|sort| format!(" ({sort})")).unwrap_or_default();
+            let by =
+                change.approved_by.as_ref().map(|by| format!(", which came with {by}")).unwrap_or_default();
+            facts.push(("cause", prose(&format!("standing{sort}: the approved rule covers it{by}"))));
         }
-        (Cause::Standing, None) => facts.push(("cause", prose("standing: the approved rule covers it"))),
         (Cause::Drift, _) => facts.push(("cause", prose("drift: this puts back what moved by itself"))),
     }
     if change.risk > Risk::Low {

@@ -88,7 +88,8 @@ pub(super) fn apart(tree: &Tree, groups: &BTreeMap<Name, Vec<Address>>) -> Vec<A
 pub(super) struct Jobs<'c>(BTreeMap<&'c str, Vec<Name>>);
 
 impl<'c> Jobs<'c> {
-    /// Whoever is at work has a job, service accounts excepted; where no role is a job, nobody needs one.
+    /// Whoever is at work has a job, save the accounts of machines: those that have an owner, and types that need one or have
+    /// no groups. Where no role is a job, nobody needs one.
     pub(super) fn of(tree: &Tree, memberships: &Memberships<'_>, crowd: &Crowd<'c>) -> Self {
         let jobs: Vec<&Name> = memberships
             .roles
@@ -104,10 +105,15 @@ impl<'c> Jobs<'c> {
             .filter(|user| user.owner.is_some())
             .map(|user| user.name.value.as_str())
             .collect();
+        let types = tree.settings.types.iter();
+        let machines =
+            types.filter(|kind| !kind.role_groups || kind.needs.iter().any(|need| need == "owner"));
+        let machines: BTreeSet<&Name> = machines.map(|kind| &kind.name).collect();
         let mut wrong = BTreeMap::new();
         for (number, person) in (0_u32..).zip(&crowd.people) {
-            let works = person.status == Status::Active && person.kind.is_some();
-            if !works || services.contains(person.handle.as_ref()) {
+            let works = person.status == Status::Active;
+            let is_person = person.kind.as_ref().is_some_and(|kind| !machines.contains(kind));
+            if !works || !is_person || services.contains(person.handle.as_ref()) {
                 continue;
             }
             let has = |job: &&&Name| memberships.roles.get(**job).is_some_and(|members| members.has(number));

@@ -5,6 +5,8 @@
 
 mod duties;
 mod entries;
+mod mend;
+mod own_groups;
 mod people;
 mod principals;
 mod roles;
@@ -14,6 +16,7 @@ mod wanted;
 #[cfg(test)]
 mod tests;
 
+pub use mend::{Mend, mends};
 pub use people::{normalized, people};
 
 use std::collections::BTreeMap;

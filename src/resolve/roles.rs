@@ -13,7 +13,7 @@ use super::entries::{Cited, Crowd, Set, in_words};
 use super::people::normalized;
 use super::{FROZEN, NO_SUCH_PERSON, When};
 use crate::manifest::{Condition, GrantFile, Role, RoleEntry, Tree};
-use crate::model::{Address, Finding, LapseCause, Name, Origin, Session, Status, Why};
+use crate::model::{Address, DeadCitation, Finding, LapseCause, Name, Origin, Session, Status, Why};
 
 /// Why and until when somebody has a role.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,14 +46,33 @@ impl Members {
         self.of(number).is_some()
     }
 
-    /// One person on one word, or why he does not get what it gives.
-    pub(super) fn one(number: u32, origin: Arc<Origin>, status: Status) -> Self {
-        let mut members = Self::default();
-        match out(status) {
-            Some(cause) => drop(members.lapsed.insert(number, (cause, origin))),
-            None => members.gather(vec![Given { number, origin, until: None }]),
+    /// People on one word, or why one does not get what it gives.
+    pub(super) fn those(people: impl Iterator<Item = (u32, Status)>, origin: &Arc<Origin>) -> Self {
+        let (mut members, mut given) = (Self::default(), Vec::new());
+        for (number, status) in people {
+            let origin = origin.clone();
+            match out(status) {
+                Some(cause) => drop(members.lapsed.insert(number, (cause, origin))),
+                None => given.push(Given { number, origin, until: None }),
+            }
         }
+        members.gather(given);
         members
+    }
+
+    /// Those of them who are among some people.
+    pub(super) fn only(&self, people: &Set) -> Self {
+        let among = |number: &u32| people.binary_search(number).is_ok();
+        Self {
+            current: self.current.iter().filter(|(number, _)| among(number)).copied().collect(),
+            memberships: self.memberships.clone(),
+            lapsed: self
+                .lapsed
+                .iter()
+                .filter(|(number, _)| among(number))
+                .map(|(number, why)| (*number, why.clone()))
+                .collect(),
+        }
     }
 
     fn numbers(&self) -> Set {
@@ -112,6 +131,8 @@ pub(super) struct Memberships<'t> {
     pub(super) frozen: BTreeMap<Name, Finding>,
     /// Roles that may have members whom their `except` was to keep out.
     pub(super) doubtful: BTreeMap<Name, (Why, String)>,
+    /// What is cited and gone.
+    pub(super) dead: Vec<DeadCitation>,
     /// The sessions that are under way, or begin with the next apply.
     pub(super) sessions: BTreeMap<Name, Session>,
     /// Roles that may lack members. Whoever is to be kept out by having one of them may not be.
@@ -472,9 +493,13 @@ impl<'a> Work<'a, '_, '_> {
                 ),
             );
             finding.span = dead.finding.span;
+            if let Some(span) = finding.span.clone() {
+                let (role, key, value) = (name.clone(), dead.key, dead.value);
+                self.out.dead.push(DeadCitation { role, key, value, span });
+            }
             let finding = finding
                 .about(format!("role:{name}"))
-                .help("cite what its people have now, or remove the entry");
+                .help("cite what its people have now, or remove the entry: `rolecall check --suggest` tells what they have");
             self.findings.push(finding.clone());
             self.out.frozen.entry(name.clone()).or_insert(finding);
         }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use super::duties::{self, Jobs};
 use super::entries::Crowd;
-use super::principals::{Principals, expand};
+use super::own_groups::Own;
+use super::principals::Principals;
 use super::roles::{Members, Memberships, memberships};
 use super::runs::{Made, Maker, Part, end_of};
 use super::{DECLARED_TWICE, NO_SUCH_MANIFEST, NO_SUCH_PERSON, NO_SUCH_PROVIDER, When};
@@ -17,15 +18,15 @@ use crate::manifest::{NativeDocument, Role, Tree};
 use crate::model::grants::Roster;
 use crate::model::settings::Directory;
 use crate::model::{
-    AccessLowering, Address, Attributes, Collection, Desired, Finding, GrantKey, Grants, Inventory, Lowered,
-    Lowering, Name, Origin, Registry, Sensitivity, Span, Status, Target, Terms, Through, Value, Wanted,
-    WantedGrant, any_matches, nearest,
+    AccessLowering, Address, Attributes, Desired, Finding, GrantKey, Grants, Inventory, Lowered, Lowering,
+    Name, Origin, Registry, Sensitivity, Span, Status, Target, Terms, Through, Wanted, WantedGrant,
+    any_matches, nearest,
 };
 
 /// People as one tree sees them, indexed.
 pub(super) struct Known<'a> {
     inventory: &'a Inventory,
-    crowd: Crowd<'a>,
+    pub(super) crowd: Crowd<'a>,
     principals: Principals,
     /// Who is suspended by a document, by number.
     suspended: BTreeMap<u32, Arc<Origin>>,
@@ -84,6 +85,7 @@ pub(super) fn asked<'t>(
             frozen: memberships.frozen.clone(),
             doubtful: memberships.doubtful.clone(),
             sessions: memberships.sessions.clone(),
+            dead: memberships.dead.clone(),
             ..Desired::default()
         },
         findings,
@@ -94,6 +96,7 @@ pub(super) fn asked<'t>(
         let members = memberships.roles.get(role.name.value.as_str()).cloned().unwrap_or_default();
         work.role(role, &members);
     }
+    work.types();
     work.out.apart = duties::apart(tree, &work.own_groups);
     let jobs = Jobs::of(tree, &memberships, &known.crowd);
     Asked { memberships, jobs, work }
@@ -116,16 +119,16 @@ pub(super) fn made<'t>(known: &Known<'_>, asked: impl IntoIterator<Item = Asked<
     all
 }
 
-struct Work<'a> {
-    tree: &'a Tree,
-    registry: &'a Registry,
-    known: &'a Known<'a>,
+pub(super) struct Work<'a> {
+    pub(super) tree: &'a Tree,
+    pub(super) registry: &'a Registry,
+    pub(super) known: &'a Known<'a>,
     /// What is asked for, by resource and relation, in the order in which it is asked for.
-    parts: BTreeMap<(Address, Name), Vec<Part>>,
+    pub(super) parts: BTreeMap<(Address, Name), Vec<Part>>,
     /// The groups of each role's own.
-    own_groups: BTreeMap<Name, Vec<Address>>,
-    out: Desired,
-    findings: Vec<Finding>,
+    pub(super) own_groups: BTreeMap<Name, Vec<Address>>,
+    pub(super) out: Desired,
+    pub(super) findings: Vec<Finding>,
 }
 
 impl Work<'_> {
@@ -210,7 +213,7 @@ impl Work<'_> {
             let status = self.known.crowd.person(number).map_or(Status::Left, |person| person.status);
             let instance = grant.resource.instance().into();
             self.parts.entry((grant.resource, grant.relation)).or_default().push(Part::People {
-                members: Arc::new(Members::one(number, grant.origin, status)),
+                members: Arc::new(Members::those(std::iter::once((number, status)), &grant.origin)),
                 instance,
                 link: None,
                 attributes: grant.attributes,
@@ -220,7 +223,7 @@ impl Work<'_> {
         self.findings.extend(lowered.findings);
     }
 
-    fn with_defaults(&self, address: &Address, mut attributes: Attributes) -> Attributes {
+    pub(super) fn with_defaults(&self, address: &Address, mut attributes: Attributes) -> Attributes {
         let provider = self.tree.settings.providers.get(address.instance());
         let schema =
             provider.and_then(|p| self.registry.provider(&p.provider)).and_then(|p| p.schema(address.kind()));
@@ -232,7 +235,7 @@ impl Work<'_> {
         attributes
     }
 
-    fn declare(&mut self, wanted: Wanted) {
+    pub(super) fn declare(&mut self, wanted: Wanted) {
         match self.out.resources.entry(wanted.address.clone()) {
             Entry::Vacant(slot) => {
                 slot.insert(wanted);
@@ -293,8 +296,8 @@ impl Work<'_> {
         for target in &targets {
             self.name(role, target);
             if target.through == Through::Group {
-                for group in groups.iter().filter(|group| group.instance == target.instance) {
-                    let key = GrantKey::new(&group.resource, &target.relation, &target.resource);
+                for group in groups.iter().filter(|group| group.target.instance == target.instance) {
+                    let key = GrantKey::new(&group.target.resource, &target.relation, &target.resource);
                     let origin = access_origin(role, target);
                     self.want(key, target.attributes.clone(), origin, None, role.sensitivity);
                 }
@@ -305,8 +308,12 @@ impl Work<'_> {
             let link = format!("role {} gives it ({})", role.name.value, target.span);
             self.members(role, target, members, Some(link));
         }
-        for group in groups {
-            self.members(role, group, members, None);
+        for Own { target, kind } in groups {
+            let members = match kind {
+                Some(kind) => Arc::new(members.only(&self.known.crowd.of_types(std::iter::once(&kind)))),
+                None => members.clone(),
+            };
+            self.members(role, target, &members, None);
         }
     }
 
@@ -320,56 +327,6 @@ impl Work<'_> {
             attributes,
             sensitivity: role.sensitivity,
         });
-    }
-
-    /// The role's own group in each identity store, declared and claimed, as targets that its members get.
-    fn groups(&mut self, role: &Role) -> Vec<Target> {
-        let mut targets = Vec::new();
-        for (instance, template) in &self.tree.settings.groups {
-            let Some(settings) = self.tree.settings.providers.get(instance) else { continue };
-            let Some(provider) = self.registry.provider(&settings.provider) else { continue };
-            let Some((kind, relation)) = provider.role_group else { continue };
-            let name = match expand(&template.value, |key| {
-                (key == "role").then_some(role.name.value.as_str())
-            }) {
-                Ok(name) => name,
-                Err(why) => {
-                    let message = format!("the group template for `{instance}` cannot be filled in: {why}");
-                    let help = "only `{role}` can stand in it";
-                    self.findings
-                        .push(Finding::error(NO_SUCH_MANIFEST, message).at(&template.span).help(help));
-                    continue;
-                }
-            };
-            let address = Address::new(instance, settings.scope.scope.as_deref(), kind, &name);
-            let origin = Arc::new(Origin {
-                text: format!("the group of role {}", role.name.value),
-                span: role.name.span.clone(),
-                chain: Vec::new(),
-                role: Some(role.name.value.as_str().into()),
-            });
-            let description =
-                role.description.as_ref().map(|text| (Name::from("description"), Value::text(text.as_str())));
-            self.declare(Wanted {
-                attributes: self.with_defaults(&address, description.into_iter().collect()),
-                address: address.clone(),
-                origin: origin.clone(),
-                declared: true,
-                allow_empty: role.allow_empty,
-                sensitivity: role.sensitivity,
-            });
-            self.out.claims.insert(Collection::of_resource(&address, relation), origin);
-            self.own_groups.entry(role.name.value.as_str().into()).or_default().push(address.clone());
-            targets.push(Target {
-                instance: instance.clone(),
-                resource: address,
-                relation: relation.into(),
-                through: Through::People,
-                attributes: Attributes::new(),
-                span: role.name.span.clone(),
-            });
-        }
-        targets
     }
 
     /// Takes note of what an access entry names.

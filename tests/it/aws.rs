@@ -105,6 +105,7 @@ pub(crate) fn change(op: Op, address: &Address) -> Change {
         dependents: Vec::new(),
         precondition: Digest::of(&""),
         effect: Change::effect_of(op, address, None, None, &[]),
+        approved_by: None,
         taken_over: false,
     }
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::repo::{Ran, Repo};
 
 mod approved;
+mod duties;
 mod held;
 mod input;
 mod outside;
