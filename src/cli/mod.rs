@@ -14,6 +14,7 @@ use crate::render::terminal::Style;
 
 mod apply;
 mod check;
+mod contain;
 mod drift;
 mod edit;
 mod evidence;
@@ -130,6 +131,8 @@ enum Command {
     Plan(plan::Arguments),
     /// Carry out a plan that was approved
     Apply(apply::Arguments),
+    /// Take everything away from one person, now
+    Contain(contain::Arguments),
     /// Carry out a plan on a simulated copy of live: what it takes, and where it ends
     Rehearse(rehearse::Arguments),
     /// Show what was changed behind Git's back
@@ -181,6 +184,7 @@ pub fn main() -> ExitCode {
             Command::Check(arguments) => check::run(&arguments, format).await,
             Command::Plan(arguments) => plan::run(&arguments, format).await,
             Command::Apply(arguments) => apply::run(&arguments, format).await,
+            Command::Contain(arguments) => contain::run(&arguments, format).await,
             Command::Rehearse(arguments) => rehearse::run(&arguments, format).await,
             Command::Drift(arguments) => drift::run(&arguments, format).await,
             Command::Explain(arguments) => explain::run(&arguments, format).await,
@@ -221,6 +225,7 @@ pub fn codes() -> Vec<crate::model::Code> {
         check::CODES,
         evidence::CODES,
         edit::CODES,
+        contain::CODES,
         explain::CODES,
         rehearse::CODES,
         repo::CODES,

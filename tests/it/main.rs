@@ -5,6 +5,7 @@
 mod aws;
 mod broken;
 mod cli;
+mod contain;
 mod edit;
 mod evidence;
 mod example;

@@ -59,6 +59,12 @@ pub(in crate::cli) fn approval(
     approved: &Plan,
     typed: Option<&str>,
 ) -> Result<Approval, Failure> {
+    if let Some(handle) = &approved.selection.contain {
+        let message =
+            format!("plan `{}` takes away from `{handle}`, and is approved by that alone", approved.id);
+        let finding = Finding::error(OTHER_TIME, message).help("run `rolecall contain` again instead");
+        return Err(Failure::from(finding).exit(Exit::Stale));
+    }
     let stale = |finding: Finding| Err(Failure::from(finding).exit(Exit::Stale));
     if approved.selection.at.is_some() {
         let finding = Finding::error(OTHER_TIME, format!("plan `{}` is for another time", approved.id));
@@ -210,7 +216,7 @@ fn witness(
 }
 
 /// Looks again, and for a while again and again where what was written is not seen yet: IAM takes seconds to show it.
-async fn settled(
+pub(in crate::cli) async fn settled(
     session: &Session,
     stop: &Stop,
     report: &Report,
@@ -236,7 +242,7 @@ async fn settled(
 }
 
 /// What a fresh look says about the end.
-fn conclude(session: &Session, report: &mut Report, after: &Planned) {
+pub(in crate::cli) fn conclude(session: &Session, report: &mut Report, after: &Planned) {
     report.left =
         after.plan.changes.iter().map(|change| format!("{} {}", change.op, change.target())).collect();
     if !session.selection.only.is_empty() {
