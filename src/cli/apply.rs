@@ -20,7 +20,9 @@ use crate::render::{json, terminal};
 
 mod carry_out;
 
-pub(super) use carry_out::{Order, Witness, approval, carry_out, conclude, exit, settled};
+pub(super) use carry_out::{
+    Order, Witness, Witnessed, approval, carry_out, conclude, exit, keep_evidence, settled,
+};
 
 /// The work tree has changes that Git does not have.
 const DIRTY: Code = Code { code: "RC620", title: "the work tree is not committed" };

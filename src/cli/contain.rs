@@ -8,7 +8,7 @@ use std::io::{BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::apply::{NOBODY_TO_ASK, conclude, exit, on_signal, settled};
+use super::apply::{NOBODY_TO_ASK, Witnessed, conclude, exit, keep_evidence, on_signal, settled};
 use super::progress::Shown;
 use super::session::{self, CONTAIN_CODES, Parts, Planned, Session, load, load_sources, open_world};
 use super::{Exit, Failure, Format, environment, print, repo, repo_or_here, say, style};
@@ -204,6 +204,7 @@ async fn contain(
         Ok(()) => settled(session, stop, &report, &journal.history().taken_away()).await,
         Err(failure) => Err(failure),
     };
+    let seen = after.as_ref().ok().map(|after| after.live.clone());
     let told = match after {
         Ok(after) => end(session, &mut report, &after),
         Err(failure) => {
@@ -214,6 +215,10 @@ async fn contain(
         }
     };
     in_words(&mut report, plan);
+    let approval = Approval::Containment(person);
+    let witness = &super::evidence::witness(session);
+    let witnessed = Witnessed { witness, approved: plan, fresh: plan, approval: &approval, began: observed };
+    keep_evidence(session, &witnessed, &report, seen.as_ref())?;
     if report.converged {
         journal.finish(session.clock.now(), plan)?;
     }

@@ -29,7 +29,7 @@ fn bundle_of(number: u64, previous: Option<&Digest>) -> Bundle {
         verification: Verification {
             converged: true,
             left: Vec::new(),
-            population: Population { edges: 0, principals: 0, digest },
+            population: Some(Population { edges: 0, principals: 0, digest }),
         },
     }
 }
