@@ -20,6 +20,7 @@ mod edit;
 mod evidence;
 mod explain;
 mod journal;
+mod offboard;
 mod plan;
 mod progress;
 mod rehearse;
@@ -143,6 +144,8 @@ enum Command {
     Evidence(evidence::Arguments),
     /// Ask for roles for some time, or take them away: writes the YAML for a merge request
     Request(request::Arguments),
+    /// Take whoever leaves out of every grant and entry that names him, and say what is to be handed over
+    Offboard(offboard::Arguments),
     /// Take entries, grants and waivers that have ended out of the YAML
     Tidy(tidy::Arguments),
     /// Show what an apply did, from its journal
@@ -189,6 +192,7 @@ pub fn main() -> ExitCode {
             Command::Drift(arguments) => drift::run(&arguments, format).await,
             Command::Explain(arguments) => explain::run(&arguments, format).await,
             Command::Evidence(arguments) => evidence::run(&arguments, format),
+            Command::Offboard(arguments) => offboard::run(&arguments, format).await,
             Command::Request(arguments) => request::run(&arguments, format).await,
             Command::Tidy(arguments) => tidy::run(&arguments, format).await,
             Command::Journal(arguments) => journal::run(&arguments, format),
