@@ -151,7 +151,11 @@ impl Session {
         let left_out = self.limit(&mut judged);
         if let Some(root) = &self.root {
             let held = judged.held.iter_mut().map(|held| &mut held.change);
-            super::approved_by::cite(root, &mut judged.changes.iter_mut().chain(held).collect::<Vec<_>>());
+            super::approved_by::cite(
+                root,
+                &self.head.sources,
+                &mut judged.changes.iter_mut().chain(held).collect::<Vec<_>>(),
+            );
         }
         let denied = judged.held.iter().any(|held| held.why.denies());
         let verdict = if denied { Ruling::Denied } else { Ruling::Allowed };
