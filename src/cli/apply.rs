@@ -11,12 +11,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::progress::Shown;
 use super::session::{Options, Session};
-use super::{Exit, Failure, Format, print, repo, repo_or_here, say, style};
+use super::{Exit, Failure, Format, environment, pipeline, print, repo, repo_or_here, say, style};
 use crate::apply::executor::Stop;
 use crate::apply::memory::{FORGED, Memory, read_plan};
 use crate::model::{Approval, Code, Finding, Held, Plan, Selection, Sources, Why};
 use crate::render::terminal::Style;
-use crate::render::{json, terminal};
+use crate::render::{findings, json, terminal};
 
 mod carry_out;
 
@@ -94,6 +94,7 @@ impl Chosen {
 
 pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure> {
     let repo = arguments.chosen.repo();
+    pipeline::may_apply(&repo, &environment)?;
     let selection = Selection { standing: arguments.standing, ..Selection::default() };
     let mut session = Session::open(Options { repo: repo.clone(), selection, ..Options::default() }).await?;
     let style = Style { zone: session.head.settings.timezone.clone(), ..style(false) };
@@ -110,6 +111,9 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     } else {
         let approved = arguments.chosen.plan(&session.memory)?;
         let approval = approval(&session, &approved, arguments.approve.as_deref())?;
+        if let Some(advice) = pipeline::advice(&environment) {
+            say(&findings::terminal(&[advice], &Sources::default(), &super::style(true)));
+        }
         (approved, approval)
     };
     committed(&session, &repo)?;

@@ -19,6 +19,7 @@ mod edit;
 mod evidence;
 mod explain;
 mod journal;
+mod pipeline;
 mod plan;
 mod progress;
 mod rehearse;
@@ -222,6 +223,7 @@ pub fn codes() -> Vec<crate::model::Code> {
         evidence::CODES,
         edit::CODES,
         explain::CODES,
+        pipeline::CODES,
         rehearse::CODES,
         repo::CODES,
         request::CODES,

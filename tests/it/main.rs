@@ -4,6 +4,7 @@
 
 mod aws;
 mod broken;
+mod ci;
 mod cli;
 mod edit;
 mod evidence;
