@@ -14,10 +14,13 @@ use crate::render::terminal::Style;
 
 mod apply;
 mod check;
+mod codeowners;
+mod completions;
 mod drift;
 mod edit;
 mod evidence;
 mod explain;
+mod init;
 mod journal;
 mod pipeline;
 mod plan;
@@ -125,6 +128,8 @@ enum Format {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make an access repo to begin with, which plans at once against a simulated world
+    Init(init::Arguments),
     /// Check all that needs no network: syntax, names, references
     Check(check::Arguments),
     /// Show what would change, for whom, why, and how risky it is
@@ -133,6 +138,8 @@ enum Command {
     Apply(apply::Arguments),
     /// Carry out a plan on a simulated copy of live: what it takes, and where it ends
     Rehearse(rehearse::Arguments),
+    /// Make GitLab's CODEOWNERS from the owners of roles
+    Codeowners(codeowners::Arguments),
     /// Show what was changed behind Git's back
     Drift(drift::Arguments),
     /// Tell who has what, and why
@@ -149,6 +156,8 @@ enum Command {
     Schema(schema::Arguments),
     /// Tell what the directory holds: attributes, their values, and how many people have each
     Values(values::Arguments),
+    /// Print the completions of a shell
+    Completions(completions::Arguments),
     /// Serve the simulated Okta and AWS of an access repo on loopback
     Simulate(simulate::Arguments),
     /// Try everything out on random organizations, with faults and crashes
@@ -179,10 +188,12 @@ pub fn main() -> ExitCode {
     let format = arguments.format;
     let done = runtime.block_on(async {
         match arguments.command {
+            Command::Init(arguments) => init::run(&arguments, format),
             Command::Check(arguments) => check::run(&arguments, format).await,
             Command::Plan(arguments) => plan::run(&arguments, format).await,
             Command::Apply(arguments) => apply::run(&arguments, format).await,
             Command::Rehearse(arguments) => rehearse::run(&arguments, format).await,
+            Command::Codeowners(arguments) => codeowners::run(&arguments, format),
             Command::Drift(arguments) => drift::run(&arguments, format).await,
             Command::Explain(arguments) => explain::run(&arguments, format).await,
             Command::Evidence(arguments) => evidence::run(&arguments, format),
@@ -191,6 +202,7 @@ pub fn main() -> ExitCode {
             Command::Journal(arguments) => journal::run(&arguments, format),
             Command::Schema(arguments) => schema::run(&arguments),
             Command::Values(arguments) => values::run(&arguments, format).await,
+            Command::Completions(arguments) => Ok(completions::run(&arguments)),
             Command::Simulate(arguments) => simulate::run(&arguments).await,
             Command::Soak(arguments) => soak::run(&arguments, format),
         }
@@ -220,9 +232,11 @@ pub fn codes() -> Vec<crate::model::Code> {
     let here = [
         apply::CODES,
         check::CODES,
+        codeowners::CODES,
         evidence::CODES,
         edit::CODES,
         explain::CODES,
+        init::CODES,
         pipeline::CODES,
         rehearse::CODES,
         repo::CODES,

@@ -11,6 +11,7 @@ mod evidence;
 mod example;
 mod explain;
 mod filling;
+mod init;
 mod invariants;
 mod journal;
 mod kill;
