@@ -233,6 +233,7 @@ pub fn codes() -> Vec<crate::model::Code> {
         apply::CODES,
         check::CODES,
         codeowners::CODES,
+        drift::CODES,
         evidence::CODES,
         edit::CODES,
         explain::CODES,
@@ -277,8 +278,13 @@ fn say(text: &str) {
 
 /// A text without the credentials of this run. No message of ours holds one; a server's might repeat what it was sent.
 fn scrubbed(text: &str) -> String {
-    const SECRETS: [&str; 4] =
-        ["OKTA_API_TOKEN", "OKTA_CLIENT_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+    const SECRETS: [&str; 5] = [
+        "ROLECALL_WEBHOOK",
+        "OKTA_API_TOKEN",
+        "OKTA_CLIENT_TOKEN",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+    ];
     // What is as short as a word is no secret, and would take words out of the text.
     let secrets = SECRETS.into_iter().filter_map(environment).filter(|secret| secret.len() >= 8);
     secrets.fold(text.to_owned(), |text, secret| text.replace(&secret, "…"))

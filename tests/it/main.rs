@@ -6,6 +6,7 @@ mod aws;
 mod broken;
 mod ci;
 mod cli;
+mod drift;
 mod edit;
 mod evidence;
 mod example;
