@@ -14,6 +14,10 @@ use crate::model::{
     Permit, Plan, Snapshot, Value, Verdict, Why,
 };
 
+mod containment;
+
+pub use containment::only_takes_away;
+
 /// Why nothing of a plan may be applied: every reason, for people. The run ends with exit code 4.
 #[must_use]
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +67,9 @@ impl Cleared<'_> {
             Approval::Standing if requests > 0 => {
                 refuse(format!("{requests} changes are requests, which do not run as standing changes"))
             }
+            Approval::Containment(person) => refuse(format!(
+                "a containment of `{person}` is approved by what is in it, and in no other way"
+            )),
             Approval::Operator(effect) if *effect != self.approved.effect => refuse(format!(
                 "`{}` was approved, and the plan's effect is `{}`",
                 effect.short(),

@@ -4,6 +4,7 @@
 //! leaves the old or the new, and whoever reads meanwhile sees one of them. It must not decide what base means, and it
 //! holds no secret.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,6 +38,8 @@ const NEXT: &str = "verified.new";
 const BASE: &str = "base.json";
 /// The bundles of evidence, each named by its number and its plan.
 const EVIDENCE: &str = "evidence";
+/// When sessions were last ended.
+const ENDED: &str = "ended.json";
 /// The id of the plan that was made last.
 const LAST_PLAN: &str = "plans/last";
 
@@ -237,6 +240,22 @@ impl Memory {
         let file = self.plan_file(&plan.id);
         self.write_json(&file, plan)?;
         Ok(file)
+    }
+
+    /// When sessions were last ended, by the effect that ended them: what nobody has begun since need not be ended again.
+    ///
+    /// # Errors
+    /// Where that cannot be read.
+    pub fn ended(&self) -> Result<BTreeMap<Digest, Timestamp>, Finding> {
+        Ok(self.read_json(&self.root.join(ENDED))?.unwrap_or_default())
+    }
+
+    /// Remembers when sessions were last ended.
+    ///
+    /// # Errors
+    /// Where that cannot be written.
+    pub fn keep_ended(&self, ended: &BTreeMap<Digest, Timestamp>) -> Result<(), Finding> {
+        self.write_json(&self.root.join(ENDED), ended)
     }
 
     /// The last plan that was made.

@@ -20,12 +20,14 @@ use crate::render::{findings, json, terminal};
 
 mod carry_out;
 
-pub(super) use carry_out::{Order, Witness, approval, carry_out, exit};
+pub(super) use carry_out::{
+    Order, Witness, Witnessed, approval, carry_out, conclude, exit, keep_evidence, settled,
+};
 
 /// The work tree has changes that Git does not have.
 const DIRTY: Code = Code { code: "RC620", title: "the work tree is not committed" };
 /// There is no terminal to ask on.
-const NOBODY_TO_ASK: Code = Code { code: "RC621", title: "there is nobody to ask" };
+pub(super) const NOBODY_TO_ASK: Code = Code { code: "RC621", title: "there is nobody to ask" };
 
 /// The plan is for another time.
 const OTHER_TIME: Code = Code { code: "RC622", title: "the plan is for another time" };
@@ -33,7 +35,7 @@ const OTHER_TIME: Code = Code { code: "RC622", title: "the plan is for another t
 /// A plan is named where none is taken.
 const NOT_A_REPO: Code = Code { code: "RC623", title: "a plan is named where none is taken" };
 /// The plan rests on a directory that is not there.
-const OTHER_DIRECTORY: Code = Code { code: "RC627", title: "the plan is for another directory" };
+const OTHER_DIRECTORY: Code = Code { code: "RC624", title: "the plan is for another directory" };
 
 /// All codes of this module.
 pub(super) const CODES: &[Code] = &[DIRTY, NOBODY_TO_ASK, OTHER_TIME, OTHER_DIRECTORY, NOT_A_REPO];
@@ -123,7 +125,7 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
         let yes = arguments.yes || arguments.standing || confirmed(plan, sources, &style)?;
         // Until here there is nothing to finish, and a signal ends the process as it always does.
         if yes {
-            on_signal(stop.clone());
+            on_signal(stop.clone(), "`rolecall apply` with the same plan");
         }
         Ok(yes)
     };
@@ -197,7 +199,7 @@ fn confirmed(plan: &Plan, sources: &Sources, style: &Style) -> Result<bool, Fail
 
 /// From now on the first signal to end asks the run to stop: what is in flight is finished, the rest is not begun. The
 /// second ends it at once, which the journal survives as it would a crash.
-fn on_signal(stop: Arc<Stop>) {
+pub(super) fn on_signal(stop: Arc<Stop>, again: &'static str) {
     // Where the system does not tell of signals, they end the process as they always do.
     let (Ok(mut interrupted), Ok(mut terminated)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
@@ -212,14 +214,10 @@ fn on_signal(stop: Arc<Stop>) {
             }
             if first {
                 stop.ask();
-                say(
-                    "\nfinishing what is in flight; `rolecall apply` with the same plan goes on from there\n",
-                );
+                say(&format!("\nfinishing what is in flight; {again} goes on from there\n"));
             }
         }
-        say(
-            "\nended at once; `rolecall apply` with the same plan looks at what was in flight, and goes on\n",
-        );
+        say(&format!("\nended at once; {again} looks at what was in flight, and goes on\n"));
         #[expect(clippy::disallowed_methods, reason = "whoever asks twice wants nothing more to be done")]
         std::process::exit(1);
     });

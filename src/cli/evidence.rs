@@ -186,12 +186,10 @@ fn text(bundle: &Bundle, zone: &jiff::tz::TimeZone, safe: fn(&str) -> String, en
     let seen = &bundle.verification;
     let converged =
         if seen.converged { "verified: nothing was left" } else { "not verified: something was left" };
-    line(
-        "then",
-        &format!(
-            "{converged}; {} principals had {} edges",
-            seen.population.principals, seen.population.edges
-        ),
-    );
+    let population = seen
+        .population
+        .as_ref()
+        .map(|all| format!("; {} principals had {} edges", all.principals, all.edges));
+    line("then", &format!("{converged}{}", population.unwrap_or_default()));
     out
 }

@@ -16,12 +16,14 @@ mod apply;
 mod check;
 mod codeowners;
 mod completions;
+mod contain;
 mod drift;
 mod edit;
 mod evidence;
 mod explain;
 mod init;
 mod journal;
+mod offboard;
 mod pipeline;
 mod plan;
 mod progress;
@@ -136,6 +138,8 @@ enum Command {
     Plan(plan::Arguments),
     /// Carry out a plan that was approved
     Apply(apply::Arguments),
+    /// Take everything away from one person, now
+    Contain(contain::Arguments),
     /// Carry out a plan on a simulated copy of live: what it takes, and where it ends
     Rehearse(rehearse::Arguments),
     /// Make GitLab's CODEOWNERS from the owners of roles
@@ -148,6 +152,8 @@ enum Command {
     Evidence(evidence::Arguments),
     /// Ask for roles for some time, or take them away: writes the YAML for a merge request
     Request(request::Arguments),
+    /// Take whoever leaves out of every grant and entry that names him, and say what is to be handed over
+    Offboard(offboard::Arguments),
     /// Take entries, grants and waivers that have ended out of the YAML
     Tidy(tidy::Arguments),
     /// Show what an apply did, from its journal
@@ -192,11 +198,13 @@ pub fn main() -> ExitCode {
             Command::Check(arguments) => check::run(&arguments, format).await,
             Command::Plan(arguments) => plan::run(&arguments, format).await,
             Command::Apply(arguments) => apply::run(&arguments, format).await,
+            Command::Contain(arguments) => contain::run(&arguments, format).await,
             Command::Rehearse(arguments) => rehearse::run(&arguments, format).await,
             Command::Codeowners(arguments) => codeowners::run(&arguments, format),
             Command::Drift(arguments) => drift::run(&arguments, format).await,
             Command::Explain(arguments) => explain::run(&arguments, format).await,
             Command::Evidence(arguments) => evidence::run(&arguments, format),
+            Command::Offboard(arguments) => offboard::run(&arguments, format).await,
             Command::Request(arguments) => request::run(&arguments, format).await,
             Command::Tidy(arguments) => tidy::run(&arguments, format).await,
             Command::Journal(arguments) => journal::run(&arguments, format),
@@ -236,6 +244,7 @@ pub fn codes() -> Vec<crate::model::Code> {
         drift::CODES,
         evidence::CODES,
         edit::CODES,
+        contain::CODES,
         explain::CODES,
         init::CODES,
         pipeline::CODES,

@@ -13,7 +13,9 @@ use super::{Exit, Failure, Format, repo_or_here, say};
 use crate::manifest::edit::grant::NewGrant;
 use crate::manifest::edit::withdraw::free;
 use crate::manifest::edit::{Draft, FileEdit, NOT_EDITABLE};
-use crate::manifest::{Condition, GrantFile, Role, Tree, UNKNOWN_PERSON, UNKNOWN_ROLE, shape, time};
+use crate::manifest::{
+    Condition, GrantFile, GrantNeed, Role, Tree, UNKNOWN_PERSON, UNKNOWN_ROLE, shape, time,
+};
 use crate::model::{Address, Code, Finding, LapseCause, Name, Span, Spanned, Status, nearest};
 use crate::render;
 
@@ -305,14 +307,28 @@ fn times(arguments: &Arguments, desk: &Desk) -> Result<Times, Failure> {
     }
 }
 
-/// Whether roles can be asked for so. What a role demands of a request (how long at most, a ticket) belongs here.
+/// Whether roles can be asked for so: what a role that is given on request demands, and a reason.
 fn judge(arguments: &Arguments, tree: &Tree, roles: &[String], times: &Times) -> Result<(), Failure> {
-    let _ = (tree, roles, times);
+    let mut findings = Vec::new();
     if arguments.reason.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
         let finding = Finding::error(BAD_REQUEST, "a request needs a reason");
-        return Err(finding.help("say why with `--reason`, for those who approve it").into());
+        findings.push(finding.help("say why with `--reason`, for those who approve it"));
     }
-    Ok(())
+    for role in tree.roles.iter().filter(|role| roles.contains(&role.name.value)) {
+        let Some(terms) = &role.on_request else { continue };
+        let name = role.name.value.as_str();
+        let ticket = arguments.ticket.as_ref().is_some_and(|ticket| !ticket.trim().is_empty());
+        if terms.needs.contains(&GrantNeed::Ticket) && !ticket {
+            let finding = Finding::error(BAD_REQUEST, format!("a request for `{name}` needs a ticket"));
+            findings.push(finding.at(&role.name.span).help("name it with `--ticket`"));
+        }
+        if let Some(max) = terms.max.filter(|max| times.until.duration_since(times.from) > *max) {
+            let message = format!("`{name}` lasts {max:#} at most");
+            let finding = Finding::error(BAD_REQUEST, message).at(&role.name.span);
+            findings.push(finding.help("ask for less with `--lasts`, and again when it is over"));
+        }
+    }
+    if findings.is_empty() { Ok(()) } else { Err(Failure::in_sources(findings, &tree.sources)) }
 }
 
 /// The line that gives a person a role by name for all of a time.

@@ -21,10 +21,12 @@ use crate::resolve::reorganized::{self, Reorganized};
 use crate::simulator::{Simulator, WorldError};
 
 mod approved_by;
+mod contain;
 mod look;
 mod observe;
 mod planning;
 
+pub(super) use contain::CODES as CONTAIN_CODES;
 pub(super) use observe::Observed;
 pub(super) use planning::{Planned, deletions};
 
@@ -94,6 +96,8 @@ pub(super) struct Session {
     pub(super) approved: BTreeSet<Digest>,
     /// What is laid over the directory. What rests on it is never applied.
     reorganized: Option<Reorganized>,
+    /// What there is to say of providers that a containment does without.
+    pub(super) unusable: Vec<Finding>,
     base: Option<Arc<Tree>>,
     base_was_named: bool,
     /// The folder of the access repo, where Git can be asked about it.
@@ -191,6 +195,7 @@ impl Session {
             callers: Vec::new(),
             approved: BTreeSet::new(),
             reorganized: None,
+            unusable: Vec::new(),
             selection,
             head,
             base,
@@ -233,6 +238,11 @@ impl Session {
                         .help("check its settings, and the credentials in the environment"),
                 ),
             }
+        }
+        // What one provider cannot do must not keep from a person what another one can take away.
+        if self.selection.contain.is_some() && !self.providers.is_empty() {
+            self.unusable = findings;
+            return Ok(());
         }
         if findings.is_empty() { Ok(()) } else { Err(Failure::in_sources(findings, &self.head.sources)) }
     }
@@ -352,7 +362,7 @@ pub(super) fn open_world(
 }
 
 /// Without this, a change could bring its own past: a memory elsewhere, in which nothing was ever protected.
-fn moved_memory(root: &Path, head: &Tree) -> Result<(), Failure> {
+pub(super) fn moved_memory(root: &Path, head: &Tree) -> Result<(), Failure> {
     let usual = ".rolecall";
     let is_empty = |memory: &str| Ok::<_, Finding>(Memory::at(root.join(memory)).verified()?.is_none());
     if head.settings.memory == usual || !is_empty(&head.settings.memory)? || is_empty(usual)? {

@@ -117,8 +117,8 @@ pub struct Verification {
     pub converged: bool,
     /// What was left.
     pub left: Vec<String>,
-    /// Who had what then.
-    pub population: Population,
+    /// Who had what then; none where nothing could be seen.
+    pub population: Option<Population>,
 }
 
 /// Everyone who has something, counted; the digest is that of the sorted edges, as the snapshot of the memory has them.
@@ -155,8 +155,8 @@ pub struct Parts<'a> {
     pub approval: &'a crate::model::Approval,
     /// What became of it.
     pub report: &'a Report,
-    /// What was seen afterwards.
-    pub live: &'a Snapshot,
+    /// What was seen afterwards, where anything was.
+    pub live: Option<&'a Snapshot>,
     /// The commit of head.
     pub commit: Option<&'a str>,
     /// Where it ran.
@@ -194,9 +194,9 @@ pub fn bundle(parts: Parts<'_>) -> Bundle {
         waived: fresh.waived.clone(),
         steps: report.steps.clone(),
         verification: Verification {
-            converged: report.converged,
+            converged: report.converged && live.is_some(),
             left: report.left.clone(),
-            population: Population::of(live),
+            population: live.map(Population::of),
         },
     }
 }

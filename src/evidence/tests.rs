@@ -29,7 +29,7 @@ fn bundle_of(number: u64, previous: Option<&Digest>) -> Bundle {
         verification: Verification {
             converged: true,
             left: Vec::new(),
-            population: Population { edges: 0, principals: 0, digest },
+            population: Some(Population { edges: 0, principals: 0, digest }),
         },
     }
 }
@@ -57,7 +57,7 @@ fn invariant_40_a_byte_flipped_a_bundle_dropped_or_put_elsewhere_breaks_the_chai
         rest.remove(dropped);
         assert!(!verify(&rest).is_empty(), "{dropped}");
     }
-    let mut swapped = whole.clone();
+    let mut swapped = whole;
     swapped.swap(1, 2);
     assert!(!verify(&swapped).is_empty());
 }

@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 
 use super::OWN_ACCESS;
 use super::bench::{Bench, MEMBER, Stop, edges_of, stripped};
-use crate::model::{Address, Attribute, Change, GrantKey, Guard, LiveGrant, Name, Op, Snapshot, Value, Why};
+use crate::model::{
+    Address, Attribute, Change, GrantKey, Guard, LiveGrant, Name, Op, Snapshot, Value, Why, cut,
+};
 
 /// The vendor's own policies that do nothing but deny.
 const DENYING: [&str; 4] = [
@@ -36,7 +38,7 @@ impl<'a> Bench<'a> {
             let takes = is_own
                 && match change.op {
                     Op::Delete | Op::Revoke => true,
-                    Op::Update => self.narrows(change),
+                    Op::Update => self.narrows(change) || cuts_off(change),
                     Op::Grant => self.denies(&change.address),
                     Op::Create | Op::Adopt | Op::Forget => false,
                 };
@@ -124,6 +126,12 @@ impl<'a> Bench<'a> {
         }
         false
     }
+}
+
+/// Whether a change ends sessions or disables keys: those may be the ones that this run signs in with.
+fn cuts_off(change: &Change) -> bool {
+    let after = |field: &Name| change.after.as_ref().and_then(|after| after.get(field));
+    change.fields.iter().any(|field| cut(field, after(field)).is_some())
 }
 
 /// The live edges from a few principals.

@@ -4,6 +4,7 @@
 //! Invariant: imports nothing of the other modules and does no I/O.
 
 pub mod address;
+pub mod cut_off;
 pub mod decode;
 pub mod demand;
 pub mod explanation;
@@ -29,6 +30,7 @@ pub mod span;
 pub mod value;
 
 pub use address::{Address, AddressError, Name};
+pub use cut_off::{Cut, CutOff, cut};
 pub use decode::decode;
 pub use demand::{DEMAND_FORMAT, Demand, DemandState, DemandedField, DemandedGrant};
 pub use explanation::{Answer, EXPLANATION_FORMAT, Explanation};

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use super::address::Address;
 use super::plan::Ruling;
 use super::value::Digest;
 
@@ -46,6 +47,8 @@ pub enum Approval {
     Standing,
     /// The person who applied typed the effect digest.
     Operator(Digest),
+    /// Every change takes away from this one person, and does nothing else.
+    Containment(Address),
 }
 
 impl std::fmt::Display for Approval {
@@ -54,6 +57,7 @@ impl std::fmt::Display for Approval {
             Self::Simulated => f.write_str("none needed: everything is simulated"),
             Self::Standing => f.write_str("none needed: standing changes within their limits"),
             Self::Operator(effect) => write!(f, "effect {} typed by the operator", effect.short()),
+            Self::Containment(person) => write!(f, "none needed: all of it only takes away from `{person}`"),
         }
     }
 }

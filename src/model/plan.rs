@@ -477,6 +477,9 @@ pub struct Selection {
     /// Drift that one of these picks becomes changes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub revert: Vec<Pattern>,
+    /// Only what takes away from the person of this handle, with what ends his sessions and keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contain: Option<Name>,
     /// The time it is for, where that is not when it was made; such a plan is for reading only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
@@ -489,8 +492,13 @@ impl Selection {
     /// Whether it picks all changes and no drift, as a plan does unless told otherwise.
     #[must_use]
     pub fn is_all(&self) -> bool {
-        let Self { only, standing, revert, at, directory } = self;
-        only.is_empty() && !standing && revert.is_empty() && at.is_none() && directory.is_none()
+        let Self { only, standing, revert, contain, at, directory } = self;
+        only.is_empty()
+            && !standing
+            && revert.is_empty()
+            && contain.is_none()
+            && at.is_none()
+            && directory.is_none()
     }
 
     /// Whether a plan of it is for reading only, since it does not rest on what is so now.

@@ -157,6 +157,8 @@ pub struct ApartSide {
 
 impl Apart {
     /// The sides that an edge on a thing is on, where these roles give it.
+    #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "an iterator is gone through once for each side")]
     pub fn sides_of<'a>(
         &self,
         resource: &Address,

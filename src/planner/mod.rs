@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::model::settings::Heal;
 use crate::model::{Apart, Code, Demand, Desired, Draft, Inventory, Ownership, Pattern, Schemas, Snapshot};
 
+mod contain;
 mod demand;
 mod doubt;
 mod edges;
@@ -27,6 +28,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
+pub use contain::{Containment, contain};
 pub use demand::{remember, scopes};
 pub use doubt::{Answer, Doubt, Doubted, doubts, settle};
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::model::{
-    Account, Address, Change, Coverage, DirectoryRecord, GrantKey, LiveGrant, Name, Permit, Snapshot,
+    Account, Address, Change, Coverage, CutOff, DirectoryRecord, GrantKey, LiveGrant, Name, Permit, Snapshot,
 };
 
 pub mod clock;
@@ -75,6 +75,18 @@ pub trait Provider: Send + Sync {
     /// says whether these are all.
     async fn edges_of(&self, principal: &Address) -> Result<Snapshot, Error> {
         self.read(principal).await
+    }
+
+    /// All that one principal has an edge on, listed from his side in a few calls. `None`: that is not known, and whoever
+    /// asks must look at everything.
+    async fn holdings(&self, _principal: &Address) -> Option<BTreeSet<Address>> {
+        None
+    }
+
+    /// What can be ended at once on a principal that exists, besides his edges: sessions, keys, passwords. What is ended
+    /// already is left out, as far as the vendor tells.
+    async fn cut_offs(&self, _principal: &Address) -> Result<Vec<CutOff>, Error> {
+        Ok(Vec::new())
     }
 
     /// How many edges on a resource one call lists, where [`Provider::read_grant`] costs about one call. `None`: it costs

@@ -120,6 +120,33 @@ pub fn report(report: &Report, style: &Style) -> String {
     page.finish()
 }
 
+/// What was taken away from one person, and what is left of his.
+#[must_use]
+pub fn containment(report: &Report, person: &str, style: &Style) -> String {
+    let mut page = Page::new(style);
+    let denied = report.held.iter().any(|held| held.why.denies());
+    let (headline, ink) = if !report.converged {
+        (format!("{person} is not contained yet: not all could be taken away"), Ink::Alarm)
+    } else if denied {
+        (format!("{person} keeps what must not be taken away; the rest is gone"), Ink::Alarm)
+    } else if report.steps.is_empty() {
+        (format!("{person} has nothing that could be taken away"), Ink::Good)
+    } else {
+        (format!("{person} is contained: what rolecall may take away is gone"), Ink::Good)
+    };
+    page.line(0, 0, &[(headline, ink)]);
+    outcome(&mut page, report, style);
+    page.blank();
+    page.fact(0, "plan", &vec![literal(&report.plan)]);
+    page.fact(0, "approved", &prose(&report.approval));
+    page.fact(0, "calls", &prose(&count(report.calls, "call", "calls")));
+    if !report.converged {
+        page.blank();
+        page.fact(0, "next", &prose("run `rolecall contain` again: it goes on where this one stopped"));
+    }
+    page.finish()
+}
+
 /// What became of each change, and what is left.
 pub(super) fn outcome(page: &mut Page, report: &Report, style: &Style) {
     let Report { steps, left, held, drift, .. } = report;

@@ -182,6 +182,12 @@ impl Work<'_> {
         }
         for (key, attributes, origin) in lowered.grants {
             let subject = self.known.principals.people.get(&key.principal).cloned();
+            // Who is out of everything is so of what his own account's document gives him, too.
+            let status = subject.as_ref().and_then(|person| self.known.crowd.number(&person.name()));
+            let status = status.map(|number| self.known.crowd.status(number));
+            if matches!(status, Some(Status::Left | Status::Suspended)) {
+                continue;
+            }
             self.want(key, attributes, origin, subject, Sensitivity::Low);
         }
         for grant in lowered.people {

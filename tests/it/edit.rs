@@ -346,3 +346,48 @@ fn edits_can_be_read_by_programs_and_in_merge_requests() {
     let markdown = repo.expect(0, &[&request[..], &["--format", "markdown"]].concat()).stdout;
     assert!(markdown.starts_with("```diff\n--- /dev/null\n"), "{markdown}");
 }
+
+#[test]
+fn whoever_leaves_is_taken_out_of_what_names_him_and_what_he_answers_for_is_told() {
+    let repo = acme();
+    let (names, ran) = changed(&repo, 0, &["offboard", "dmurphy", "--print"]);
+    assert!(names.is_empty() && ran.stdout.contains("dmurphy"), "{names:?} {}", ran.stdout);
+    let (names, ran) = changed(&repo, 0, &["offboard", "dmurphy"]);
+    assert!(!names.is_empty() && ran.stderr.contains("`dmurphy` is at work"), "{names:?} {}", ran.stderr);
+    for name in &names {
+        let (before, after) =
+            (fs::read_to_string(crate::repo::package("examples/acme").join(name)).unwrap(), repo.read(name));
+        let gone = before.lines().filter(|line| !after.lines().any(|kept| kept == *line));
+        assert!(gone.clone().all(|line| line.contains("dmurphy")), "{name}: {:?}", gone.collect::<Vec<_>>());
+    }
+    let plan = repo.plan();
+    assert!(plan["changes"].as_array().unwrap().iter().any(|change| change["subject"] == "person:dmurphy"));
+    // Somebody who owns roles hands them over.
+    let ran = repo.expect(0, &["offboard", "klibby", "--print"]);
+    assert!(ran.stderr.contains("hand over: he owns role"), "{}", ran.stderr);
+    let ran = repo.expect(1, &["offboard", "dmurfy"]);
+    assert!(ran.stderr.contains("did you mean `dmurphy`"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_is_given_on_request_is_asked_for_on_its_terms() {
+    let repo = acme();
+    repo.write(
+        "roles/prod.yaml",
+        "kind: Role\nname: prod_admin\nowners: [klibby]\non_request: { max: 8h, needs: [ticket] }\n",
+    );
+    let ask = |more: &[&str]| {
+        let arguments = ["request", "--to", "dmurphy", "--role", "prod_admin", "--reason", "incident"];
+        repo.run(&[&arguments[..], more].concat())
+    };
+    let ran = ask(&["--lasts", "9h"]);
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.stderr.contains("`prod_admin` lasts 8h at most") && ran.stderr.contains("needs a ticket"),
+        "{}",
+        ran.stderr
+    );
+    let ran = ask(&["--lasts", "8h", "--ticket", "INC-1"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(repo.read("grants/2026-11/inc-1.yaml").contains("ticket: INC-1"));
+}

@@ -286,9 +286,9 @@ fn a_plan_over_another_directory_is_shown_and_never_applied() {
 
     // Neither that plan nor, in its place, the last one is what `apply` takes.
     let refused = repo.expect(4, &["apply", "out/plan.json", ".", "--yes"]);
-    assert!(refused.stderr.contains("RC627"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("RC624"), "{}", refused.stderr);
     let refused = repo.expect(4, &["rehearse", "out/plan.json", "."]);
-    assert!(refused.stderr.contains("RC627"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("RC624"), "{}", refused.stderr);
     let last = repo.expect(0, &["apply", "--yes"]);
     assert!(last.stdout.contains("nothing to do"), "the last plan is the one before: {}", last.stdout);
     assert_eq!(repo.plan()["changes"].as_array().unwrap().len(), 0);

@@ -6,6 +6,7 @@ mod aws;
 mod broken;
 mod ci;
 mod cli;
+mod contain;
 mod drift;
 mod edit;
 mod evidence;

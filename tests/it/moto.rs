@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use rolecall::model::{Address, Change, GrantKey, Lowered, Op, Snapshot, Value};
+use rolecall::model::{Address, Attributes, Change, GrantKey, Lowered, Op, Snapshot, Value};
 use rolecall::provider::{Provider, SystemClock, Transport, TransportError};
 use rolecall::providers::Wiring;
 use rolecall::providers::aws::open;
@@ -195,6 +195,32 @@ async fn a_user_goes_with_what_the_plan_showed_and_with_nothing_else() {
     apply(&*aws, &[Change { dependents, ..blind.clone() }], &live).await.unwrap();
     apply(&*aws, &[blind], &live).await.unwrap();
     assert!(aws.read(&user).await.unwrap().resources.is_empty());
+}
+
+#[tokio::test]
+async fn a_user_is_cut_off_and_then_has_nothing_left_to_cut_off() {
+    let Some(moto) = servers::Moto::start("aws::a_cut_off", &[]) else { return };
+    let aws = aws(&moto);
+    converge(&*aws, &Lowered::default(), &desired(ACCOUNT, &[("aws/User", "ci", "{}")])).await;
+    raw(&moto, "Action=CreateAccessKey&UserName=ci").await;
+    raw(&moto, "Action=CreateAccessKey&UserName=ci").await;
+    raw(&moto, "Action=CreateLoginProfile&UserName=ci&Password=x").await;
+    let user: Address = "aws/123456789012:user/ci".parse().unwrap();
+    let live = observe(&*aws).await;
+    let cut = aws.cut_offs(&user).await.unwrap();
+    assert_eq!(cut.len(), 3, "{cut:?}");
+    let changes: Vec<Change> = cut
+        .iter()
+        .map(|cut| {
+            let after = Attributes::from([(cut.field.clone(), Value::text(cut.after.clone()))]);
+            let effect = Change::effect_of(Op::Update, &user, None, Some(&after), &[]);
+            let fields = [cut.field.clone()].into();
+            Change { after: Some(after), fields, effect, ..change(Op::Update, &user) }
+        })
+        .collect();
+    apply(&*aws, &changes, &live).await.unwrap();
+    apply(&*aws, &changes, &live).await.unwrap();
+    assert_eq!(aws.cut_offs(&user).await.unwrap(), []);
 }
 
 #[tokio::test]

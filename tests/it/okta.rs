@@ -330,6 +330,7 @@ impl Transport for Watching {
 const OPERATIONS: &[&str] = &[
     "DELETE /groups/{id}",
     "DELETE /groups/{id}/users/{id}",
+    "DELETE /users/{id}/sessions",
     "GET /groups",
     "GET /groups/rules",
     "GET /groups/{id}",
@@ -342,6 +343,34 @@ const OPERATIONS: &[&str] = &[
     "PUT /groups/{id}",
     "PUT /groups/{id}/users/{id}",
 ];
+
+/// Ends somebody's sessions, twice, and those of nobody.
+async fn cut_off(okta: &dyn Provider) {
+    let of = |login: &str| Address::new("okta", None, "user", login);
+    assert_eq!(okta.cut_offs(&of("gone@acme.com")).await.unwrap(), []);
+    let cut = okta.cut_offs(&of("klibby@acme.com")).await.unwrap();
+    assert!(matches!(&cut[..], [one] if !one.changes_account && one.last_begun.is_some()), "{cut:?}");
+    let after =
+        Attributes::from([(cut[0].field.clone(), rolecall::model::Value::text(cut[0].after.clone()))]);
+    for (login, works) in [("klibby@acme.com", true), ("nobody@acme.com", false)] {
+        let (ended, live) =
+            (update(&of(login), Attributes::new(), after.clone()), okta.observe(&BTreeSet::new()).await);
+        let writer = okta.writer(&permit([ended.effect.clone()].into()), &live);
+        for _ in 0..2 {
+            assert_eq!(writer.write(&ended).await.is_ok(), works, "{login}");
+        }
+    }
+    assert_eq!(okta.holdings(&of("nobody@acme.com")).await, Some(BTreeSet::new()));
+    let held = okta.holdings(&of("klibby@acme.com")).await.unwrap();
+    assert_eq!(held, [address("okta:group/app.gitlab")].into());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_end_in_the_simulator_as_through_prism() {
+    let simulator = Simulator::of(world()).unwrap();
+    let okta = simulated(&simulator).await;
+    simulator.clock().drive(cut_off(&*okta)).await;
+}
 
 /// Each path that the provider's sources name is one of the operations that go through Prism.
 #[test]
@@ -382,6 +411,8 @@ async fn okta_conforms_through_prism_without_breaking_the_published_description(
         let person = Address::new("okta", None, "user", login);
         assert_eq!(okta.read(&person).await.unwrap().resources.contains_key(&person), there, "{login}");
     }
+
+    cut_off(&*okta).await;
 
     // What was sent is what arrived is what Prism judged: there is no exchange of which nothing is known.
     let (sent, arrived) = (okta.calls(), simulator.calls());

@@ -123,3 +123,30 @@ fn an_apply_after_which_the_gate_still_denies_says_so() {
     let ran = repo.expect(3, &["apply", "--yes"]);
     assert!(ran.stdout.contains("protected"), "{}", ran.stdout);
 }
+
+/// The threat model names tests; one that is renamed or gone would be a promise that nobody keeps.
+#[test]
+fn the_threat_model_names_tests_that_are_there() {
+    fn texts(folder: &std::path::Path, all: &mut String) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                texts(&path, all);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                all.push_str(&std::fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    let mut sources = String::new();
+    for folder in ["src", "tests/it"] {
+        texts(&crate::repo::package(folder), &mut sources);
+    }
+    let page = std::fs::read_to_string(crate::repo::package("docs/threat-model.md")).unwrap();
+    let named = page.split('`').skip(1).step_by(2).filter(|word| {
+        word.len() > 12
+            && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '…')
+    });
+    let missing: Vec<&str> =
+        named.filter(|name| !sources.contains(&format!("fn {}", name.trim_end_matches('…')))).collect();
+    assert_eq!(missing, [""; 0], "docs/threat-model.md names tests that are not there");
+}

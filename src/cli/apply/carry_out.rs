@@ -59,6 +59,12 @@ pub(in crate::cli) fn approval(
     approved: &Plan,
     typed: Option<&str>,
 ) -> Result<Approval, Failure> {
+    if let Some(handle) = &approved.selection.contain {
+        let message =
+            format!("plan `{}` takes away from `{handle}`, and is approved by that alone", approved.id);
+        let finding = Finding::error(OTHER_TIME, message).help("run `rolecall contain` again instead");
+        return Err(Failure::from(finding).exit(Exit::Stale));
+    }
     let stale = |finding: Finding| Err(Failure::from(finding).exit(Exit::Stale));
     if approved.selection.at.is_some() {
         let finding = Finding::error(OTHER_TIME, format!("plan `{}` is for another time", approved.id));
@@ -155,13 +161,26 @@ async fn end(
     report: &mut Report,
     journal: &mut Journal,
 ) -> Result<(), Failure> {
-    let stop = ending.order.stop;
-    let after = settled(session, stop, report, &journal.history().taken_away()).await?;
+    let Ending { order, approval, approved, fresh, began } = *ending;
+    let keep = |report: &Report, live: Option<&Snapshot>| {
+        let witness = order.witness.as_ref();
+        let witnessed =
+            witness.map(|witness| Witnessed { witness, approved, fresh: &fresh.plan, approval, began });
+        witnessed.map(|witnessed| keep_evidence(session, &witnessed, report, live)).transpose()
+    };
+    let after = match settled(session, order.stop, report, &journal.history().taken_away()).await {
+        Ok(after) => after,
+        Err(failure) => {
+            // What was written is told to whoever audits it, though nobody could see what came of it.
+            keep(report, None)?;
+            return Err(failure);
+        }
+    };
     conclude(session, report, &after);
-    let evidence = witness(session, ending, report, &after)?;
+    let evidence = keep(report, Some(&after.live))?;
     remember(session, ending, &after, report, evidence)?;
     if report.converged {
-        journal.finish(session.clock.now(), ending.approved)?;
+        journal.finish(session.clock.now(), approved)?;
     }
     Ok(())
 }
@@ -176,41 +195,51 @@ struct Ending<'a> {
     began: Timestamp,
 }
 
-/// Keeps a bundle of evidence before base advances on it; gives its digest.
-fn witness(
+/// What a bundle of evidence is made of, besides what became of it.
+pub(in crate::cli) struct Witnessed<'a> {
+    pub(in crate::cli) witness: &'a Witness,
+    pub(in crate::cli) approved: &'a Plan,
+    pub(in crate::cli) fresh: &'a Plan,
+    pub(in crate::cli) approval: &'a Approval,
+    /// When it began to write.
+    pub(in crate::cli) began: Timestamp,
+}
+
+/// Keeps a bundle of evidence; gives its digest. `live` is what was seen afterwards, where anything was.
+pub(in crate::cli) fn keep_evidence(
     session: &Session,
-    ending: &Ending<'_>,
+    witnessed: &Witnessed<'_>,
     report: &Report,
-    after: &Planned,
-) -> Result<Option<Digest>, Failure> {
-    let Some(Witness { pipeline, binary }) = &ending.order.witness else { return Ok(None) };
+    live: Option<&Snapshot>,
+) -> Result<Digest, Failure> {
+    let Witnessed { witness, approved, fresh, approval, began } = *witnessed;
     let callers = session.providers.keys().zip(&session.callers);
     let run = Ran {
-        began: Some(ending.began),
+        began: Some(began),
         ended: Some(session.clock.now()),
-        pipeline: pipeline.clone(),
+        pipeline: witness.pipeline.clone(),
         principals: callers.map(|(instance, caller)| (instance.to_string(), caller.text.clone())).collect(),
     };
     let previous = session.memory.last_evidence()?;
     let commit = session.commit();
     let bundle = evidence::bundle(evidence::Parts {
-        approved: ending.approved,
-        fresh: &ending.fresh.plan,
-        approval: ending.approval,
+        approved,
+        fresh,
+        approval,
         report,
-        live: &after.live,
+        live,
         commit: commit.as_deref(),
         run: &run,
-        binary: binary.as_ref(),
+        binary: witness.binary.as_ref(),
         previous: previous.as_ref().map(|(number, digest)| (*number, digest)),
     });
     let bytes = evidence::bytes(&bundle);
-    session.memory.keep_evidence(bundle.number, &ending.approved.id, &bytes)?;
-    Ok(Some(Digest::of_bytes(&bytes)))
+    session.memory.keep_evidence(bundle.number, &approved.id, &bytes)?;
+    Ok(Digest::of_bytes(&bytes))
 }
 
 /// Looks again, and for a while again and again where what was written is not seen yet: IAM takes seconds to show it.
-async fn settled(
+pub(in crate::cli) async fn settled(
     session: &Session,
     stop: &Stop,
     report: &Report,
@@ -236,7 +265,7 @@ async fn settled(
 }
 
 /// What a fresh look says about the end.
-fn conclude(session: &Session, report: &mut Report, after: &Planned) {
+pub(in crate::cli) fn conclude(session: &Session, report: &mut Report, after: &Planned) {
     report.left =
         after.plan.changes.iter().map(|change| format!("{} {}", change.op, change.target())).collect();
     if !session.selection.only.is_empty() {

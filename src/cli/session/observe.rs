@@ -14,7 +14,8 @@ use crate::cli::Failure;
 use crate::manifest::Tree;
 use crate::model::settings::Directory;
 use crate::model::{
-    Account, Coverage, Desired, DirectoryRecord, Finding, GrantKey, Inventory, Ownership, Scope, Snapshot,
+    Account, Address, Coverage, Desired, DirectoryRecord, Finding, GrantKey, Inventory, Ownership, Scope,
+    Snapshot,
 };
 use crate::planner::{self, Answer, Doubt, Doubted};
 use crate::resolve::{self, Sides, When};
@@ -37,6 +38,8 @@ pub(in crate::cli) struct Observed {
     /// What of live is not believed, though it was read.
     pub(in crate::cli) doubted: BTreeMap<Scope, Coverage>,
     pub(in crate::cli) findings: Vec<Finding>,
+    /// By account of the person to contain: all that it has an edge on, where the provider listed that.
+    pub(in crate::cli) holdings: BTreeMap<Address, BTreeSet<Address>>,
 }
 
 impl Session {
@@ -61,8 +64,9 @@ impl Session {
         let own =
             |tree: &Tree| Ownership { accounts: inventory.accounts.clone(), ..tree.settings.own.clone() };
         let (own_head, own_base) = (own(&self.head), self.base.as_deref().map(own));
-        let scopes =
+        let mut scopes =
             planner::scopes(&head, base.as_ref(), self.demand(), &own_head, own_base.as_ref(), &self.schemas);
+        let holdings = self.holdings(&head, [Some(&own_head), own_base.as_ref()], &mut scopes).await;
         let nothing = BTreeSet::new();
         let seen = join_all(self.providers.iter().map(|(instance, provider)| {
             let edges_of = scopes.get(instance).unwrap_or(&nothing);
@@ -76,7 +80,19 @@ impl Session {
         let answers = self.ask(&doubts).await;
         let Doubted { partial: doubted, findings: doubtful } = planner::settle(&mut live, &doubts, &answers);
         findings.extend(doubtful);
-        Ok(Observed { now, inventory, records, head, base, own_head, own_base, live, doubted, findings })
+        Ok(Observed {
+            now,
+            inventory,
+            records,
+            head,
+            base,
+            own_head,
+            own_base,
+            live,
+            doubted,
+            findings,
+            holdings,
+        })
     }
 
     /// Asks for edges of lists that are doubted.

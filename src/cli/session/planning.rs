@@ -52,8 +52,12 @@ impl Session {
             mut live,
             doubted,
             mut findings,
+            holdings,
         } = self.observe(done).await?;
-        if has_errors(&findings) {
+        // What is wrong with the rest of the tree does not stop what only takes away from one person.
+        let contains = self.selection.contain.is_some();
+        self.is_known(&inventory)?;
+        if has_errors(&findings) && !contains {
             return Err(Failure::in_sources(findings, &self.head.sources));
         }
         let unknown_people = match inventory.incomplete.first() {
@@ -89,14 +93,17 @@ impl Session {
             })
         };
         let first = draft(&live);
-        let draft = if self.look_at_deletions(&first, &mut live).await {
+        let draft = if contains {
+            let own = [Some(&own_head), own_base.as_ref()];
+            self.contained(first, &head, &live, own, holdings, &mut findings).await?
+        } else if self.look_at_deletions(&first, &mut live).await {
             // It is the same lists that are read again.
             live.coverage.extend(doubted);
             draft(&live)
         } else {
             first
         };
-        if has_errors(&draft.findings) {
+        if has_errors(&draft.findings) && !contains {
             findings.extend(draft.findings);
             return Err(Failure::in_sources(findings, &self.head.sources));
         }
@@ -127,6 +134,9 @@ impl Session {
         let verdict = if denied { Ruling::Denied } else { Ruling::Allowed };
         findings.extend(judged.findings);
         findings.extend(self.head.findings.iter().cloned());
+        if contains {
+            self.keep_what_matters(&mut findings, &head);
+        }
         findings.sort_by(|a, b| (&a.span, &a.code, &a.message).cmp(&(&b.span, &b.code, &b.message)));
         findings.dedup();
         let (effects, effect) = Plan::effects_of(&judged.changes, &judged.held, &judged.waived);

@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::CutOff;
+use crate::planner::{Containment, contain};
 
 const GROUPS: [&str; 4] = ["rbac_x", "app.y", "legacy_z", "other"];
 const PEOPLE: [&str; 3] = ["ann", "bob", "cid"];
@@ -136,6 +138,57 @@ proptest! {
         }
         for change in world.draft().changes.iter().filter(|change| change.op.is_removal()) {
             prop_assert_eq!(change.standing, Some(Standing::Leaver));
+        }
+    }
+
+    #[test]
+    fn invariant_32_what_leaving_and_containing_cause_only_takes_away(
+        mut world in world(),
+        who in 0..3_usize,
+        suspended in any::<bool>(),
+    ) {
+        let leavers = |draft: &Draft| draft.changes.iter().filter(|c| c.standing == Some(Standing::Leaver)).cloned().collect::<Vec<_>>();
+        // What `own:` no longer allows is let go without a call.
+        let takes = |change: &Change| matches!(change.op, Op::Revoke | Op::Forget);
+        let before = world.draft();
+        prop_assert!(leavers(&before).iter().all(takes));
+        // He is suspended as a `Suspension` in head does it: nothing is wanted for him any more, and he is still known.
+        let person = Address::person(PEOPLE[who]);
+        world.status(PEOPLE[who], if suspended { Status::Suspended } else { Status::Left });
+        let account = user(PEOPLE[who]);
+        let wanted: Vec<_> = world.head.grants.iter().filter(|grant| grant.key.principal != account).collect();
+        world.head.grants = crate::model::Grants::default();
+        for grant in wanted {
+            world.head.grants.insert(grant);
+        }
+        let draft = world.draft();
+        prop_assert!(leavers(&draft).iter().all(takes));
+        let containment = Containment {
+            person,
+            accounts: BTreeSet::from([account.clone()]),
+            cut_offs: BTreeMap::from([(account.clone(), vec![CutOff::sessions(None), CutOff::access_key("AKIA1")])]),
+            holdings: BTreeMap::new(),
+            reason: (*origin("suspended")).clone(),
+        };
+        let contained = contain(draft, &containment);
+        for change in &contained.changes {
+            let cuts = change.op == Op::Update && change.address == account && change.grant.is_none();
+            let takes = change.op == Op::Revoke
+                && change.grant.as_ref().is_some_and(|key| key.principal == account)
+                && world.own.may(&change.address, "groups") >= May::Members;
+            prop_assert!(cuts || takes, "{} {}", change.op, change.target());
+            prop_assert_eq!(change.cause, Cause::Request);
+            prop_assert_eq!(&change.effect, &change.own_effect());
+        }
+        prop_assert_eq!(contained.changes.iter().filter(|change| change.op == Op::Update).count(), 2);
+        prop_assert!(contained.held.iter().all(|held| held.change.op == Op::Revoke));
+        // All of his that was seen and may go, goes.
+        let left = world.live.grants.iter().filter(|live| live.key.principal == account && live.via.is_none());
+        for live in left.filter(|live| world.own.may(&live.key.resource, "groups") >= May::Members) {
+            let base_lets = world.base.is_none()
+                || world.own_base.as_ref().is_some_and(|own| own.may(&live.key.resource, "groups") >= May::Members);
+            let goes = contained.changes.iter().any(|change| change.grant.as_ref() == Some(&live.key));
+            prop_assert!(goes || !base_lets, "{} stays", live.key);
         }
     }
 

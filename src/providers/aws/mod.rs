@@ -16,6 +16,7 @@ use crate::provider::{Error, ErrorKind, Provider};
 use crate::providers::Wiring;
 
 mod connection;
+mod cut_off;
 pub mod document;
 mod group;
 mod iam;

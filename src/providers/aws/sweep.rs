@@ -10,15 +10,15 @@ use async_trait::async_trait;
 use aws_sdk_iam::types::{AttachedPolicy, PolicyDetail, Tag};
 
 use crate::model::{
-    Account as Listed, Address, Attributes, Change, Coverage, GrantKey, LiveGrant, Name, Permit, Resource,
-    Snapshot, Value,
+    Account as Listed, Address, Attributes, Change, Coverage, CutOff, GrantKey, LiveGrant, Name, Permit,
+    Resource, Snapshot, Value,
 };
 use crate::provider::{Caller, Error, ErrorKind, Inventoried, Lane, Pace, Patience, Provider, Writer};
 
 use super::connection::{Account, BUCKET};
 use super::iam::{IamKind, each_page};
 use super::writer::{AwsWriter, LAG};
-use super::{ATTACHED, KINDS, MARK, MEMBER, document};
+use super::{ATTACHED, KINDS, MARK, MEMBER, cut_off, document};
 
 /// How many changes of an account are under way at once: IAM takes few calls a second.
 const WIDTH: usize = 5;
@@ -67,6 +67,10 @@ impl Provider for std::sync::Arc<Account> {
 
     async fn read_grant(&self, key: &GrantKey) -> Result<Option<LiveGrant>, Error> {
         read_grant(self, key).await
+    }
+
+    async fn cut_offs(&self, principal: &Address) -> Result<Vec<CutOff>, Error> {
+        cut_off::cut_offs(self, principal).await
     }
 
     fn edges_a_page(&self) -> Option<usize> {

@@ -17,7 +17,7 @@ use crate::provider::{Effect, Error, ErrorKind, Outcome, Writer};
 use super::connection::{Account, Connection};
 use super::iam::{IamKind, New, Part, Sent, tag};
 use super::sweep::{kind_of, read};
-use super::{MEMBER, document};
+use super::{MEMBER, cut_off, document};
 
 /// How long to wait, each time, for IAM to know everywhere what was made a moment ago. AWS says seconds.
 const PATIENCE: [u64; 6] = [1, 2, 4, 8, 8, 8];
@@ -58,6 +58,7 @@ impl Writer for AwsWriter {
             (Some(edge), Op::Grant) => self.grant(aws, edge).await,
             (Some(edge), Op::Revoke) => self.revoke(aws, edge).await,
             (None, Op::Create) => self.create(aws, change).await,
+            (None, Op::Update) if cut_off::is_cut_off(change) => cut_off::end(aws, change).await,
             (None, Op::Update) => self.update(aws, change).await,
             (None, Op::Delete) => self.delete(aws, change).await,
             _ => Err(Error::new(
@@ -407,7 +408,7 @@ fn names(value: Option<&Value>) -> Option<BTreeSet<Name>> {
 }
 
 /// Removing what is gone is done.
-fn gone_is_done(sent: Sent) -> Sent {
+pub(super) fn gone_is_done(sent: Sent) -> Sent {
     match sent {
         Err(error) if error.kind == ErrorKind::NotFound => Ok(error.request_id),
         other => other,

@@ -9,6 +9,8 @@ use super::client::{Okta, encoded};
 use super::group::{self, Group, Groups};
 use super::rules::Rules;
 use super::user;
+use std::collections::BTreeSet;
+
 use crate::model::{Address, Attributes, Coverage, GrantKey, LiveGrant, Snapshot};
 use crate::provider::paging::{Listing, list};
 use crate::provider::{Error, ErrorKind, edge_in};
@@ -78,6 +80,27 @@ pub(super) async fn of(okta: &Okta, member: &Address) -> Result<Snapshot, Error>
     live.coverage.insert(member.as_str().into(), coverage);
     live.normalize();
     Ok(live)
+}
+
+/// All groups that somebody is in, by their addresses; `None` where they are not known whole.
+pub(super) async fn holdings(okta: &Okta, principal: &Address) -> Option<BTreeSet<Address>> {
+    if !okta.is_mine(principal, user::KIND) {
+        return None;
+    }
+    let target = format!("/api/v1/users/{}/groups", encoded(&principal.name()));
+    match list::<Group>(&okta.api, &target).await {
+        Listing { items, cut_short: None } if !items.is_empty() => {
+            // Nobody can be taken out of what Okta or an app masters.
+            let own = items.iter().filter(|group| group.mastered().is_none());
+            Some(
+                own.map(|group| Address::new(&okta.instance, None, group::KIND, &group.profile.name))
+                    .collect(),
+            )
+        }
+        // Who does not exist is in no group.
+        Listing { cut_short: Some(error), .. } if error.kind == ErrorKind::NotFound => Some(BTreeSet::new()),
+        _ => None,
+    }
 }
 
 /// The group of an edge among those of a person. Okta's own groups have their names for themselves; which of several an

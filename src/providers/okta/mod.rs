@@ -11,7 +11,7 @@ use async_trait::async_trait;
 
 use crate::model::settings::ProviderSettings;
 use crate::model::{
-    Address, Change, Code, GrantKey, Kind, LiveGrant, Permit, ProviderType, Relation, Snapshot,
+    Address, Change, Code, CutOff, GrantKey, Kind, LiveGrant, Permit, ProviderType, Relation, Snapshot,
 };
 use crate::provider::{
     Caller, Error, ErrorKind, Inventoried, Lane, Outcome, Pace, Patience, Provider, Writer,
@@ -26,6 +26,7 @@ mod client;
 mod group;
 mod membership;
 mod rules;
+mod sessions;
 mod settings;
 mod user;
 mod writer;
@@ -151,6 +152,14 @@ impl Provider for OktaProvider {
             true => membership::of(&self.okta, principal).await,
             false => self.read(principal).await,
         }
+    }
+
+    async fn holdings(&self, principal: &Address) -> Option<BTreeSet<Address>> {
+        membership::holdings(&self.okta, principal).await
+    }
+
+    async fn cut_offs(&self, principal: &Address) -> Result<Vec<CutOff>, Error> {
+        sessions::cut_offs(&self.okta, principal).await
     }
 
     fn edges_a_page(&self) -> Option<usize> {

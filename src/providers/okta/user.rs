@@ -1,4 +1,4 @@
-//! People: read from Okta, never written.
+//! People: read from Okta, and not written: that their sessions end changes nothing of them.
 //!
 //! Invariant: leavers are asked for by status, since the plain list leaves them out; a page that fails makes the
 //! inventory incomplete, and a person whose status is not known is told, not guessed.
@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::OktaKind;
 use super::client::{Okta, encoded};
 use super::writer::Session;
+use super::{OktaKind, sessions};
 use crate::model::{
     Address, Attribute, Attributes, Change, Coverage, DirectoryRecord, Flags, Kind, Name, Resource, Schema,
     Snapshot, Status, Value,
@@ -29,6 +30,9 @@ pub(super) struct Users;
 pub(super) struct User {
     pub(super) id: String,
     pub(super) status: String,
+    /// When he last signed in; not there where he never has.
+    #[serde(default, rename = "lastLogin")]
+    pub(super) last_login: Option<Timestamp>,
     pub(super) profile: Profile,
 }
 
@@ -220,7 +224,10 @@ impl OktaKind for Users {
         Ok(find(okta, address).await?.map(|user| user.id))
     }
 
-    async fn write(&self, _: &Session, change: &Change) -> Result<Outcome, Error> {
+    async fn write(&self, session: &Session, change: &Change) -> Result<Outcome, Error> {
+        if sessions::is_cut_off(change) {
+            return sessions::end(session, change).await;
+        }
         let message =
             format!("`{} {}`: people are made and ended in Okta itself", change.op, change.target());
         Err(Error::new(ErrorKind::Unsupported, message))

@@ -19,7 +19,8 @@ impl Iam<'_> {
             xml.list("AccessKeyMetadata", page, |xml, key| {
                 xml.leaf("UserName", &user.name);
                 xml.leaf("AccessKeyId", key);
-                xml.leaf("Status", "Active");
+                let status = if user.inactive_keys.contains(key) { "Inactive" } else { "Active" };
+                xml.leaf("Status", status);
                 xml.leaf("CreateDate", &stamp(user.created));
             });
         })
@@ -28,9 +29,33 @@ impl Iam<'_> {
     pub(super) fn delete_access_key(&mut self) -> Answer {
         let key = self.params.need("AccessKeyId")?.to_owned();
         let name = self.user_name();
-        if !self.user_mut(&name)?.access_keys.remove(&key) {
-            return Err(Problem::missing(format!("The Access Key with id {key} cannot be found.")));
+        let user = self.user_mut(&name)?;
+        if !user.access_keys.remove(&key) {
+            return Err(no_key(&key));
         }
+        user.inactive_keys.remove(&key);
+        Ok(None)
+    }
+
+    pub(super) fn update_access_key(&mut self) -> Answer {
+        let key = self.params.need("AccessKeyId")?.to_owned();
+        let status = self.params.need("Status")?.to_owned();
+        let name = self.user_name();
+        let user = self.user_mut(&name)?;
+        if !user.access_keys.contains(&key) {
+            return Err(no_key(&key));
+        }
+        match status.as_str() {
+            "Active" => user.inactive_keys.remove(&key),
+            "Inactive" => user.inactive_keys.insert(key),
+            // A key expires by itself alone.
+            _ => {
+                let message = format!(
+                    "1 validation error detected: Value '{status}' at 'status' failed to satisfy constraint: Member must satisfy enum value set: [Active, Inactive]"
+                );
+                return Err(Problem::validation(message));
+            }
+        };
         Ok(None)
     }
 
@@ -86,6 +111,10 @@ impl Iam<'_> {
         }
         self.page(std::iter::empty::<(String, ())>(), |xml, _| xml.node(list, |_| ()))
     }
+}
+
+fn no_key(key: &str) -> Problem {
+    Problem::missing(format!("The Access Key with id {key} cannot be found."))
 }
 
 fn no_login_profile(name: &str) -> Problem {

@@ -146,6 +146,7 @@ impl Iam<'_> {
             "ListPolicyTags" => self.list_tags(None),
 
             "ListAccessKeys" => self.list_access_keys(),
+            "UpdateAccessKey" => self.update_access_key(),
             "DeleteAccessKey" => self.delete_access_key(),
             "GetLoginProfile" => self.read_login_profile(),
             "DeleteLoginProfile" => self.delete_login_profile(),

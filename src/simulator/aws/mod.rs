@@ -150,6 +150,10 @@ pub(super) fn caller(
     }
     for (account, it) in &world.aws.accounts {
         if let Some(user) = it.users.values().find(|user| user.access_keys.contains(key)) {
+            if user.inactive_keys.contains(key) {
+                let message = "The security token included in the request is invalid.";
+                return refuse("InvalidClientTokenId", message);
+            }
             return Ok(format!("arn:aws:iam::{account}:user{}{}", user.path, user.name));
         }
     }

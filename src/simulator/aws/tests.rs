@@ -246,6 +246,17 @@ async fn what_hangs_on_a_user_is_listed_and_taken_away() {
     let serial = devices.mfa_devices()[0].serial_number();
     assert!(iam.get_login_profile().user_name("ben").send().await.unwrap().login_profile().is_some());
     assert_eq!(refused!(iam.delete_user().user_name("ben")), "DeleteConflict");
+    let turn = |key: &'static str, status: &str| {
+        iam.update_access_key().user_name("ben").access_key_id(key).status(status.into())
+    };
+    for status in ["Inactive", "Inactive"] {
+        turn("AKIABEN", status).send().await.unwrap();
+        let keys = iam.list_access_keys().user_name("ben").send().await.unwrap();
+        assert_eq!(keys.access_key_metadata()[0].status().map(|it| it.as_str()), Some(status));
+    }
+    assert_eq!(refused!(turn("AKIAOTHER", "Inactive")), "NoSuchEntity");
+    assert_eq!(refused!(turn("AKIABEN", "Gone")), "ValidationError");
+    turn("AKIABEN", "Active").send().await.unwrap();
     iam.delete_login_profile().user_name("ben").send().await.unwrap();
     assert_eq!(refused!(iam.delete_login_profile().user_name("ben")), "NoSuchEntity");
     assert_eq!(refused!(iam.delete_user().user_name("ben")), "DeleteConflict");

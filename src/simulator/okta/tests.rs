@@ -198,6 +198,16 @@ fn a_user_is_created_suspended_deactivated_and_deleted() {
 }
 
 #[test]
+fn sessions_end_as_often_as_asked_and_only_of_somebody() {
+    let simulator = world(WORLD);
+    let end = |path: &str| ask(&simulator, "DELETE", path, &Json::Null).0;
+    assert_eq!(end("/users/me/sessions?oauthTokens=true&forgetDevices=true"), 204);
+    assert_eq!(end("/users/me/sessions"), 204);
+    assert_eq!(end("/users/nobody@acme.com/sessions"), 404);
+    assert_eq!(end("/users/me/sessions?oauthTokens=1"), 400);
+}
+
+#[test]
 fn what_is_no_request_is_refused_as_okta_does() {
     let simulator = world(WORLD);
     let mut request = okta("GET", "/users/me", &Json::Null);

@@ -82,6 +82,7 @@ impl Context<'_> {
             profile,
             created: now,
             last_updated: now,
+            ..OktaUser::default()
         });
         self.read_user(&id)
     }
@@ -151,8 +152,17 @@ impl Context<'_> {
         Ok(Reply::json(200, &json!({})))
     }
 
-    pub(super) fn end_sessions(&self, id: &str) -> Answer {
-        self.find_user(id).map(|_| Reply::nothing())
+    pub(super) fn end_sessions(&mut self, id: &str) -> Answer {
+        for flag in ["oauthTokens", "forgetDevices"] {
+            if self.order.query(flag).is_some_and(|text| text != "true" && text != "false") {
+                return Err(Problem::invalid(flag, format!("{flag}: must be true or false")));
+            }
+        }
+        let login = self.find_user(id)?.login.clone();
+        if let Some(user) = self.okta_mut().users.get_mut(&login) {
+            user.sessions = 0;
+        }
+        Ok(Reply::nothing())
     }
 
     fn set_status(&mut self, login: &str, status: UserStatus) {
@@ -199,9 +209,10 @@ impl Serialize for Shown<'_> {
         map.serialize_entry("lastUpdated", &updated)?;
         // Who has not signed in yet has done nothing of this.
         if !matches!(user.status, UserStatus::Staged | UserStatus::Provisioned) {
-            for done in ["activated", "passwordChanged", "lastLogin"] {
+            for done in ["activated", "passwordChanged"] {
                 map.serialize_entry(done, &created)?;
             }
+            map.serialize_entry("lastLogin", &stamp(user.last_login.or(user.created)))?;
         }
         map.serialize_entry("type", &Object([("id", "oty0default000000000")]))?;
         map.serialize_entry("profile", &profile)?;

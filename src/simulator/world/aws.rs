@@ -94,6 +94,9 @@ pub struct IamUser {
     /// Ids of access keys.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub access_keys: BTreeSet<String>,
+    /// Those of them that open nothing for now.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub inactive_keys: BTreeSet<String>,
     /// Serial numbers of MFA devices.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub mfa: BTreeSet<String>,

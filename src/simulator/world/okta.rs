@@ -51,6 +51,12 @@ pub struct OktaUser {
     /// Everything else that is known of him, by Okta's names. `email` defaults to the login.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub profile: BTreeMap<String, Json>,
+    /// How many sessions he has.
+    #[serde(skip_serializing_if = "is_default")]
+    pub sessions: u32,
+    /// When he last signed in; when the record was made, where it is omitted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_login: Option<Timestamp>,
     /// When the record was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<Timestamp>,
