@@ -167,3 +167,20 @@ fn a_chat_is_told_and_one_that_does_not_answer_fails_nothing() {
     let ran = repo.run_with(&["drift", "--fail-on", "high"], &[("ROLECALL_WEBHOOK", &url)]);
     assert!(ran.code == 0 && ran.stderr.is_empty(), "{}", ran.stderr);
 }
+
+#[test]
+fn a_waiver_that_waits_for_approval_does_not_stop_the_standing_job() {
+    // The example asks for more than base, with a waiver; its joiners, movers and leavers need neither.
+    let repo = Repo::copy_of("examples/acme");
+    let ran = repo.expect(0, &["apply", "--standing", "--yes"]);
+    assert!(
+        !ran.stdout.contains("jenkins-agent") && !ran.stderr.contains("RC606"),
+        "{}{}",
+        ran.stdout,
+        ran.stderr
+    );
+    let left = repo.plan();
+    let standing = left["changes"].as_array().unwrap().iter().filter(|change| change["cause"] == "standing");
+    assert_eq!(standing.count(), 0, "{left:#}");
+    assert!(!left["waived"].as_array().unwrap().is_empty(), "the waiver is still there to be approved");
+}

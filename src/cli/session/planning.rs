@@ -115,7 +115,9 @@ impl Session {
             &Rules {
                 settings: judging,
                 apart: &apart,
-                waivers: &self.head.waivers,
+                // A waiver is approved with the plan that uses it, and nobody approves a standing one: without, what a
+                // cap counts waits for such a plan, and the rest goes on.
+                waivers: if self.selection.standing { &[] } else { &self.head.waivers },
                 callers: &callers,
                 live: &live,
                 head: &head,
