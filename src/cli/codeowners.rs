@@ -39,7 +39,7 @@ pub(super) fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure
         let whole = edit.after.unwrap_or_default();
         match format {
             Format::Json => {
-                print(&(serde_json::json!({ "path": edit.path, "text": whole }).to_string() + "\n"))
+                print(&(serde_json::json!({ "path": edit.path, "text": whole }).to_string() + "\n"));
             }
             Format::Text | Format::Markdown => print(&whole),
         }
