@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::progress::Shown;
 use super::session::{Options, Session};
-use super::{Exit, Failure, Format, print, repo, repo_or_here, say, style};
+use super::{Exit, Failure, Format, environment, pipeline, print, repo, repo_or_here, say, style};
 use crate::apply::executor::Stop;
 use crate::apply::memory::{FORGED, Memory, read_plan};
 use crate::model::{Approval, Code, Finding, Held, Plan, Selection, Sources, Why};
@@ -96,6 +96,7 @@ impl Chosen {
 
 pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure> {
     let repo = arguments.chosen.repo();
+    pipeline::may_apply(&repo, &environment)?;
     let (mut session, approved, approval) = if arguments.standing {
         if arguments.chosen.names_a_plan() {
             let finding = Finding::error(NOT_A_REPO, "`--standing` makes its own plan, and takes no other");
@@ -125,6 +126,9 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
         let session = Session::open(Options { repo: repo.clone(), ..Options::default() }).await?;
         let approved = arguments.chosen.plan(&session.memory)?;
         let approval = approval(&session, &approved, arguments.approve.as_deref())?;
+        if let Some(advice) = pipeline::advice(&environment) {
+            say(&findings::terminal(&[advice], &Sources::default(), &super::style(true)));
+        }
         (session, approved, approval)
     };
     let style = Style { zone: session.head.settings.timezone.clone(), ..style(false) };

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::session::{Options, Session};
-use super::{Exit, Failure, Format, print, repo_or_here, say, style};
+use super::{Exit, Failure, Format, codeowners, print, repo_or_here, say, style};
 use crate::model::{Code, Digest, Finding, Level, Sources};
 use crate::render::findings;
 use crate::resolve::{self, Mend};
@@ -39,7 +39,10 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     }
     let root = repo_or_here(arguments.repo.as_ref());
     let sources = super::repo::read(&root, manifest::folders)?;
-    let (_, mut found) = manifest::load(&sources, &providers::registry());
+    let (tree, mut found) = manifest::load(&sources, &providers::registry());
+    let owners = tree.map(|tree| codeowners::check(&root, &tree)).transpose()?;
+    let hint = if matches!(owners, Some(None)) { codeowners::hint(&sources) } else { None };
+    found.extend(owners.flatten().unwrap_or_default());
     if let Some(file) = &arguments.baseline {
         found = against(found, file)?;
     }
@@ -50,6 +53,7 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     }
     if format == Format::Text && found.is_empty() {
         say(&format!("{} files, nothing wrong\n", sources.files.len()));
+        hint.into_iter().for_each(say);
     }
     Ok(Exit::Success)
 }
@@ -99,6 +103,13 @@ fn proposal(mend: &Mend) -> Finding {
         finding = finding.note(format!("with that {}{more} would get the role too", named.join(", ")));
     }
     finding
+}
+
+/// Findings beside the data that a command prints.
+pub(super) fn show_on_stderr(found: &[Finding], sources: &Sources) {
+    if !found.is_empty() {
+        say(&findings::terminal(found, sources, &style(true)));
+    }
 }
 
 fn show(found: &[Finding], sources: &Sources, format: Format) {

@@ -20,10 +20,11 @@ const NO_BUNDLE: Code = Code { code: "RC711", title: "there is no such bundle of
 pub(super) const CODES: &[Code] = &[NO_BUNDLE];
 
 /// What a pipeline of GitLab says of itself, and nothing secret.
-const PIPELINE: [&str; 12] = [
+const PIPELINE: [&str; 13] = [
     "CI_COMMIT_REF_NAME",
     "CI_COMMIT_REF_PROTECTED",
     "CI_COMMIT_SHA",
+    "CI_CONFIG_PATH",
     "CI_ENVIRONMENT_NAME",
     "CI_JOB_ID",
     "CI_JOB_URL",

@@ -14,13 +14,17 @@ use crate::render::terminal::Style;
 
 mod apply;
 mod check;
+mod codeowners;
+mod completions;
 mod contain;
 mod drift;
 mod edit;
 mod evidence;
 mod explain;
+mod init;
 mod journal;
 mod offboard;
+mod pipeline;
 mod plan;
 mod progress;
 mod rehearse;
@@ -126,6 +130,8 @@ enum Format {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make an access repo to begin with, which plans at once against a simulated world
+    Init(init::Arguments),
     /// Check all that needs no network: syntax, names, references
     Check(check::Arguments),
     /// Show what would change, for whom, why, and how risky it is
@@ -136,6 +142,8 @@ enum Command {
     Contain(contain::Arguments),
     /// Carry out a plan on a simulated copy of live: what it takes, and where it ends
     Rehearse(rehearse::Arguments),
+    /// Make GitLab's CODEOWNERS from the owners of roles
+    Codeowners(codeowners::Arguments),
     /// Show what was changed behind Git's back
     Drift(drift::Arguments),
     /// Tell who has what, and why
@@ -154,6 +162,8 @@ enum Command {
     Schema(schema::Arguments),
     /// Tell what the directory holds: attributes, their values, and how many people have each
     Values(values::Arguments),
+    /// Print the completions of a shell
+    Completions(completions::Arguments),
     /// Serve the simulated Okta and AWS of an access repo on loopback
     Simulate(simulate::Arguments),
     /// Try everything out on random organizations, with faults and crashes
@@ -184,11 +194,13 @@ pub fn main() -> ExitCode {
     let format = arguments.format;
     let done = runtime.block_on(async {
         match arguments.command {
+            Command::Init(arguments) => init::run(&arguments, format),
             Command::Check(arguments) => check::run(&arguments, format).await,
             Command::Plan(arguments) => plan::run(&arguments, format).await,
             Command::Apply(arguments) => apply::run(&arguments, format).await,
             Command::Contain(arguments) => contain::run(&arguments, format).await,
             Command::Rehearse(arguments) => rehearse::run(&arguments, format).await,
+            Command::Codeowners(arguments) => codeowners::run(&arguments, format),
             Command::Drift(arguments) => drift::run(&arguments, format).await,
             Command::Explain(arguments) => explain::run(&arguments, format).await,
             Command::Evidence(arguments) => evidence::run(&arguments, format),
@@ -198,6 +210,7 @@ pub fn main() -> ExitCode {
             Command::Journal(arguments) => journal::run(&arguments, format),
             Command::Schema(arguments) => schema::run(&arguments),
             Command::Values(arguments) => values::run(&arguments, format).await,
+            Command::Completions(arguments) => Ok(completions::run(&arguments)),
             Command::Simulate(arguments) => simulate::run(&arguments).await,
             Command::Soak(arguments) => soak::run(&arguments, format),
         }
@@ -227,10 +240,14 @@ pub fn codes() -> Vec<crate::model::Code> {
     let here = [
         apply::CODES,
         check::CODES,
+        codeowners::CODES,
+        drift::CODES,
         evidence::CODES,
         edit::CODES,
         contain::CODES,
         explain::CODES,
+        init::CODES,
+        pipeline::CODES,
         rehearse::CODES,
         repo::CODES,
         request::CODES,
@@ -270,8 +287,13 @@ fn say(text: &str) {
 
 /// A text without the credentials of this run. No message of ours holds one; a server's might repeat what it was sent.
 fn scrubbed(text: &str) -> String {
-    const SECRETS: [&str; 4] =
-        ["OKTA_API_TOKEN", "OKTA_CLIENT_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+    const SECRETS: [&str; 5] = [
+        "ROLECALL_WEBHOOK",
+        "OKTA_API_TOKEN",
+        "OKTA_CLIENT_TOKEN",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+    ];
     // What is as short as a word is no secret, and would take words out of the text.
     let secrets = SECRETS.into_iter().filter_map(environment).filter(|secret| secret.len() >= 8);
     secrets.fold(text.to_owned(), |text, secret| text.replace(&secret, "…"))

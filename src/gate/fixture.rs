@@ -142,6 +142,7 @@ impl World {
         let settings = Settings {
             organization: "acme".into(),
             timezone: jiff::tz::TimeZone::UTC,
+            owners: Vec::new(),
             directory: Directory::Manifests,
             types: Vec::new(),
             identities: BTreeMap::new(),

@@ -4,6 +4,7 @@
 //! It must not resolve anything: who matches and what exists is `resolve`'s and the planner's.
 
 mod altered;
+pub mod codeowners;
 pub mod documents;
 mod duties;
 pub mod edit;
@@ -102,6 +103,7 @@ pub const CODES: &[Code] = &[
     time::BAD_TIME,
     BAD_NAME,
     BAD_PATH,
+    codeowners::NO_NAME,
     edit::NOT_EDITABLE,
     DUPLICATE,
     UNKNOWN_ROLE,

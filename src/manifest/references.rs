@@ -27,6 +27,9 @@ pub(crate) fn check(
 ) {
     let known = Known::new(documents, names, settings, directory);
     let mut check = Check { known, findings };
+    let owners = settings.map(|settings| settings.owners.as_slice()).unwrap_or_default();
+    let handles = owners.iter().filter(|owner| !owner.starts_with('@')).cloned();
+    check.people(&handles.collect::<Vec<_>>());
     for user in &documents.users {
         check.user(user, settings);
     }

@@ -62,6 +62,7 @@ pub(crate) fn settings(node: &Node, registry: &Registry, findings: &mut Vec<Find
     let settings = Settings {
         organization: body.organization.read(findings).unwrap_or_default(),
         timezone: zone.unwrap_or(TimeZone::UTC),
+        owners: read(&body.owners, findings).unwrap_or_default(),
         identities: naming::identities(&identities, directory.as_ref(), &types, &instances, findings),
         groups: naming::groups(&groups_body, &types, &providers, registry, findings),
         types,

@@ -23,6 +23,8 @@ pub(crate) struct SettingsBody {
     pub(crate) organization: Part<String>,
     /// Where dates begin and end, such as `America/Los_Angeles`; `UTC` unless given.
     pub(crate) timezone: Option<Part<Spanned<String>>>,
+    /// Who answers for what no role's owners do: settings, rules, people; handles and `@group/paths`.
+    pub(crate) owners: Option<Part<Vec<Spanned<String>>>>,
     /// Where people come from.
     pub(crate) directory: Part<DirectoryBody>,
     /// Types of people.

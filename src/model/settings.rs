@@ -23,6 +23,8 @@ pub struct Settings {
     pub organization: String,
     /// Where `until: DATE` ends.
     pub timezone: jiff::tz::TimeZone,
+    /// Who answers for what no role's owners do: handles and `@group/paths`.
+    pub owners: Vec<Spanned<String>>,
     /// Where people come from.
     pub directory: Directory,
     /// Types of people, in the order of the file.

@@ -41,6 +41,12 @@ pub fn values(values: &impl Serialize) -> String {
     pretty(values)
 }
 
+/// The issues that a forge is to have of what moved by itself.
+#[must_use]
+pub fn issues(issues: &[super::issue::Issue]) -> String {
+    pretty(&issues)
+}
+
 /// What moved by itself.
 #[must_use]
 pub fn drift(plan: &Plan) -> String {

@@ -71,6 +71,17 @@ pub fn drift(plan: &Plan) -> String {
     note.text
 }
 
+/// One section by itself, for what is longer than a note.
+pub(super) fn alone(part: &Section) -> String {
+    let mut note = Note { text: String::new(), room: LIMIT / 2, cut: 0 };
+    section(&mut note, part);
+    if note.cut > 0 {
+        let cut = count(note.cut, "more entry does", "more entries do");
+        note.text.push_str(&format!("\n**{cut} not fit here.**\n"));
+    }
+    note.text
+}
+
 /// Room for the sentence that says what was cut, and for closing what is open.
 const RESERVE: usize = 400;
 

@@ -3,6 +3,7 @@
 //! Invariant: every string is data from outside and is escaped for its medium in one place, `escape`; what is said is
 //! worked out once, in `groups`, so that all media say the same. It must do no I/O and read no clock.
 
+pub mod chat;
 pub mod diff;
 pub mod escape;
 pub mod explain;
@@ -10,9 +11,11 @@ pub mod findings;
 pub mod gitlab;
 mod groups;
 pub mod html;
+pub mod issue;
 pub mod journal;
 pub mod json;
 pub mod markdown;
+pub mod metrics;
 mod outline;
 mod page;
 pub mod rehearsal;

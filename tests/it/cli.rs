@@ -389,6 +389,7 @@ fn a_schema_for_every_kind() {
                 "format",
                 "organization",
                 "timezone",
+                "owners",
                 "directory",
                 "types",
                 "identities",

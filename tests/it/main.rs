@@ -4,13 +4,16 @@
 
 mod aws;
 mod broken;
+mod ci;
 mod cli;
 mod contain;
+mod drift;
 mod edit;
 mod evidence;
 mod example;
 mod explain;
 mod filling;
+mod init;
 mod invariants;
 mod journal;
 mod kill;

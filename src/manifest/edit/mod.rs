@@ -6,6 +6,7 @@
 mod add;
 mod cut;
 mod draft;
+pub mod enter;
 pub mod grant;
 mod layout;
 mod lines;
