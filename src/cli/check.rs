@@ -39,7 +39,8 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     }
     let root = repo_or_here(arguments.repo.as_ref());
     let sources = super::repo::read(&root, manifest::folders)?;
-    let (_, mut found) = manifest::load(&sources, &providers::registry());
+    let (tree, mut found) = manifest::load(&sources, &providers::registry());
+    found.extend(tree.iter().flat_map(resolve::unknown_to_lock));
     if let Some(file) = &arguments.baseline {
         found = against(found, file)?;
     }

@@ -18,6 +18,7 @@ mod contain;
 mod drift;
 mod explain;
 mod journal;
+mod lock;
 mod plan;
 mod progress;
 mod rehearse;
@@ -135,6 +136,8 @@ enum Command {
     Explain(explain::Arguments),
     /// Show what an apply did, from its journal
     Journal(journal::Arguments),
+    /// Write down which name is whose, in rolecall.lock
+    Lock(lock::Arguments),
     /// Print the JSON Schema of a kind, or of every document
     Schema(schema::Arguments),
     /// Serve the simulated Okta and AWS of an access repo on loopback
@@ -175,6 +178,7 @@ pub fn main() -> ExitCode {
             Command::Drift(arguments) => drift::run(&arguments, format).await,
             Command::Explain(arguments) => explain::run(&arguments, format).await,
             Command::Journal(arguments) => journal::run(&arguments, format),
+            Command::Lock(arguments) => lock::run(&arguments, format).await,
             Command::Schema(arguments) => schema::run(&arguments),
             Command::Simulate(arguments) => simulate::run(&arguments).await,
             Command::Soak(arguments) => soak::run(&arguments, format),
@@ -207,6 +211,7 @@ pub fn codes() -> Vec<crate::model::Code> {
         check::CODES,
         contain::CODES,
         explain::CODES,
+        lock::CODES,
         rehearse::CODES,
         repo::CODES,
         schema::CODES,

@@ -21,6 +21,7 @@ use crate::simulator::{Simulator, WorldError};
 
 mod approved_by;
 mod contain;
+mod names;
 mod observe;
 mod planning;
 

@@ -393,7 +393,7 @@ impl Work<'_> {
 }
 
 /// What a document of a tree says in the provider's words.
-fn native(tree: &Tree, document: &NativeDocument, lowered: &mut Lowered) {
+pub(super) fn native(tree: &Tree, document: &NativeDocument, lowered: &mut Lowered) {
     let Some(settings) = tree.settings.providers.get(&document.instance) else { return };
     let scope = &settings.scope;
     if !document.accounts.is_empty() {

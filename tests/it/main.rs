@@ -11,6 +11,7 @@ mod filling;
 mod invariants;
 mod journal;
 mod kill;
+mod lock;
 mod moto;
 mod okta;
 mod pipeline;

@@ -111,7 +111,9 @@ impl Session {
         iter(questions).buffer_unordered(AT_ONCE).collect().await
     }
 
-    async fn inventory(&self) -> Result<(Vec<DirectoryRecord>, Vec<Account>, Vec<String>), Failure> {
+    pub(super) async fn inventory(
+        &self,
+    ) -> Result<(Vec<DirectoryRecord>, Vec<Account>, Vec<String>), Failure> {
         let directory = match &self.head.settings.directory {
             Directory::Manifests => None,
             Directory::Provider { from, .. } => Some(from),
