@@ -199,6 +199,7 @@ fn run(size: Size, folder: &Path) {
                 own_base: Some(&own_base),
                 inventory: &inventory,
                 apart: &wanted.apart,
+                strangers: &planner::Strangers::new(),
                 schemas: &wiring.schemas,
                 revert: &[],
                 heal: head.settings.heal,

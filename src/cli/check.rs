@@ -40,6 +40,7 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     let root = repo_or_here(arguments.repo.as_ref());
     let sources = super::repo::read(&root, manifest::folders)?;
     let (tree, mut found) = manifest::load(&sources, &providers::registry());
+    found.extend(tree.iter().flat_map(resolve::unknown_to_lock));
     let owners = tree.map(|tree| codeowners::check(&root, &tree)).transpose()?;
     let hint = if matches!(owners, Some(None)) { codeowners::hint(&sources) } else { None };
     found.extend(owners.flatten().unwrap_or_default());

@@ -23,6 +23,7 @@ mod evidence;
 mod explain;
 mod init;
 mod journal;
+mod lock;
 mod offboard;
 mod pipeline;
 mod plan;
@@ -158,6 +159,8 @@ enum Command {
     Tidy(tidy::Arguments),
     /// Show what an apply did, from its journal
     Journal(journal::Arguments),
+    /// Write down which name is whose, in rolecall.lock
+    Lock(lock::Arguments),
     /// Print the JSON Schema of a kind, or of every document
     Schema(schema::Arguments),
     /// Tell what the directory holds: attributes, their values, and how many people have each
@@ -208,6 +211,7 @@ pub fn main() -> ExitCode {
             Command::Request(arguments) => request::run(&arguments, format).await,
             Command::Tidy(arguments) => tidy::run(&arguments, format).await,
             Command::Journal(arguments) => journal::run(&arguments, format),
+            Command::Lock(arguments) => lock::run(&arguments, format).await,
             Command::Schema(arguments) => schema::run(&arguments),
             Command::Values(arguments) => values::run(&arguments, format).await,
             Command::Completions(arguments) => Ok(completions::run(&arguments)),
@@ -248,6 +252,7 @@ pub fn codes() -> Vec<crate::model::Code> {
         explain::CODES,
         init::CODES,
         pipeline::CODES,
+        lock::CODES,
         rehearse::CODES,
         repo::CODES,
         request::CODES,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use crate::model::{Code, Finding, Name, Sources, Span};
+use crate::model::{Code, Finding, LOCK_FILE, Name, Sources, Span};
 
 /// There is no access repo.
 pub const NO_REPO: Code = Code { code: "RC120", title: "the folder is no access repo" };
@@ -30,7 +30,7 @@ const MOST_ALL: u64 = 256 << 20;
 /// How deep folders may be.
 const MOST_DEPTH: usize = 32;
 
-/// The files of the access repo at `root`: `rolecall.yaml` and everything in the folders that hold manifests.
+/// The files of the access repo at `root`: `rolecall.yaml`, `rolecall.lock` and everything in the folders that hold manifests.
 ///
 /// # Errors
 /// All that is wrong, at once.
@@ -43,6 +43,10 @@ pub fn read(root: &Path, folders: impl Fn(&[u8]) -> Vec<String>) -> Result<Sourc
         return Err(vec![Finding::error(NO_REPO, message).help(help)]);
     }
     reading.file(&settings, "rolecall.yaml");
+    let lock = root.join(LOCK_FILE);
+    if lock.is_symlink() || lock.exists() {
+        reading.file(&lock, LOCK_FILE);
+    }
     let folders = reading.sources.files.get("rolecall.yaml").map(|bytes| folders(bytes)).unwrap_or_default();
     for folder in folders {
         let plain = !folder.is_empty()
@@ -189,6 +193,7 @@ pub fn uncommitted(root: &Path, sources: &Sources, folders: &[String]) -> Option
     let committed = at_revision(root, "HEAD").ok()?;
     let read = |path: &str| {
         path == "rolecall.yaml"
+            || path == LOCK_FILE
             || folders
                 .iter()
                 .any(|folder| path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/')))
@@ -225,7 +230,7 @@ pub fn at_revision(root: &Path, revision: &str) -> Result<Sources, Finding> {
         let mut meta = meta.split(' ');
         // Links (mode 120000) and submodules are left out: they are never read.
         if let (Some("100644" | "100755"), Some("blob"), Some(id)) = (meta.next(), meta.next(), meta.next())
-            && (path == "rolecall.yaml" || path.contains('/'))
+            && (path == "rolecall.yaml" || path == LOCK_FILE || path.contains('/'))
             && !path.split('/').any(|part| part.starts_with('.'))
         {
             let bytes = git_bytes(root, &["cat-file", "blob", id])

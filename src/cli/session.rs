@@ -23,6 +23,7 @@ use crate::simulator::{Simulator, WorldError};
 mod approved_by;
 mod contain;
 mod look;
+mod names;
 mod observe;
 mod planning;
 

@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::model::{
-    Digest, Finding, Name, Native, Node, Origin, Pattern, Sensitivity, Settings, Sources, Span, Spanned,
-    Status, Waiver,
+    Digest, Finding, Lock, Name, Native, Node, Origin, Pattern, Sensitivity, Settings, Sources, Span,
+    Spanned, Status, Waiver,
 };
 
 /// A whole access repo, decoded.
@@ -32,6 +32,8 @@ pub struct Tree {
     pub waivers: Vec<Waiver>,
     /// Documents of the providers' kinds.
     pub natives: Vec<NativeDocument>,
+    /// `rolecall.lock`, where there is one.
+    pub lock: Option<Lock>,
     /// The files it was made of.
     pub sources: Sources,
     /// Digest of those files' paths and bytes.

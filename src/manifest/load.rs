@@ -14,7 +14,8 @@ use super::shape::unknown;
 use super::yaml::{self, Document};
 use super::{BAD_PATH, NO_SETTINGS, UNKNOWN_KIND, duties, native, people, references, roles, text};
 use crate::model::{
-    Digest, Finding, Level, Name, NodeValue, Registry, Settings, Sources, Span, Spanned, Waiver, has_errors,
+    Digest, Finding, LOCK_FILE, Level, Name, NodeValue, Registry, Settings, Sources, Span, Spanned, Waiver,
+    has_errors,
 };
 
 /// The file with the settings, at the root of an access repo.
@@ -39,6 +40,8 @@ pub fn load(sources: &Sources, registry: &Registry) -> (Option<Tree>, Vec<Findin
         }
     }
     let Loader { names, documents, mut findings, .. } = loader;
+    let locked = sources.files.get_key_value(LOCK_FILE);
+    let lock = locked.and_then(|(file, bytes)| super::lock::lock(file, bytes, &mut findings));
     let directory = settings.as_ref().map(|settings| &settings.directory).filter(|_| knows_directory);
     references::check(&documents, &names, settings.as_ref(), directory, &mut findings);
     let findings = tidy(findings);
@@ -51,6 +54,7 @@ pub fn load(sources: &Sources, registry: &Registry) -> (Option<Tree>, Vec<Findin
         separations: documents.separations,
         waivers: documents.waivers,
         natives: documents.natives,
+        lock,
         digest: digest(sources),
         sources: sources.clone(),
         findings: findings.clone(),

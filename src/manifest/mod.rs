@@ -11,6 +11,7 @@ pub mod edit;
 mod header;
 mod lines;
 mod load;
+mod lock;
 mod naming;
 mod native;
 mod ownership;
@@ -35,6 +36,7 @@ pub use documents::{
 pub use header::OWN_KINDS;
 pub use lines::{NoPart, Part, part};
 pub use load::{SETTINGS_FILE, folders, load};
+pub use lock::BAD_LOCK;
 pub use schema::json_schema;
 
 use crate::model::{Code, decode, lowering};
@@ -84,6 +86,7 @@ pub const TOO_LONG: Code = Code { code: "RC315", title: "a grant that lasts long
 
 /// Every code that loading can give.
 pub const CODES: &[Code] = &[
+    BAD_LOCK,
     text::NOT_UTF8,
     text::BAD_CHARACTER,
     yaml::SYNTAX,

@@ -15,6 +15,7 @@ pub mod guard;
 pub mod history;
 pub mod inventory;
 pub mod kind;
+pub mod lock;
 pub mod lowering;
 pub mod ordered;
 pub mod ownership;
@@ -43,6 +44,7 @@ pub use kind::{
     Attribute, Declared, Flags, Kind, Native, ProviderScope, ProviderType, Registry, Relation, Schema,
     Schemas,
 };
+pub use lock::{LOCK_FILE, Lock, LockChanges};
 pub use lowering::{AccessLowering, Lowered, Lowering, Target, Through};
 pub use ordered::{Keyed, Ordered};
 pub use ownership::{May, OwnRule, Ownership};

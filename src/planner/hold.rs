@@ -271,9 +271,15 @@ fn base_roles(facts: &Facts<'_>, change: &Change) -> Vec<Name> {
     wanted.map_or_else(Vec::new, roles)
 }
 
-/// A principal that is now someone else's than the change was asked for.
+/// What is now another than was locked, or a principal that is someone else's than the change was asked for.
 fn changed_hands(facts: &Facts<'_>, change: &Change) -> Option<String> {
     let key = change.grant.as_ref()?;
+    let strangers = facts.input.strangers;
+    let mut named =
+        [Some(&key.principal), Some(&key.resource), change.subject.as_ref()].into_iter().flatten();
+    if let Some(text) = named.find_map(|end| strangers.get(end)) {
+        return Some(text.clone());
+    }
     let subject = change.subject.as_ref()?;
     let now = facts.person(&key.principal).filter(|now| *now != subject)?;
     Some(format!("`{}` was `{subject}` and is now `{now}`", key.principal))

@@ -24,6 +24,7 @@ mod order;
 mod proposal;
 mod resources;
 mod risk;
+mod strangers;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ mod tests;
 pub use contain::{Containment, contain};
 pub use demand::{begun, remember, scopes};
 pub use doubt::{Answer, Doubt, Doubted, doubts, settle};
+pub use strangers::{Strangers, strangers};
 
 /// Head asks for what `own:` does not allow.
 pub const NOT_OWNED: Code = Code { code: "RC350", title: "asks for what `own:` does not allow" };
@@ -44,11 +46,14 @@ pub const NOT_DELETED: Code = Code { code: "RC353", title: "not deleted although
 pub const MASTERED: Code = Code { code: "RC354", title: "the provider lets nobody change it" };
 /// A list reads as empty, and the last run saw something in it.
 pub const EMPTY_LIST: Code = Code { code: "RC355", title: "a list reads as empty that was not" };
+/// A name is now another's than when it was locked.
+pub const CHANGED_HANDS: Code = Code { code: "RC356", title: "a name has changed hands since it was locked" };
 /// Changes wait for each other; a mistake of rolecall's.
 pub const CYCLE: Code = Code { code: "RC359", title: "changes wait for each other" };
 
 /// All codes of the planner.
-pub const CODES: &[Code] = &[NOT_OWNED, IMMUTABLE, MISSING_PERSON, NOT_DELETED, MASTERED, EMPTY_LIST, CYCLE];
+pub const CODES: &[Code] =
+    &[NOT_OWNED, IMMUTABLE, MISSING_PERSON, NOT_DELETED, MASTERED, EMPTY_LIST, CHANGED_HANDS, CYCLE];
 
 /// Everything that a plan is made of.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +74,8 @@ pub struct Input<'a> {
     pub inventory: &'a Inventory,
     /// What nobody may have together: base's and head's.
     pub apart: &'a [Apart],
+    /// What has changed hands since it was locked.
+    pub strangers: &'a Strangers,
     /// The kinds of each instance.
     pub schemas: &'a Schemas,
     /// Drift that these pick becomes changes that need approval like a request.

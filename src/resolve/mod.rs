@@ -5,6 +5,7 @@
 
 mod duties;
 mod entries;
+mod lock;
 mod mend;
 mod own_groups;
 mod people;
@@ -18,6 +19,7 @@ pub mod why;
 #[cfg(test)]
 mod tests;
 
+pub use lock::{lock, unknown_to_lock};
 pub use mend::{Mend, mends};
 pub use people::{normalized, people};
 

@@ -17,6 +17,7 @@ mod init;
 mod invariants;
 mod journal;
 mod kill;
+mod lock;
 mod moto;
 mod okta;
 mod organization;

@@ -77,6 +77,7 @@ impl Asking<'_> {
         let own = |own: &Ownership| Ownership { accounts: accounts.clone(), ..own.clone() };
         let own_head = own(&session.head.settings.own);
         let own_base = own(&session.base().map_or(&session.head.settings, |base| &base.settings).own);
+        let strangers = planner::Strangers::new();
         let draft: Draft = planner::draft(&Input {
             head: &head,
             base: Some(&base),
@@ -85,6 +86,7 @@ impl Asking<'_> {
             own: &own_head,
             own_base: Some(&own_base),
             inventory: self.inventory,
+            strangers: &strangers,
             apart: &head.apart,
             schemas: session.schemas(),
             revert: &[],

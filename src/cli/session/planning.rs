@@ -84,6 +84,9 @@ impl Session {
                 .cloned()
                 .collect::<Vec<_>>(),
         );
+        let locks = (self.head.lock.as_ref(), self.base.as_deref().and_then(|base| base.lock.as_ref()));
+        let (strangers, changed_hands) = planner::strangers(locks.0, locks.1, &inventory, &live);
+        findings.extend(changed_hands);
         let draft = |live: &Snapshot| {
             planner::draft(&Input {
                 head: &head,
@@ -94,6 +97,7 @@ impl Session {
                 own_base: own_base.as_ref(),
                 inventory: &inventory,
                 apart: &apart,
+                strangers: &strangers,
                 schemas: &self.schemas,
                 revert: &self.selection.revert,
                 heal: self.judging().heal,

@@ -241,6 +241,7 @@ impl World {
             own_base: self.own_base.as_ref(),
             inventory: &self.inventory,
             apart: &self.head.apart,
+            strangers: &BTreeMap::new(),
             schemas: &self.schemas,
             revert: &self.revert,
             heal: self.heal,
