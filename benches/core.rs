@@ -253,6 +253,7 @@ fn judge(
         callers: &callers,
         live,
         head: wanted,
+        base: None,
         inventory,
         schemas: &wiring.schemas,
         approved: &approved,

@@ -61,7 +61,8 @@ impl Cleared<'_> {
             Approval::Simulated if !(self.approved.simulated && self.fresh.simulated) => {
                 refuse("not everything in this plan is simulated, so its effects need approval".into())
             }
-            Approval::Standing if !self.fresh.waived.is_empty() => {
+            // A standing run has base's waivers alone, and those were approved with base.
+            Approval::Standing if !self.fresh.waived.is_empty() && !self.approved.selection.standing => {
                 refuse(format!("waiver `{}` is used, and has to be approved", self.fresh.waived[0].name))
             }
             Approval::Standing if requests > 0 => {

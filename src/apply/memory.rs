@@ -38,6 +38,8 @@ const NEXT: &str = "verified.new";
 const BASE: &str = "base.json";
 /// The bundles of evidence, each named by its number and its plan.
 const EVIDENCE: &str = "evidence";
+/// The number and digest of the newest of them.
+const HEAD: &str = "head";
 /// When sessions were last ended.
 const ENDED: &str = "ended.json";
 /// The id of the plan that was made last.
@@ -345,7 +347,22 @@ impl Memory {
     /// Where it cannot be written.
     pub fn keep_evidence(&self, number: u64, plan: &str, bytes: &[u8]) -> Result<(), Finding> {
         let file = self.root.join(EVIDENCE).join(format!("{number:06}-{plan}.json"));
-        self.replace(&file, bytes)
+        self.replace(&file, bytes)?;
+        let head = format!("{number} {}\n", Digest::of_bytes(bytes));
+        self.replace(&self.root.join(EVIDENCE).join(HEAD), head.as_bytes())
+    }
+
+    /// The number and the digest of the newest bundle, as they were written beside it.
+    ///
+    /// # Errors
+    /// Where that cannot be read.
+    pub fn evidence_head(&self) -> Result<Option<(u64, String)>, Finding> {
+        let bytes = self.read(&self.root.join(EVIDENCE).join(HEAD))?.unwrap_or_default();
+        let text = String::from_utf8(bytes).unwrap_or_default();
+        Ok(text
+            .trim()
+            .split_once(' ')
+            .and_then(|(number, digest)| Some((number.parse().ok()?, digest.to_owned()))))
     }
 
     /// Where the lock is.

@@ -97,27 +97,41 @@ impl Chosen {
 pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure> {
     let repo = arguments.chosen.repo();
     pipeline::may_apply(&repo, &environment)?;
-    let selection = Selection { standing: arguments.standing, ..Selection::default() };
-    let mut session = Session::open(Options { repo: repo.clone(), selection, ..Options::default() }).await?;
-    let style = Style { zone: session.head.settings.timezone.clone(), ..style(false) };
-    let (approved, approval) = if arguments.standing {
+    let (mut session, approved, approval) = if arguments.standing {
         if arguments.chosen.names_a_plan() {
             let finding = Finding::error(NOT_A_REPO, "`--standing` makes its own plan, and takes no other");
             return Err(finding.help("name the access repo alone, or leave `--standing` out").into());
         }
-        let Some(plan) = standing(&session).await? else {
+        let (session, plan) = standing(&repo).await?;
+        let Some(plan) = plan.filter(|plan| has_work(&session, plan)) else {
+            session.close()?;
             say("nothing to do by itself\n");
             return Ok(Exit::Success);
         };
-        (plan, Approval::Standing)
+        // What is denied is told, whatever else there is to do: a feed that reports everybody as gone is no quiet night.
+        if plan.changes.is_empty() && plan.held.iter().any(|held| held.why.denies()) {
+            let style = Style { zone: session.head.settings.timezone.clone(), ..style(false) };
+            match format {
+                Format::Json => print(&json::plan(&plan)),
+                Format::Text | Format::Markdown => {
+                    print(&terminal::plan(&plan, &session.head.sources, &style));
+                }
+            }
+            session.close()?;
+            return Ok(Exit::Denied);
+        }
+        session.memory.keep_plan(&plan)?;
+        (session, plan, Approval::Standing)
     } else {
+        let session = Session::open(Options { repo: repo.clone(), ..Options::default() }).await?;
         let approved = arguments.chosen.plan(&session.memory)?;
         let approval = approval(&session, &approved, arguments.approve.as_deref())?;
         if let Some(advice) = pipeline::advice(&environment) {
             say(&findings::terminal(&[advice], &Sources::default(), &super::style(true)));
         }
-        (approved, approval)
+        (session, approved, approval)
     };
+    let style = Style { zone: session.head.settings.timezone.clone(), ..style(false) };
     committed(&session, &repo)?;
     let stop = Arc::new(Stop::default());
     let confirm = |plan: &Plan, sources: &Sources| {
@@ -153,19 +167,38 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     Ok(exit(&report))
 }
 
-/// The standing changes of now; `None` where there is nothing to do and nothing to remember.
-async fn standing(session: &Session) -> Result<Option<Plan>, Failure> {
-    let plan = session.in_its_time(session.plan()).await?.plan;
-    // A mover's handover begins with the run that first sees it, so that run has something to remember.
+/// The standing changes of now. Where head cannot be planned, because a file is broken or a rule went wrong before it was
+/// applied, base's files serve: whoever has left must not keep what he has for that.
+async fn standing(repo: &Path) -> Result<(Session, Option<Plan>), Failure> {
+    let selection = Selection { standing: true, ..Selection::default() };
+    let planned = async {
+        let options =
+            Options { repo: repo.to_path_buf(), selection: selection.clone(), ..Options::default() };
+        let session = Session::open(options).await?;
+        let plan = session.in_its_time(session.plan()).await?.plan;
+        Ok::<_, Failure>((session, Some(plan)))
+    };
+    let failure = match planned.await {
+        Ok(planned) => return Ok(planned),
+        Err(failure) => failure,
+    };
+    let Some(session) = super::contain::at_base(repo, selection).await? else { return Err(failure) };
+    let Ok(planned) = session.in_its_time(session.plan()).await else { return Err(failure) };
+    say(&findings::terminal(&failure.findings, &failure.sources, &style(true)));
+    say("what is in the files cannot be planned; what was applied last serves in its place\n");
+    Ok((session, Some(planned.plan)))
+}
+
+/// Whether a standing run has something to do, or to remember: a mover's handover and a session begin with the run that
+/// first sees them.
+fn has_work(session: &Session, plan: &Plan) -> bool {
     let begins = |held: &Held| {
         held.why == Why::Pending
             && session.demand_of(&held.change).is_none_or(|demand| demand.since.is_none())
     };
-    if plan.changes.is_empty() && !plan.held.iter().any(begins) {
-        return Ok(None);
-    }
-    session.memory.keep_plan(&plan)?;
-    Ok(Some(plan))
+    !plan.changes.is_empty()
+        || plan.held.iter().any(|held| held.why.denies() || begins(held))
+        || session.has_sessions_that_never_began()
 }
 
 /// What is applied to real providers must be what Git has, so that it can be looked up later.

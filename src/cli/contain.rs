@@ -129,6 +129,28 @@ async fn open(root: &Path, handle: &str) -> Result<(Session, Option<Failure>), F
     Ok((Session::assemble(parts).await?, broken))
 }
 
+/// A session in which base's files stand in for head's; `None` where there is no base.
+pub(super) async fn at_base(root: &Path, selection: Selection) -> Result<Option<Session>, Failure> {
+    let registry = providers::registry();
+    let Some(head) = remembered(root, &registry)? else { return Ok(None) };
+    let world = head.settings.simulate.as_ref();
+    let simulator = world.map(|world| open_world(root, &world.value, Simulator::open)).transpose()?;
+    let memory = Memory::at(root.join(&head.settings.memory));
+    let commit = memory.standing()?.and_then(|(base, _)| base.commit);
+    let parts = Parts {
+        base: None,
+        loaded: Vec::new(),
+        memory,
+        simulator,
+        credentials: Arc::new(environment),
+        selection,
+        commit,
+        root: Some(root.to_path_buf()),
+        head: Arc::new(head),
+    };
+    Ok(Some(Session::assemble(parts).await?))
+}
+
 /// Base's tree, from the memory that the settings name, as far as they can be read.
 fn remembered(root: &Path, registry: &Registry) -> Result<Option<Tree>, Failure> {
     let settings = repo::read(root, |_| Vec::new()).ok();
@@ -218,7 +240,11 @@ async fn contain(
     let approval = Approval::Containment(person);
     let witness = &super::evidence::witness(session);
     let witnessed = Witnessed { witness, approved: plan, fresh: plan, approval: &approval, began: observed };
-    keep_evidence(session, &witnessed, &report, seen.as_ref())?;
+    // What was taken away is told, and the suspension written, whatever becomes of the evidence.
+    if let Err(failure) = keep_evidence(session, &witnessed, &report, seen.as_ref()) {
+        report.left.extend(failure.findings.iter().map(|finding| format!("no evidence was kept: {finding}")));
+        report.converged = false;
+    }
     if report.converged {
         journal.finish(session.clock.now(), plan)?;
     }

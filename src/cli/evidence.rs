@@ -89,6 +89,20 @@ fn verified(root: &std::path::Path, format: Format) -> Result<Exit, Failure> {
         let message = format!("the bundle that base rests on (plan `{}`) is not there as it was", base.plan);
         found.push(Finding::error(BROKEN, message).help("it was altered or dropped; compare it with a copy"));
     }
+    // A crash between a bundle and its head leaves a head that is one behind; anything else was done by somebody.
+    let digest = |at: usize| chain.get(at).map(|(_, bytes)| Digest::of_bytes(bytes).to_string());
+    let as_it_was = match memory.evidence_head()? {
+        Some((number, head)) => {
+            let at = usize::try_from(number).unwrap_or(usize::MAX);
+            let behind = chain.len().checked_sub(at);
+            matches!(behind, Some(0 | 1)) && digest(at.wrapping_sub(1)).as_ref() == Some(&head)
+        }
+        None => chain.is_empty(),
+    };
+    if !as_it_was {
+        let message = "the newest bundle is not the one that was written last";
+        found.push(Finding::error(BROKEN, message).help("it was altered or dropped; compare it with a copy"));
+    }
     match format {
         Format::Json => print(&findings::json(&found)),
         Format::Markdown => print(&findings::markdown(&found)),

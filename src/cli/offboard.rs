@@ -3,6 +3,7 @@
 //! Invariant: it edits only what is about this one person; where he answers for something, that is told and left, because only
 //! people can say who answers for it next. It must not plan: that he leaves is known by his status, not by this.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -12,7 +13,7 @@ use super::{Exit, Failure, Format, repo_or_here, say};
 use crate::manifest::edit::Draft;
 use crate::manifest::edit::withdraw::withdraw;
 use crate::manifest::{Condition, Tree, UNKNOWN_PERSON};
-use crate::model::{Finding, Span, Status, nearest};
+use crate::model::{Finding, Name, Span, Status, nearest};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -44,6 +45,7 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     let desk = Desk::open(repo_or_here(arguments.repo.as_ref())).await?;
     let handle = &arguments.handle;
     let mut told = Told { hand_over: answers_for(&desk.tree, handle), written: false };
+    told.hand_over.extend(natives(&desk.tree, handle));
     let roles: Vec<String> = desk.tree.roles.iter().map(|role| role.name.value.clone()).collect();
     let mut draft = Draft::of(&desk.tree.sources);
     draft
@@ -84,6 +86,23 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
         say("written; `rolecall plan` shows what it changes, a merge request asks for it\n");
     }
     Ok(Exit::Success)
+}
+
+/// The lines of native documents that name somebody: what they say is the provider's, and is edited by hand.
+fn natives(tree: &Tree, handle: &str) -> Vec<Answers> {
+    let files: BTreeSet<&Name> = tree.natives.iter().map(|native| &native.origin.span.file).collect();
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let mut all = Vec::new();
+    for file in files {
+        let bytes = tree.sources.files.get(file).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        for (number, line) in (1..).zip(bytes.unwrap_or_default().lines()) {
+            if line.split(|c| !is_part(c)).any(|word| word == handle) {
+                let what = "a native document names him; take him out by hand".to_owned();
+                all.push(Answers { what, place: format!("{file}:{number}") });
+            }
+        }
+    }
+    all
 }
 
 /// What somebody answers for, or is cited by.

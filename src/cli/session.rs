@@ -285,6 +285,24 @@ impl Session {
             .exit(Exit::Stale))
     }
 
+    /// Whether a grant of base's is of a role that is given for a limited time, and memory does not know since when.
+    pub(super) fn has_sessions_that_never_began(&self) -> bool {
+        let Some(base) = self.base.as_deref() else { return false };
+        let limited = |name: &str| {
+            let role = base.roles.iter().find(|role| role.name.value == name);
+            role.and_then(|role| role.on_request.as_ref()).is_some_and(|terms| terms.max.is_some())
+        };
+        let begun = |grant: &str, role: &str, person: &str| {
+            let name = format!("{grant}/{role}/{person}");
+            self.demand().is_some_and(|demand| demand.begun.contains_key(name.as_str()))
+        };
+        base.grants.iter().filter(|grant| grant.from.is_none()).any(|grant| {
+            let roles = grant.roles.iter().filter(|role| limited(&role.value));
+            let mut each = roles.flat_map(|role| grant.to.iter().map(move |to| (role, to)));
+            each.any(|(role, to)| !begun(&grant.name.value, &role.value, &to.value))
+        })
+    }
+
     /// Whether head is another tree than the one that was applied last.
     pub(super) fn asks_for_more_than_base(&self) -> bool {
         self.base.as_deref().is_none_or(|base| base.digest != self.head.digest)

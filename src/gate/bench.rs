@@ -30,6 +30,8 @@ pub(super) struct Bench<'a> {
     pub(super) held: &'a [Held],
     pub(super) waivers: Waivers<'a>,
     stops: Vec<Option<Stop>>,
+    /// By effect: the changes that have it.
+    of_effect: BTreeMap<&'a Digest, Vec<usize>>,
     /// By effect: the changes that require it.
     dependents: BTreeMap<&'a Digest, Vec<usize>>,
     /// By change: the live edges that go with it.
@@ -44,7 +46,9 @@ impl<'a> Bench<'a> {
     /// Seats the changes; what requires something that the planner held is held too.
     pub(super) fn new(rules: &'a Rules<'a>, changes: &'a [Change], held: &'a [Held]) -> Self {
         let mut dependents: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        let mut of_effect: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         for (index, change) in changes.iter().enumerate() {
+            of_effect.entry(&change.effect).or_default().push(index);
             for effect in &change.requires {
                 dependents.entry(effect).or_default().push(index);
             }
@@ -66,6 +70,7 @@ impl<'a> Bench<'a> {
             held,
             waivers: Waivers::new(rules),
             stops: vec![None; changes.len()],
+            of_effect,
             dependents,
             losses,
             touching,
@@ -112,6 +117,11 @@ impl<'a> Bench<'a> {
     /// The changes that nothing has stopped.
     pub(super) fn going(&self) -> impl Iterator<Item = (usize, &'a Change)> {
         self.changes.iter().enumerate().filter(|(index, _)| self.stops[*index].is_none())
+    }
+
+    /// The changes that have an effect.
+    pub(super) fn of_effect(&self, effect: &Digest) -> &[usize] {
+        self.of_effect.get(effect).map_or(&[], Vec::as_slice)
     }
 
     /// The changes that something here has stopped.

@@ -222,6 +222,7 @@ impl World {
             callers: &self.callers,
             live: &self.live,
             head: &self.head,
+            base: None,
             inventory: &self.inventory,
             schemas: &self.schemas,
             approved: &self.approved,

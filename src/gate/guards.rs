@@ -196,8 +196,9 @@ impl<'a> Bench<'a> {
             let short = least.saturating_sub(outlook.staying.len());
             for (grant, _) in outlook.coming.iter().take(short) {
                 let grant = &self.changes[*grant];
-                // A removal that the grant itself waits for (revocations come first) cannot wait for the grant.
-                let earlier = self.all_required(grant);
+                // A removal that the grant itself waits for (revocations come first) cannot wait for the grant, not even by
+                // what was put between them just now: two people who change places would wait for each other.
+                let earlier = self.all_required(grant, &rests);
                 for taker in takers.iter().filter(|taker| !earlier.contains(&self.changes[**taker].effect)) {
                     rests.entry(*taker).or_default().insert(grant.effect.clone());
                 }
@@ -207,13 +208,16 @@ impl<'a> Bench<'a> {
     }
 
     /// The effects that a change requires, directly or through others.
-    fn all_required(&self, change: &'a Change) -> BTreeSet<&'a Digest> {
-        let mut open: Vec<&Digest> = change.requires.iter().collect();
+    fn all_required(&self, change: &Change, rests: &BTreeMap<usize, BTreeSet<Digest>>) -> BTreeSet<Digest> {
+        let mut open: Vec<Digest> = change.requires.iter().cloned().collect();
         let mut required = BTreeSet::new();
         while let Some(effect) = open.pop() {
-            if required.insert(effect) {
-                let found = self.changes.iter().filter(|change| change.effect == *effect);
-                open.extend(found.flat_map(|change| &change.requires));
+            if !required.insert(effect.clone()) {
+                continue;
+            }
+            for index in self.of_effect(&effect) {
+                open.extend(self.changes[*index].requires.iter().cloned());
+                open.extend(rests.get(index).into_iter().flatten().cloned());
             }
         }
         required

@@ -55,6 +55,8 @@ pub const PROTECTS_NOTHING: Code =
 pub const SEPARATED: Code = Code { code: "RC413", title: "somebody would have what is kept apart" };
 /// Somebody has what is kept apart.
 pub const SEPARATED_LIVE: Code = Code { code: "RC414", title: "somebody has what is kept apart" };
+/// A separation that names nothing.
+pub const SEPARATES_NOTHING: Code = Code { code: "RC415", title: "a separation that names nothing" };
 
 /// Every code of the gate.
 pub const CODES: &[Code] = &[
@@ -72,6 +74,7 @@ pub const CODES: &[Code] = &[
     PROTECTS_NOTHING,
     SEPARATED,
     SEPARATED_LIVE,
+    SEPARATES_NOTHING,
 ];
 
 /// What a draft is judged by.
@@ -89,6 +92,8 @@ pub struct Rules<'a> {
     pub live: &'a Snapshot,
     /// What head asks for.
     pub head: &'a Desired,
+    /// What base asks for.
+    pub base: Option<&'a Desired>,
     /// People.
     pub inventory: &'a Inventory,
     /// What the kinds consist of.

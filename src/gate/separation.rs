@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::bench::{Bench, Stop};
-use super::{Rules, SEPARATED, SEPARATED_LIVE};
-use crate::model::{Address, Apart, Change, Finding, GrantKey, Name, Op, Why};
+use super::{Rules, SEPARATED, SEPARATED_LIVE, SEPARATES_NOTHING};
+use crate::model::{Address, Apart, Change, Desired, Finding, GrantKey, Op, Why};
 
 /// By person: the sides he is on, and by what.
 type Sides<'a> = BTreeMap<&'a Address, BTreeMap<usize, BTreeSet<&'a Address>>>;
@@ -79,9 +79,28 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// A warning for everyone who has something of two sides already and keeps it.
+    /// A warning for everyone who has something of two sides already and keeps it; an error where head is the first to ask for
+    /// both: what was given by hand must not become right by being written down. A warning for what names nothing.
     pub(super) fn separated(&mut self) -> Vec<Finding> {
         let mut findings = Vec::new();
+        for apart in self.rules.apart {
+            let Rules { live, head, .. } = self.rules;
+            let is_known = |thing: &&Address| {
+                live.resources.contains_key(*thing)
+                    || head.resources.contains_key(*thing)
+                    || head.named.contains_key(*thing)
+                    || thing.is_reserved()
+            };
+            let all = apart.sides.iter().flat_map(|side| &side.resources);
+            for unknown in all.filter(|thing| !is_known(thing)) {
+                let message = format!(
+                    "{} names `{unknown}`, which is nothing that is live or declared",
+                    apart.origin.text
+                );
+                let finding = Finding::warning(SEPARATES_NOTHING, message).at(&apart.origin.span);
+                findings.push(finding.help("write the address that a plan prints; case counts"));
+            }
+        }
         let lost: BTreeSet<&GrantKey> =
             self.going().flat_map(|(index, _)| self.losses(index)).copied().collect();
         for apart in self.rules.apart {
@@ -90,9 +109,17 @@ impl<'a> Bench<'a> {
                 if self.waivers.lift(SEPARATED, &[person.as_str(), apart.name.as_ref()], 0).is_ok() {
                     continue;
                 }
+                let both = |desired: &Desired| {
+                    apart.wanted(desired).get(person).is_some_and(|sides| sides.len() > 1)
+                };
+                let is_new = self.rules.base.is_some_and(|base| both(self.rules.head) && !both(base));
                 let message =
                     format!("`{person}` has what {} keeps apart: {}", apart.origin.text, told(&his));
-                let finding = Finding::warning(SEPARATED_LIVE, message).at(&apart.origin.span).about(person);
+                let finding = match is_new {
+                    true => Finding::error(SEPARATED_LIVE, format!("{message}; this asks for both")),
+                    false => Finding::warning(SEPARATED_LIVE, message),
+                };
+                let finding = finding.at(&apart.origin.span).about(person);
                 findings.push(
                     finding.help("take one of them away by a merge request, or waive it with a `Waiver`"),
                 );
@@ -103,8 +130,8 @@ impl<'a> Bench<'a> {
 }
 
 /// The roles that a change of an edge is about.
-fn roles(change: &Change) -> impl Iterator<Item = &Name> + Clone {
-    std::iter::once(&change.reason).chain(&change.also).filter_map(|origin| origin.role.as_ref())
+fn roles(change: &Change) -> impl Iterator<Item = &str> + Clone {
+    std::iter::once(&change.reason).chain(&change.also).flat_map(|origin| origin.roles())
 }
 
 /// Who is on which side by what is live, as far as `counts` says.
@@ -125,7 +152,7 @@ fn live_sides<'a>(
             .terms
             .iter()
             .map(|terms| {
-                let roles = terms.origins.iter().filter_map(|origin| origin.role.as_ref());
+                let roles = terms.origins.iter().flat_map(|origin| origin.roles());
                 apart.sides_of(&run.resource, roles)
             })
             .collect();

@@ -122,6 +122,14 @@ fn check_group(
         let finding = Finding::error(WRONG_VALUE, message).at(&template.span);
         findings.push(finding.help(format!("put `{{{}}}` into it", keys.first().unwrap_or(&"role"))));
     }
+    let own = types.iter().filter(|kind| what == "types" || kind.role_groups);
+    let mut seen = BTreeSet::new();
+    let again = own.filter_map(|kind| kind.color.as_deref()).find(|color| !seen.insert(*color));
+    if let Some(color) = again.filter(|_| cites("color") && !cites("type")) {
+        let message = format!("two types have the color `{color}`, so two groups would have one name");
+        let finding = Finding::error(WRONG_VALUE, message).at(&template.span);
+        findings.push(finding.help("give each type a color of its own"));
+    }
     if cites("color") && types.iter().all(|kind| kind.color.is_none()) {
         let finding = Finding::error(WRONG_VALUE, "no type of people has a `color`").at(&template.span);
         findings.push(finding.help("give types a `color` under `types:`, or take `{color}` out"));

@@ -3,7 +3,7 @@
 //! Invariant: what was not seen to be true says so, and keeps the cause it had until it is.
 //! It must not justify anything by itself: it only tells standing changes and drift from requests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -57,6 +57,30 @@ impl Demand {
         }
         for (session, begun) in &before.begun {
             self.begun.entry(session.clone()).or_insert(*begun);
+        }
+    }
+}
+
+impl Demand {
+    /// Leaves what a limited run did not pick as it was before: what nobody tried is neither true nor anybody's doing.
+    pub fn leave(&mut self, before: Option<&Self>, edges: &BTreeSet<GrantKey>, things: &BTreeSet<Address>) {
+        let old = before.into_iter().flat_map(|before| &before.grants);
+        let old: Vec<DemandedGrant> = old.filter(|grant| edges.contains(&grant.key)).cloned().collect();
+        self.grants.retain(|grant| !edges.contains(&grant.key));
+        self.grants.extend(old);
+        self.grants.sort_by(|one, other| one.key.cmp(&other.key));
+        for thing in things {
+            match before.and_then(|before| before.resources.get(thing)) {
+                Some(fields) => drop(self.resources.insert(thing.clone(), fields.clone())),
+                None => drop(self.resources.remove(thing)),
+            }
+        }
+    }
+
+    /// Keeps when sessions began that a tree does not ask for just now, as long as that tree is not base.
+    pub fn keep_begun(&mut self, before: Option<&Self>) {
+        for (session, at) in before.into_iter().flat_map(|before| &before.begun) {
+            self.begun.entry(session.clone()).or_insert(*at);
         }
     }
 }

@@ -32,6 +32,24 @@ pub struct Origin {
     pub role: Option<Name>,
 }
 
+impl Origin {
+    /// The roles that it leads through: the one that gives it, and those that lead there.
+    pub fn roles(&self) -> impl Iterator<Item = &str> + Clone {
+        let linked = |link: &'_ String| -> Option<usize> {
+            Some(link.strip_prefix("role ")?.split(' ').next()?.len())
+        };
+        let chain =
+            self.chain.iter().filter_map(move |link| linked(link).and_then(|length| link.get(5..5 + length)));
+        self.role.as_deref().into_iter().chain(chain)
+    }
+
+    /// Whether it leads through a role.
+    #[must_use]
+    pub fn leads_through(&self, role: &str) -> bool {
+        self.roles().any(|known| known == role)
+    }
+}
+
 /// A resource that should exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
@@ -162,7 +180,7 @@ impl Apart {
     pub fn sides_of<'a>(
         &self,
         resource: &Address,
-        roles: impl Iterator<Item = &'a Name> + Clone,
+        roles: impl Iterator<Item = &'a str> + Clone,
     ) -> BTreeSet<usize> {
         let is_on = |side: &ApartSide| {
             side.resources.contains(resource) || roles.clone().any(|role| side.roles.contains(role))
@@ -179,7 +197,7 @@ impl Apart {
                 .terms
                 .iter()
                 .map(|terms| {
-                    let roles = terms.origins.iter().filter_map(|origin| origin.role.as_ref());
+                    let roles = terms.origins.iter().flat_map(|origin| origin.roles());
                     self.sides_of(&run.resource, roles)
                 })
                 .collect();

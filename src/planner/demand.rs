@@ -81,35 +81,36 @@ pub fn remember(
     memory.unwanted_grants(head, &mut demand);
     demand.normalize();
     memory.resources(head, schemas, &mut demand);
-    demand.begun = begun(head, before, plan, live_after);
+    demand.begun = begun(head, before, plan.created, live_after);
     demand
 }
 
-/// When sessions began: with the apply after which something of the role was first seen with the person. One that has ended
-/// is remembered for as long as head asks for it, or it would begin again.
-fn begun(
+/// When sessions began: with the apply after which something of the role, or of one that leads through it, was first seen
+/// with the person. One that has ended is remembered for as long as head asks for it, or it would begin again.
+#[must_use]
+pub fn begun(
     head: &Desired,
     before: Option<&Demand>,
-    plan: &Plan,
+    at: jiff::Timestamp,
     live_after: &Snapshot,
 ) -> BTreeMap<Name, jiff::Timestamp> {
     let mut begun = BTreeMap::new();
-    let mut open: BTreeMap<(&Address, &Name), Vec<&Name>> = BTreeMap::new();
+    let mut open: BTreeMap<&Address, Vec<(&Name, &Name)>> = BTreeMap::new();
     for (name, session) in &head.sessions {
         match before.and_then(|before| before.begun.get(name)) {
             Some(at) => drop(begun.insert(name.clone(), *at)),
-            None => open.entry((&session.person, &session.role)).or_default().push(name),
+            None => open.entry(&session.person).or_default().push((&session.role, name)),
         }
     }
     if open.is_empty() {
         return begun;
     }
     for grant in &head.grants {
-        let Some(person) = &grant.subject else { continue };
-        let roles = grant.terms.origins.iter().filter_map(|origin| origin.role.as_ref());
-        for name in roles.filter_map(|role| open.get(&(person, role))).flatten() {
-            if live_after.grant(&grant.key).is_some() {
-                begun.insert((*name).clone(), plan.created);
+        let Some(sessions) = grant.subject.as_ref().and_then(|person| open.get(person)) else { continue };
+        for (role, name) in sessions {
+            let leads = grant.terms.origins.iter().any(|origin| origin.leads_through(role));
+            if leads && live_after.grant(&grant.key).is_some() {
+                begun.insert((*name).clone(), at);
             }
         }
     }

@@ -252,7 +252,7 @@ impl<'a> Facts<'a> {
         let wanted = || apart.iter().map(|apart| apart.wanted(self.input.head)).collect();
         let wanted: &Vec<BTreeMap<_, _>> = self.apart.get_or_init(wanted);
         apart.iter().zip(wanted).any(|(apart, wanted)| {
-            let from = apart.sides_of(&removal.address, removal.reason.role.iter());
+            let from = apart.sides_of(&removal.address, removal.reason.roles());
             let to = wanted.get(person);
             !from.is_empty() && to.is_some_and(|to| to.iter().any(|side| !from.contains(side)))
         })

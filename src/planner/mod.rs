@@ -29,7 +29,7 @@ mod tally;
 mod tests;
 
 pub use contain::{Containment, contain};
-pub use demand::{remember, scopes};
+pub use demand::{begun, remember, scopes};
 pub use doubt::{Answer, Doubt, Doubted, doubts, settle};
 
 /// Head asks for what `own:` does not allow.

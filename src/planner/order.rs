@@ -69,17 +69,29 @@ fn pairs(changes: &[Change], schemas: &Schemas) -> Vec<(usize, usize)> {
 }
 
 /// Where somebody goes from one side of what is kept apart to another, he loses the one before he gets the other.
-fn one_side_first(changes: &[Change], apart: &Apart) -> Vec<(usize, usize)> {
-    type Of<'a> = HashMap<&'a Address, Vec<(usize, BTreeSet<usize>)>>;
+fn one_side_first<'a>(changes: &'a [Change], apart: &Apart) -> Vec<(usize, usize)> {
+    type Of<'c> = HashMap<&'c Address, Vec<(usize, BTreeSet<usize>)>>;
     let (mut granted, mut revoked) = (Of::new(), Of::new());
+    // Whose principals those are that lose something with what is deleted.
+    let whose = |change: &'a Change| Some((&change.grant.as_ref()?.principal, change.subject.as_ref()?));
+    let people: HashMap<&Address, &Address> = changes.iter().filter_map(whose).collect();
     for (index, change) in changes.iter().enumerate() {
         let of_op = match change.op {
             Op::Grant => &mut granted,
             Op::Revoke => &mut revoked,
+            Op::Delete => {
+                let sides = apart.sides_of(&change.address, std::iter::empty());
+                let lost = change.dependents.iter().filter_map(|edge| edge.split(' ').next()?.parse().ok());
+                for person in lost.filter_map(|principal: Address| people.get(&principal).copied()) {
+                    if !sides.is_empty() {
+                        revoked.entry(person).or_default().push((index, sides.clone()));
+                    }
+                }
+                continue;
+            }
             _ => continue,
         };
-        let roles =
-            std::iter::once(&change.reason).chain(&change.also).filter_map(|origin| origin.role.as_ref());
+        let roles = std::iter::once(&change.reason).chain(&change.also).flat_map(|origin| origin.roles());
         let sides = apart.sides_of(&change.address, roles);
         if let Some(person) = change.subject.as_ref().filter(|_| !sides.is_empty()) {
             of_op.entry(person).or_default().push((index, sides));

@@ -51,8 +51,13 @@ pub(super) fn suspended(tree: &Tree, crowd: &Crowd<'_>) -> BTreeMap<u32, Arc<Ori
     tree.suspensions.iter().filter_map(of).collect()
 }
 
-/// What nobody may have together; `groups` are each role's own.
-pub(super) fn apart(tree: &Tree, groups: &BTreeMap<Name, Vec<Address>>) -> Vec<Apart> {
+/// What nobody may have together; `groups` are each role's own, `given` what each gives to its people. A role stands for
+/// what it alone gives, too, so that another role with the same access, or another name, is on the same side.
+pub(super) fn apart(
+    tree: &Tree,
+    groups: &BTreeMap<Name, Vec<Address>>,
+    given: &BTreeMap<Name, BTreeSet<Address>>,
+) -> Vec<Apart> {
     let side = |names: &Vec<crate::model::Spanned<String>>| {
         let mut side = ApartSide::default();
         for name in names {
@@ -65,6 +70,11 @@ pub(super) fn apart(tree: &Tree, groups: &BTreeMap<Name, Vec<Address>>) -> Vec<A
                 side.roles.insert(role);
             }
         }
+        let others = given.iter().filter(|(role, _)| !side.roles.contains(*role));
+        let others: BTreeSet<&Address> = others.flat_map(|(_, things)| things).collect();
+        let own = side.roles.iter().filter_map(|role| given.get(role)).flatten();
+        let own: Vec<Address> = own.filter(|thing| !others.contains(thing)).cloned().collect();
+        side.resources.extend(own);
         side
     };
     let of = |separation: &Separation| {

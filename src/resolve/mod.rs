@@ -26,7 +26,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::manifest::Tree;
-use crate::model::{Account, Code, Desired, DirectoryRecord, Finding, Inventory, Name, Registry};
+use crate::model::{
+    Account, Code, Desired, DirectoryRecord, Finding, Inventory, Level, Name, Registry, Span,
+};
 use wanted::{Known, asked, made};
 
 /// Two people would have one handle.
@@ -127,7 +129,19 @@ pub fn sides<'w>(
     let other_people = base
         .filter(|_| same_people.is_none())
         .map(|base| people(base, records, accounts.clone(), incomplete.clone(), now).0);
-    let (inventory, about_people) = people(head, records, accounts, incomplete, now);
+    let (inventory, mut about_people) = people(head, records, accounts, incomplete, now);
+    // What a merge request brings is a mistake; what was right once must not stop the plans of all others.
+    let is_new = |span: &Span| {
+        let named = head.suspensions.iter().find(|suspension| suspension.name.span == *span);
+        let old =
+            |name: &str| base.is_some_and(|base| base.suspensions.iter().any(|old| old.name.value == name));
+        named.is_some_and(|suspension| !old(&suspension.name.value))
+    };
+    for finding in about_people.iter_mut().filter(|finding| finding.code.as_ref() == NOBODY_SUSPENDED.code) {
+        if inventory.incomplete.is_empty() && finding.span.as_ref().is_some_and(is_new) {
+            finding.level = Level::Error;
+        }
+    }
     let known = Known::of(head, &inventory, registry);
     let mut head = asked(head, base, &known, None, registry, when);
     let other = base.filter(|_| other_people.is_none());

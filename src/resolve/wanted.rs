@@ -81,6 +81,7 @@ pub(super) fn asked<'t>(
         known,
         parts: BTreeMap::new(),
         own_groups: BTreeMap::new(),
+        given: BTreeMap::new(),
         out: Desired {
             frozen: memberships.frozen.clone(),
             doubtful: memberships.doubtful.clone(),
@@ -97,7 +98,7 @@ pub(super) fn asked<'t>(
         work.role(role, &members);
     }
     work.types();
-    work.out.apart = duties::apart(tree, &work.own_groups);
+    work.out.apart = duties::apart(tree, &work.own_groups, &work.given);
     let jobs = Jobs::of(tree, &memberships, &known.crowd);
     Asked { memberships, jobs, work }
 }
@@ -127,6 +128,8 @@ pub(super) struct Work<'a> {
     pub(super) parts: BTreeMap<(Address, Name), Vec<Part>>,
     /// The groups of each role's own.
     pub(super) own_groups: BTreeMap<Name, Vec<Address>>,
+    /// What each role gives to its people.
+    given: BTreeMap<Name, BTreeSet<Address>>,
     pub(super) out: Desired,
     pub(super) findings: Vec<Finding>,
 }
@@ -304,6 +307,8 @@ impl Work<'_> {
             }
         }
         targets.retain(|target| target.through == Through::People);
+        let given = targets.iter().map(|target| target.resource.clone()).collect();
+        self.given.insert(role.name.value.as_str().into(), given);
         for target in targets {
             let link = format!("role {} gives it ({})", role.name.value, target.span);
             self.members(role, target, members, Some(link));

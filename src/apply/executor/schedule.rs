@@ -275,7 +275,8 @@ fn delete_last(changes: &[Change], blockers: &mut [Vec<usize>]) {
         let principals = change.dependents.iter().filter_map(|edge| edge.split(' ').next()?.parse().ok());
         for principal in principals.collect::<BTreeSet<Address>>() {
             let person = people.get(&principal).unwrap_or(&principal);
-            let before = grants.get(person).into_iter().flatten().filter(|at| **at < index);
+            let waits = |at: usize| changes[at].requires.contains(&change.effect);
+            let before = grants.get(person).into_iter().flatten().filter(|at| **at < index && !waits(**at));
             blockers[index].extend(before);
         }
         blockers[index].sort_unstable();

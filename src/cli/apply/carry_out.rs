@@ -177,8 +177,11 @@ async fn end(
         }
     };
     conclude(session, report, &after);
-    let evidence = keep(report, Some(&after.live))?;
-    remember(session, ending, &after, report, evidence)?;
+    // What is remembered ends access in time, so that it is written whatever becomes of the evidence.
+    let evidence = keep(report, Some(&after.live));
+    let kept = evidence.as_ref().ok().cloned().flatten();
+    remember(session, ending, &after, report, kept)?;
+    evidence?;
     if report.converged {
         journal.finish(session.clock.now(), approved)?;
     }
@@ -316,7 +319,11 @@ fn remember(
     // give is demanded from now on, so that nothing of it is taken for somebody else's.
     let limited = !approved.selection.only.is_empty()
         || (approved.selection.standing && session.asks_for_more_than_base());
+    for planned in [fresh, after] {
+        demand.leave(session.demand(), &planned.left_out.edges, &planned.left_out.things);
+    }
     if !report.converged || limited {
+        demand.keep_begun(session.demand());
         session.memory.keep_demand(&demand)?;
         return Ok(());
     }

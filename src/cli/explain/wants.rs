@@ -109,6 +109,7 @@ impl Asking<'_> {
                 callers: &callers,
                 live: &live,
                 head: &head,
+                base: None,
                 inventory: self.inventory,
                 schemas: session.schemas(),
                 approved: &BTreeSet::new(),

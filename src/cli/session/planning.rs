@@ -12,8 +12,8 @@ use crate::cli::Failure;
 use crate::gate::{self, Judged, Rules};
 use crate::model::plan::PLAN_FORMAT;
 use crate::model::{
-    Address, Apart, Basis, Cause, Change, Coverage, Demand, Desired, Digest, Draft, Held, Op, Plan,
-    ProviderBasis, Ruling, Selection, Snapshot, Summary, Verdict, has_errors,
+    Address, Apart, Basis, Cause, Change, Coverage, Demand, Desired, Digest, Draft, GrantKey, Held, Op, Plan,
+    ProviderBasis, Ruling, Selection, Snapshot, Summary, Verdict, Waiver, has_errors,
 };
 use crate::planner::{self, Input};
 
@@ -23,8 +23,17 @@ pub(in crate::cli) struct Planned {
     pub(in crate::cli) verdict: Verdict,
     pub(in crate::cli) live: Snapshot,
     pub(in crate::cli) desired: Desired,
+    /// What `--only` or `--standing` did not pick.
+    pub(in crate::cli) left_out: LeftOut,
     /// Why it is not known who all the people are, where it is not.
     pub(in crate::cli) unknown_people: Option<String>,
+}
+
+/// The edges and things that a limited plan leaves as they are.
+#[derive(Debug, Clone, Default)]
+pub(in crate::cli) struct LeftOut {
+    pub(in crate::cli) edges: BTreeSet<GrantKey>,
+    pub(in crate::cli) things: BTreeSet<Address>,
 }
 
 /// What changes would delete, held or not.
@@ -110,27 +119,43 @@ impl Session {
         let judging = self.judging();
         let callers: Vec<Address> =
             self.callers.iter().filter_map(|caller| caller.principal.clone()).collect();
+        // A run that nobody approves has the waivers that were approved with base, and no others.
+        let approved_waivers: Vec<Waiver> = match self.base.as_deref() {
+            Some(base) if self.selection.standing => {
+                let waivers = self.head.waivers.iter();
+                waivers.filter(|waiver| base.waivers.iter().any(|old| old == *waiver)).cloned().collect()
+            }
+            _ if self.selection.standing => Vec::new(),
+            _ => self.head.waivers.clone(),
+        };
         let mut judged = gate::judge(
             draft,
             &Rules {
                 settings: judging,
                 apart: &apart,
-                // A waiver is approved with the plan that uses it, and nobody approves a standing one: without, what a
-                // cap counts waits for such a plan, and the rest goes on.
-                waivers: if self.selection.standing { &[] } else { &self.head.waivers },
+                waivers: &approved_waivers,
                 callers: &callers,
                 live: &live,
                 head: &head,
+                base: base.as_ref(),
                 inventory: &inventory,
                 schemas: &self.schemas,
                 approved: &self.approved,
                 now,
             },
         );
-        self.limit(&mut judged);
+        if has_errors(&judged.findings) {
+            findings.extend(judged.findings);
+            return Err(Failure::in_sources(findings, &self.head.sources));
+        }
+        let left_out = self.limit(&mut judged);
         if let Some(root) = &self.root {
             let held = judged.held.iter_mut().map(|held| &mut held.change);
-            super::approved_by::cite(root, &mut judged.changes.iter_mut().chain(held).collect::<Vec<_>>());
+            super::approved_by::cite(
+                root,
+                &self.head.sources,
+                &mut judged.changes.iter_mut().chain(held).collect::<Vec<_>>(),
+            );
         }
         let denied = judged.held.iter().any(|held| held.why.denies());
         let verdict = if denied { Ruling::Denied } else { Ruling::Allowed };
@@ -169,7 +194,7 @@ impl Session {
             simulated: self.simulated(),
             selection: self.selection.clone(),
         };
-        Ok(Planned { plan, verdict: judged.verdict, live, desired: head, unknown_people })
+        Ok(Planned { plan, verdict: judged.verdict, live, desired: head, left_out, unknown_people })
     }
 
     /// Looks at what a draft would delete; says whether anything was read.
@@ -194,12 +219,13 @@ impl Session {
         }
     }
 
-    /// Leaves out what `--only` or `--standing` does not pick, and whatever needs what was left out. The gate has judged the whole: what a
-    /// cap counts does not get smaller by looking at a part.
-    fn limit(&self, judged: &mut Judged) {
+    /// Leaves out what `--only` or `--standing` does not pick, and whatever needs what was left out. The gate has judged the
+    /// whole: what a cap counts does not get smaller by looking at a part. Says what was left out.
+    fn limit(&self, judged: &mut Judged) -> LeftOut {
         let Selection { only, standing, .. } = &self.selection;
+        let mut rest = LeftOut::default();
         if only.is_empty() && !standing {
-            return;
+            return rest;
         }
         let picked = |change: &Change| {
             (only.is_empty() || only.iter().any(|pattern| change.is_on(pattern)))
@@ -221,9 +247,18 @@ impl Session {
                 break;
             }
         }
+        let changes = judged.changes.iter().filter(|change| left_out.contains(&change.effect));
+        let held = judged.held.iter().map(|held| &held.change).filter(|change| !picked(change));
+        for change in changes.chain(held) {
+            match &change.grant {
+                Some(key) => drop(rest.edges.insert(key.clone())),
+                None => drop(rest.things.insert(change.address.clone())),
+            }
+        }
         judged.changes.retain(|change| !left_out.contains(&change.effect));
         judged.held.retain(|held| picked(&held.change));
         judged.drift.retain(|drift| only.is_empty() || picked(&drift.change));
+        rest
     }
 
     fn basis(&self, live: &Snapshot) -> Basis {
