@@ -103,11 +103,11 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
             return Err(finding.help("name the access repo alone, or leave `--standing` out").into());
         }
         let (session, plan) = standing(&repo).await?;
-        let Some(plan) = plan.filter(|plan| has_work(&session, plan)) else {
+        if !has_work(&session, &plan) {
             session.close()?;
             say("nothing to do by itself\n");
             return Ok(Exit::Success);
-        };
+        }
         // What is denied is told, whatever else there is to do: a feed that reports everybody as gone is no quiet night.
         if plan.changes.is_empty() && plan.held.iter().any(|held| held.why.denies()) {
             let style = Style { zone: session.head.settings.timezone.clone(), ..style(false) };
@@ -169,14 +169,14 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
 
 /// The standing changes of now. Where head cannot be planned, because a file is broken or a rule went wrong before it was
 /// applied, base's files serve: whoever has left must not keep what he has for that.
-async fn standing(repo: &Path) -> Result<(Session, Option<Plan>), Failure> {
+async fn standing(repo: &Path) -> Result<(Session, Plan), Failure> {
     let selection = Selection { standing: true, ..Selection::default() };
     let planned = async {
         let options =
             Options { repo: repo.to_path_buf(), selection: selection.clone(), ..Options::default() };
         let session = Session::open(options).await?;
         let plan = session.in_its_time(session.plan()).await?.plan;
-        Ok::<_, Failure>((session, Some(plan)))
+        Ok::<_, Failure>((session, plan))
     };
     let failure = match planned.await {
         Ok(planned) => return Ok(planned),
@@ -186,7 +186,7 @@ async fn standing(repo: &Path) -> Result<(Session, Option<Plan>), Failure> {
     let Ok(planned) = session.in_its_time(session.plan()).await else { return Err(failure) };
     say(&findings::terminal(&failure.findings, &failure.sources, &style(true)));
     say("what is in the files cannot be planned; what was applied last serves in its place\n");
-    Ok((session, Some(planned.plan)))
+    Ok((session, planned.plan))
 }
 
 /// Whether a standing run has something to do, or to remember: a mover's handover and a session begin with the run that

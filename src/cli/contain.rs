@@ -113,42 +113,40 @@ async fn open(root: &Path, handle: &str) -> Result<(Session, Option<Failure>), F
         },
     };
     session::moved_memory(root, &head)?;
-    let world = head.settings.simulate.as_ref();
-    let simulator = world.map(|world| open_world(root, &world.value, Simulator::open)).transpose()?;
-    let parts = Parts {
-        base: None,
-        loaded: Vec::new(),
-        memory: Memory::at(root.join(&head.settings.memory)),
-        simulator,
-        credentials: Arc::new(environment),
-        selection: Selection { contain: Some(handle.into()), ..Selection::default() },
-        commit: repo::commit(root),
-        root: Some(root.to_path_buf()),
-        head: Arc::new(head),
-    };
-    Ok((Session::assemble(parts).await?, broken))
+    let selection = Selection { contain: Some(handle.into()), ..Selection::default() };
+    Ok((over(root, head, selection, |_| Ok(repo::commit(root))).await?, broken))
 }
 
 /// A session in which base's files stand in for head's; `None` where there is no base.
 pub(super) async fn at_base(root: &Path, selection: Selection) -> Result<Option<Session>, Failure> {
     let registry = providers::registry();
     let Some(head) = remembered(root, &registry)? else { return Ok(None) };
+    let commit = |memory: &Memory| Ok(memory.standing()?.and_then(|(base, _)| base.commit));
+    Ok(Some(over(root, head, selection, commit).await?))
+}
+
+/// A session over a tree that stands for head.
+async fn over(
+    root: &Path,
+    head: Tree,
+    selection: Selection,
+    commit: impl FnOnce(&Memory) -> Result<Option<String>, Failure>,
+) -> Result<Session, Failure> {
     let world = head.settings.simulate.as_ref();
     let simulator = world.map(|world| open_world(root, &world.value, Simulator::open)).transpose()?;
     let memory = Memory::at(root.join(&head.settings.memory));
-    let commit = memory.standing()?.and_then(|(base, _)| base.commit);
-    let parts = Parts {
+    Session::assemble(Parts {
         base: None,
         loaded: Vec::new(),
+        commit: commit(&memory)?,
         memory,
         simulator,
         credentials: Arc::new(environment),
         selection,
-        commit,
         root: Some(root.to_path_buf()),
         head: Arc::new(head),
-    };
-    Ok(Some(Session::assemble(parts).await?))
+    })
+    .await
 }
 
 /// Base's tree, from the memory that the settings name, as far as they can be read.

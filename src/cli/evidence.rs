@@ -9,7 +9,6 @@ use super::apply::Witness;
 use super::session::Session;
 use super::{Exit, Failure, Format, environment, print, repo_or_here, say};
 use crate::evidence::{BROKEN, Bundle, verify};
-use crate::model::report::State;
 use crate::model::{Code, Digest, Finding};
 use crate::render::{escape, findings};
 
@@ -175,21 +174,12 @@ fn text(bundle: &Bundle, zone: &jiff::tz::TimeZone, safe: fn(&str) -> String, en
         line("waived", &format!("{} ({}), {}: {}", waived.name, waived.code, waived.owner, waived.reason));
     }
     for step in &bundle.steps {
-        let state = match step.state {
-            State::Done => "done",
-            State::Already => "already",
-            State::Pending => "pending",
-            State::Refused => "refused",
-            State::Failed => "failed",
-            State::Unknown => "unknown",
-            State::NotReached => "not reached",
-        };
         let request = step.request_id.as_ref().map(|id| format!(" [request {id}]")).unwrap_or_default();
         let cause = bundle.changes.iter().find(|change| change.effect == step.effect);
         let why = cause
             .map(|change| format!(": {} ({})", change.reason.text, change.reason.span))
             .unwrap_or_default();
-        line(state, &format!("{} {}{request}{why}", step.op, step.target));
+        line(&step.state.to_string(), &format!("{} {}{request}{why}", step.op, step.target));
     }
     for held in &bundle.held {
         line("held", &format!("{} {}: {} ({})", held.change.op, held.change.target(), held.text, held.why));

@@ -107,7 +107,7 @@ impl Progress for Shown {
         if !self.live || !well {
             let message = step.message.as_ref().filter(|_| !well);
             let message = message.map_or_else(String::new, |message| format!(": {}", visible(message)));
-            let (op, target, state) = (step.op, visible(&step.target), word(step.state));
+            let (op, target, state) = (step.op, visible(&step.target), step.state);
             self.say(told, &format!("{}/{} {state} {op} {target}{message}", tally.ended, tally.total));
         }
         self.draw(told, tally.ended == tally.total);
@@ -129,18 +129,6 @@ impl Drop for Shown {
         if width > 0 {
             (self.out)(&format!("\r{}\r", " ".repeat(width)));
         }
-    }
-}
-
-fn word(state: State) -> &'static str {
-    match state {
-        State::Done => "done",
-        State::Already => "already",
-        State::Pending => "pending",
-        State::Refused => "refused",
-        State::Failed => "failed",
-        State::Unknown => "unknown",
-        State::NotReached => "not reached",
     }
 }
 

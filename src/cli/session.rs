@@ -293,14 +293,13 @@ impl Session {
             let role = base.roles.iter().find(|role| role.name.value == name);
             role.and_then(|role| role.on_request.as_ref()).is_some_and(|terms| terms.max.is_some())
         };
-        let begun = |grant: &str, role: &str, person: &str| {
-            let name = format!("{grant}/{role}/{person}");
-            self.demand().is_some_and(|demand| demand.begun.contains_key(name.as_str()))
-        };
+        let begun = |name: &Name| self.demand().is_some_and(|demand| demand.begun.contains_key(name));
         base.grants.iter().filter(|grant| grant.from.is_none()).any(|grant| {
             let roles = grant.roles.iter().filter(|role| limited(&role.value));
             let mut each = roles.flat_map(|role| grant.to.iter().map(move |to| (role, to)));
-            each.any(|(role, to)| !begun(&grant.name.value, &role.value, &to.value))
+            each.any(|(role, to)| {
+                !begun(&crate::model::Session::called(&grant.name.value, &role.value, &to.value))
+            })
         })
     }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::bench::{Bench, Stop};
 use super::{Rules, SEPARATED, SEPARATED_LIVE, SEPARATES_NOTHING};
-use crate::model::{Address, Apart, Change, Desired, Finding, GrantKey, Op, Why};
+use crate::model::{Address, Apart, Finding, GrantKey, Op, Why};
 
 /// By person: the sides he is on, and by what.
 type Sides<'a> = BTreeMap<&'a Address, BTreeMap<usize, BTreeSet<&'a Address>>>;
@@ -25,7 +25,7 @@ impl<'a> Bench<'a> {
         let mut sides = Sides::new();
         for (index, change) in self.going().filter(|(_, change)| change.op == Op::Grant) {
             let (Some(person), Some(key)) = (self.person(change), &change.grant) else { continue };
-            for side in apart.sides_of(&key.resource, roles(change)) {
+            for side in apart.sides_of(&key.resource, change.roles()) {
                 sides.entry(person).or_default().entry(side).or_default().insert(&key.resource);
                 let indices = coming.entry(person).or_default();
                 if indices.last() != Some(&index) {
@@ -50,7 +50,7 @@ impl<'a> Bench<'a> {
         for change in held.filter(|change| change.op == Op::Revoke) {
             let (Some(person), Some(key)) = (self.person(change), &change.grant) else { continue };
             if coming.contains_key(person) {
-                for side in apart.sides_of(&key.resource, roles(change)) {
+                for side in apart.sides_of(&key.resource, change.roles()) {
                     sides.entry(person).or_default().entry(side).or_default().insert(&key.resource);
                 }
             }
@@ -105,14 +105,21 @@ impl<'a> Bench<'a> {
             self.going().flat_map(|(index, _)| self.losses(index)).copied().collect();
         for apart in self.rules.apart {
             let sides = live_sides(self.rules, apart, &|_, key| !lost.contains(key));
+            let mut wanted = None;
             for (person, his) in sides.into_iter().filter(|(_, his)| his.len() > 1) {
                 if self.waivers.lift(SEPARATED, &[person.as_str(), apart.name.as_ref()], 0).is_ok() {
                     continue;
                 }
-                let both = |desired: &Desired| {
-                    apart.wanted(desired).get(person).is_some_and(|sides| sides.len() > 1)
+                // Only of those few who have something of two sides it is asked who wants that.
+                let [ours, before] = wanted.get_or_insert_with(|| {
+                    [Some(self.rules.head), self.rules.base]
+                        .map(|desired| desired.map(|desired| apart.wanted(desired)))
+                });
+                let both = |wanted: &BTreeMap<Address, BTreeSet<usize>>| {
+                    wanted.get(person).is_some_and(|sides| sides.len() > 1)
                 };
-                let is_new = self.rules.base.is_some_and(|base| both(self.rules.head) && !both(base));
+                let is_new =
+                    before.as_ref().is_some_and(|before| !both(before)) && ours.as_ref().is_some_and(both);
                 let message =
                     format!("`{person}` has what {} keeps apart: {}", apart.origin.text, told(&his));
                 let finding = match is_new {
@@ -129,11 +136,6 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// The roles that a change of an edge is about.
-fn roles(change: &Change) -> impl Iterator<Item = &str> + Clone {
-    std::iter::once(&change.reason).chain(&change.also).flat_map(|origin| origin.roles())
-}
-
 /// Who is on which side by what is live, as far as `counts` says.
 fn live_sides<'a>(
     rules: &Rules<'a>,
@@ -147,31 +149,16 @@ fn live_sides<'a>(
         }
     };
     let head = rules.head;
-    for run in head.grants.runs() {
-        let on: Vec<BTreeSet<usize>> = run
-            .terms
-            .iter()
-            .map(|terms| {
-                let roles = terms.origins.iter().flat_map(|origin| origin.roles());
-                apart.sides_of(&run.resource, roles)
-            })
-            .collect();
-        if on.iter().all(BTreeSet::is_empty) {
-            continue;
-        }
-        for edge in &run.edges {
-            let end = head.grants.roster().end(edge.end);
-            let Some(person) = &end.subject else { continue };
-            let key = GrantKey {
-                resource: run.resource.clone(),
-                relation: run.relation.clone(),
-                principal: end.principal.clone(),
-                condition: end.condition.clone(),
-            };
-            let on = &on[edge.terms as usize];
-            if !on.is_empty() && rules.live.grant(&key).is_some() && counts(person, &key) {
-                add(person, &run.resource, on.clone());
-            }
+    for (run, end, on) in apart.edges(head) {
+        let Some(person) = &end.subject else { continue };
+        let key = GrantKey {
+            resource: run.resource.clone(),
+            relation: run.relation.clone(),
+            principal: end.principal.clone(),
+            condition: end.condition.clone(),
+        };
+        if rules.live.grant(&key).is_some() && counts(person, &key) {
+            add(person, &run.resource, on);
         }
     }
     let named: BTreeSet<&Address> = apart.sides.iter().flat_map(|side| &side.resources).collect();

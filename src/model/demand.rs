@@ -55,15 +55,16 @@ impl Demand {
         for (address, fields) in &before.resources {
             self.resources.entry(address.clone()).or_insert_with(|| fields.clone());
         }
-        for (session, begun) in &before.begun {
-            self.begun.entry(session.clone()).or_insert(*begun);
-        }
+        self.keep_begun(Some(before));
     }
 }
 
 impl Demand {
     /// Leaves what a limited run did not pick as it was before: what nobody tried is neither true nor anybody's doing.
     pub fn leave(&mut self, before: Option<&Self>, edges: &BTreeSet<GrantKey>, things: &BTreeSet<Address>) {
+        if edges.is_empty() && things.is_empty() {
+            return;
+        }
         let old = before.into_iter().flat_map(|before| &before.grants);
         let old: Vec<DemandedGrant> = old.filter(|grant| edges.contains(&grant.key)).cloned().collect();
         self.grants.retain(|grant| !edges.contains(&grant.key));

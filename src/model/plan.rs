@@ -248,6 +248,16 @@ impl Change {
         self.grant.as_ref().map_or_else(|| self.address.to_string(), ToString::to_string)
     }
 
+    /// The roles that it comes through, by all who ask.
+    pub fn roles(&self) -> impl Iterator<Item = &str> + Clone {
+        std::iter::once(&self.reason).chain(&self.also).flat_map(Origin::roles)
+    }
+
+    /// The principals whose edges go with what is deleted.
+    pub fn losers(&self) -> impl Iterator<Item = Address> {
+        self.dependents.iter().filter_map(|edge| edge.split(' ').next()?.parse().ok())
+    }
+
     /// Whether a pattern picks it: by its address, principal, resource or person.
     #[must_use]
     pub fn is_on(&self, pattern: &Pattern) -> bool {

@@ -4,6 +4,7 @@
 //! It must not hold what a vendor answered beyond code, message and request id.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,21 @@ pub enum State {
     Unknown,
     /// What it depends on did not happen, or the run ended before it.
     NotReached,
+}
+
+impl fmt::Display for State {
+    /// In words, for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Done => "done",
+            Self::Already => "already",
+            Self::Pending => "pending",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+            Self::NotReached => "not reached",
+        })
+    }
 }
 
 /// One change and what became of it.

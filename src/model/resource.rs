@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::address::{Address, Name};
 use super::finding::Finding;
 use super::grant::{Collection, GrantKey};
-use super::grants::Grants;
+use super::grants::{Edge, End, Grants, Run};
 use super::plan::Why;
 use super::span::Span;
 use super::value::Attributes;
@@ -188,29 +188,32 @@ impl Apart {
         (0..).zip(&self.sides).filter(|(_, side)| is_on(side)).map(|(number, _)| number).collect()
     }
 
-    /// By person: the sides on which one side of the comparison wants something for him.
+    /// What is wanted on some side: each edge with what it is on, who gets it, and the sides.
+    pub fn edges<'d>(
+        &self,
+        desired: &'d Desired,
+    ) -> impl Iterator<Item = (&'d Run, &'d End, BTreeSet<usize>)> {
+        let roster = desired.grants.roster();
+        desired.grants.runs().iter().flat_map(move |run| {
+            let of = |terms: &Arc<Terms>| {
+                let roles = terms.origins.iter().flat_map(|origin| origin.roles());
+                self.sides_of(&run.resource, roles)
+            };
+            let sides: Vec<BTreeSet<usize>> = run.terms.iter().map(of).collect();
+            // Most things are on no side at all.
+            let edges = if sides.iter().all(BTreeSet::is_empty) { &[][..] } else { &run.edges };
+            let on = move |edge: &Edge| (&**run, roster.end(edge.end), sides[edge.terms as usize].clone());
+            edges.iter().map(on).filter(|(_, _, sides)| !sides.is_empty())
+        })
+    }
+
+    /// By person: the sides on which something is wanted for him.
     #[must_use]
     pub fn wanted(&self, desired: &Desired) -> BTreeMap<Address, BTreeSet<usize>> {
         let mut wanted: BTreeMap<Address, BTreeSet<usize>> = BTreeMap::new();
-        for run in desired.grants.runs() {
-            let sides: Vec<BTreeSet<usize>> = run
-                .terms
-                .iter()
-                .map(|terms| {
-                    let roles = terms.origins.iter().flat_map(|origin| origin.roles());
-                    self.sides_of(&run.resource, roles)
-                })
-                .collect();
-            if sides.iter().all(BTreeSet::is_empty) {
-                continue;
-            }
-            for edge in &run.edges {
-                let of_edge = &sides[edge.terms as usize];
-                if let Some(person) = &desired.grants.roster().end(edge.end).subject
-                    && !of_edge.is_empty()
-                {
-                    wanted.entry(person.clone()).or_default().extend(of_edge);
-                }
+        for (_, end, sides) in self.edges(desired) {
+            if let Some(person) = &end.subject {
+                wanted.entry(person.clone()).or_default().extend(sides);
             }
         }
         wanted
@@ -237,6 +240,14 @@ pub struct DeadCitation {
     pub value: String,
     /// Where it is cited.
     pub span: Span,
+}
+
+impl Session {
+    /// What the session of a grant, a role and a person is called.
+    #[must_use]
+    pub fn called(grant: &str, role: &str, handle: &str) -> Name {
+        format!("{grant}/{role}/{handle}").into()
+    }
 }
 
 /// Everything that one side (head or base) asks for at one `now`.

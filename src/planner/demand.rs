@@ -87,8 +87,7 @@ pub fn remember(
 
 /// When sessions began: with the apply after which something of the role, or of one that leads through it, was first seen
 /// with the person. One that has ended is remembered for as long as head asks for it, or it would begin again.
-#[must_use]
-pub fn begun(
+fn begun(
     head: &Desired,
     before: Option<&Demand>,
     at: jiff::Timestamp,

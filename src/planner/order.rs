@@ -81,8 +81,7 @@ fn one_side_first<'a>(changes: &'a [Change], apart: &Apart) -> Vec<(usize, usize
             Op::Revoke => &mut revoked,
             Op::Delete => {
                 let sides = apart.sides_of(&change.address, std::iter::empty());
-                let lost = change.dependents.iter().filter_map(|edge| edge.split(' ').next()?.parse().ok());
-                for person in lost.filter_map(|principal: Address| people.get(&principal).copied()) {
+                for person in change.losers().filter_map(|principal| people.get(&principal).copied()) {
                     if !sides.is_empty() {
                         revoked.entry(person).or_default().push((index, sides.clone()));
                     }
@@ -91,8 +90,7 @@ fn one_side_first<'a>(changes: &'a [Change], apart: &Apart) -> Vec<(usize, usize
             }
             _ => continue,
         };
-        let roles = std::iter::once(&change.reason).chain(&change.also).flat_map(|origin| origin.roles());
-        let sides = apart.sides_of(&change.address, roles);
+        let sides = apart.sides_of(&change.address, change.roles());
         if let Some(person) = change.subject.as_ref().filter(|_| !sides.is_empty()) {
             of_op.entry(person).or_default().push((index, sides));
         }

@@ -101,11 +101,9 @@ impl<'c> Jobs<'c> {
     /// Whoever is at work has a job, save the accounts of machines: those that have an owner, and types that need one or have
     /// no groups. Where no role is a job, nobody needs one.
     pub(super) fn of(tree: &Tree, memberships: &Memberships<'_>, crowd: &Crowd<'c>) -> Self {
-        let jobs: Vec<&Name> = memberships
-            .roles
-            .keys()
-            .filter(|name| tree.roles.iter().any(|role| role.job && role.name.value == name.as_ref()))
-            .collect();
+        let jobs = tree.roles.iter().filter(|role| role.job);
+        let jobs: BTreeMap<&Name, _> =
+            jobs.filter_map(|role| memberships.roles.get_key_value(role.name.value.as_str())).collect();
         if jobs.is_empty() {
             return Self::default();
         }
@@ -126,8 +124,8 @@ impl<'c> Jobs<'c> {
             if !works || !is_person || services.contains(person.handle.as_ref()) {
                 continue;
             }
-            let has = |job: &&&Name| memberships.roles.get(**job).is_some_and(|members| members.has(number));
-            let his: Vec<Name> = jobs.iter().filter(has).map(|job| (*job).clone()).collect();
+            let his = jobs.iter().filter(|(_, members)| members.has(number));
+            let his: Vec<Name> = his.map(|(job, _)| (*job).clone()).collect();
             if his.len() != 1 {
                 wrong.insert(person.handle.as_ref(), his);
             }
@@ -136,8 +134,8 @@ impl<'c> Jobs<'c> {
     }
 
     /// What there is to say of head's jobs. Whom base gave one job, and head does not, was put wrong by an edit.
-    pub(super) fn findings(&self, base: Option<&Jobs<'_>>, known: impl Fn(&str) -> bool) -> Vec<Finding> {
-        let edited = |handle: &str| base.is_some_and(|base| !base.0.contains_key(handle)) && known(handle);
+    pub(super) fn findings(&self, base: Option<&Jobs<'_>>) -> Vec<Finding> {
+        let edited = |handle: &str| base.is_some_and(|base| !base.0.contains_key(handle));
         let mut findings = Vec::new();
         for is_error in [true, false] {
             let some = self.0.iter().filter(|(handle, _)| edited(handle) == is_error);

@@ -365,7 +365,7 @@ impl<'a> Work<'a, '_, '_> {
             return (earlier(until, after(from.value)), false);
         }
         let Some(person) = self.crowd.person(number) else { return (until, false) };
-        let name = Name::from(format!("{}/{}/{}", grant.name.value, role.name.value, person.handle));
+        let name = Session::called(&grant.name.value, &role.name.value, &person.handle);
         let begun = self.when.begun.and_then(|begun| begun.get(&name)).copied();
         let role = Name::from(role.name.value.as_str());
         self.out.sessions.insert(name, Session { person: Address::person(&person.handle), role });

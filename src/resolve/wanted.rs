@@ -56,8 +56,7 @@ pub(super) struct Asked<'t> {
 impl Asked<'_> {
     /// Says who does not have exactly one job; as an error, where `base` gave him one.
     pub(super) fn judge_jobs(&mut self, base: Option<&Asked<'_>>) {
-        let at_work = |handle: &str| self.work.known.crowd.number(handle).is_some();
-        let found = self.jobs.findings(base.map(|base| &base.jobs), at_work);
+        let found = self.jobs.findings(base.map(|base| &base.jobs));
         self.work.findings.extend(found);
     }
 }

@@ -57,6 +57,14 @@ const PEOPLE: &[(&str, &str)] = &[
     ("tnguyen", "Finance"),
 ];
 
+/// The same people, of whom dmurphy has gone to finance.
+const MOVED: &[(&str, &str)] = &[
+    ("klibby", "Infrastructure"),
+    ("dmurphy", "Finance"),
+    ("rpatel", "Infrastructure"),
+    ("tnguyen", "Finance"),
+];
+
 /// A world of employees by handle and department; a department may go on with `, userType: …` and `status` with `!`.
 struct World {
     people: Vec<(String, String, &'static str)>,

@@ -272,8 +272,7 @@ fn delete_last(changes: &[Change], blockers: &mut [Vec<usize>]) {
         return;
     }
     for (index, change) in changes.iter().enumerate().filter(|(_, change)| change.op == Op::Delete) {
-        let principals = change.dependents.iter().filter_map(|edge| edge.split(' ').next()?.parse().ok());
-        for principal in principals.collect::<BTreeSet<Address>>() {
+        for principal in change.losers().collect::<BTreeSet<Address>>() {
             let person = people.get(&principal).unwrap_or(&principal);
             let waits = |at: usize| changes[at].requires.contains(&change.effect);
             let before = grants.get(person).into_iter().flatten().filter(|at| **at < index && !waits(**at));

@@ -144,8 +144,7 @@ async fn execute(session: &Session, order: Order<'_>) -> Result<Option<Report>, 
     })
     .await;
     // What was written is told whatever happens now: a full disk, or a look that fails, must not take the report along.
-    let ending =
-        Ending { order: &order, approval: &order.approval, approved, fresh: &fresh, began: observed };
+    let ending = Ending { order: &order, fresh: &fresh, began: observed };
     if let Err(failure) = end(session, &ending, &mut report, &mut journal).await {
         report.converged = false;
         report.left.extend(failure.findings.iter().map(|finding| format!("not seen or not kept: {finding}")));
@@ -161,7 +160,8 @@ async fn end(
     report: &mut Report,
     journal: &mut Journal,
 ) -> Result<(), Failure> {
-    let Ending { order, approval, approved, fresh, began } = *ending;
+    let Ending { order, fresh, began } = *ending;
+    let (approved, approval) = (order.approved, &order.approval);
     let keep = |report: &Report, live: Option<&Snapshot>| {
         let witness = order.witness.as_ref();
         let witnessed =
@@ -191,8 +191,6 @@ async fn end(
 /// What an apply ends with, besides what it saw.
 struct Ending<'a> {
     order: &'a Order<'a>,
-    approval: &'a Approval,
-    approved: &'a Plan,
     fresh: &'a Planned,
     /// When it began to write.
     began: Timestamp,
@@ -293,7 +291,7 @@ fn remember(
     report: &Report,
     evidence: Option<Digest>,
 ) -> Result<(), Failure> {
-    let Ending { approved, fresh, .. } = *ending;
+    let Ending { order: Order { approved, .. }, fresh, .. } = ending;
     let states = report.steps.iter().filter_map(|step| match step.state {
         State::Already => None,
         // Where it is not to be seen yet, the provider lags.

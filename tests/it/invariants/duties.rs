@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{PEOPLE, ROLES, World, held, ops, set, settled, want, writes};
+use super::{MOVED, PEOPLE, ROLES, World, held, ops, set, settled, want, writes};
 
 /// A role that is given on request, for eight hours.
 const ON_REQUEST: &str = "---
@@ -147,13 +147,7 @@ fn invariant_31_a_session_ends_after_its_time_counted_from_the_first_apply() {
 #[test]
 fn invariant_21_whoever_changes_sides_loses_the_one_before_he_gets_the_other() {
     let repo = settled("", &format!("{ROLES}{APART}"), &World::of(PEOPLE));
-    let moved = [
-        ("klibby", "Infrastructure"),
-        ("dmurphy", "Finance"),
-        ("rpatel", "Infrastructure"),
-        ("tnguyen", "Finance"),
-    ];
-    World::settled(&moved).write(&repo);
+    World::settled(MOVED).write(&repo);
     let plan = repo.plan();
     assert_eq!(held(&plan, "separation"), want(&[]), "{plan:#}");
     let order = ops(&plan["changes"]);
@@ -214,13 +208,7 @@ fn a_suspension_takes_out_of_everything_and_deleting_it_undoes_that() {
 fn a_mover_keeps_what_he_had_for_his_handover_and_no_longer() {
     let standing = "standing: { mover: { up_to: medium, handover: 14d } }\n";
     let repo = settled(standing, ROLES, &World::of(PEOPLE));
-    let moved = [
-        ("klibby", "Infrastructure"),
-        ("dmurphy", "Finance"),
-        ("rpatel", "Infrastructure"),
-        ("tnguyen", "Finance"),
-    ];
-    let world = |now| World::settled(&moved).group("rbac_role_finance", &["tnguyen", "dmurphy"]).now(now);
+    let world = |now| World::settled(MOVED).group("rbac_role_finance", &["tnguyen", "dmurphy"]).now(now);
     let old = want(&["revoke dmurphy member app.gitlab", "revoke dmurphy member rbac_role_infra"]);
     world("2026-11-23T17:00:00Z").write(&repo);
     assert_eq!(held(&repo.plan(), "pending"), old);
@@ -384,13 +372,7 @@ fn invariant_41_of_2500_people_300_leavers_wait_for_a_waiver_and_three_go_from_e
 fn a_limited_apply_leaves_what_it_does_not_pick_as_it_was() {
     let standing = "standing: { mover: { up_to: medium } }\n";
     let repo = settled(standing, ROLES, &World::of(PEOPLE));
-    let moved = [
-        ("klibby", "Infrastructure"),
-        ("dmurphy", "Finance"),
-        ("rpatel", "Infrastructure"),
-        ("tnguyen", "Finance"),
-    ];
-    World::settled(&moved).write(&repo);
+    World::settled(MOVED).write(&repo);
     let before = repo.plan();
     repo.expect(0, &["plan", "--only", "okta:group/rbac_role_nothing"]);
     repo.run(&["apply", "--yes"]);
@@ -401,7 +383,7 @@ fn a_limited_apply_leaves_what_it_does_not_pick_as_it_was() {
         "{after:#}"
     );
     assert_eq!(set(&after["drift"]), want(&[]), "{after:#}");
-    World::settled(&moved).now("2026-11-22T18:00:00Z").write(&repo);
+    World::settled(MOVED).now("2026-11-22T18:00:00Z").write(&repo);
     repo.converge();
 }
 

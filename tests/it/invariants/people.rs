@@ -1,6 +1,6 @@
 //! People who come, move, leave, are missing, and whose time ends.
 
-use super::{PEOPLE, ROLES, World, held, ops, set, settled, want, writes};
+use super::{MOVED, PEOPLE, ROLES, World, held, ops, set, settled, want, writes};
 
 /// AWS access for those in infrastructure who have a user there.
 const DEPLOYERS: &str = r"---
@@ -48,13 +48,7 @@ fn invariant_13_a_value_that_is_gone_holds_the_removals_of_its_role_and_nothing_
 #[test]
 fn invariant_21_a_mover_is_given_before_he_is_taken_from_and_a_leaver_is_first() {
     let repo = settled("", ROLES, &World::of(PEOPLE));
-    let people = [
-        ("klibby", "Infrastructure"),
-        ("dmurphy", "Finance"),
-        ("rpatel", "Infrastructure"),
-        ("tnguyen", "Finance"),
-    ];
-    World::settled(&people).status(&["rpatel"], "DEPROVISIONED").write(&repo);
+    World::settled(MOVED).status(&["rpatel"], "DEPROVISIONED").write(&repo);
     let plan = repo.plan();
     assert_eq!(
         set(&plan["changes"]),
