@@ -4,6 +4,7 @@
 //! Invariant: imports nothing of the other modules and does no I/O.
 
 pub mod address;
+pub mod approval;
 pub mod cut_off;
 pub mod decode;
 pub mod demand;
@@ -31,6 +32,7 @@ pub mod span;
 pub mod value;
 
 pub use address::{Address, AddressError, Name};
+pub use approval::{Approving, BotNote, Commit, Covered, ForgeRules, MergeRequest, Quorum, Reviewed, Shown};
 pub use cut_off::{Cut, CutOff, cut};
 pub use decode::decode;
 pub use demand::{DEMAND_FORMAT, Demand, DemandState, DemandedField, DemandedGrant};

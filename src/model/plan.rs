@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::address::{Address, Name};
+use super::approval::Quorum;
 use super::finding::{Finding, Waiver};
 use super::grant::GrantKey;
 use super::pattern::Pattern;
@@ -473,6 +474,9 @@ pub struct Plan {
     /// What it was limited to and what drift it reverts: apply plans again with the same.
     #[serde(default, skip_serializing_if = "Selection::is_all")]
     pub selection: Selection,
+    /// Who can approve what of it. For people: what apply asks for is worked out anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quorums: Vec<Quorum>,
 }
 
 /// What a plan picks.

@@ -318,6 +318,19 @@ impl Digest {
         &self.0
     }
 
+    /// The digits alone.
+    #[must_use]
+    pub fn hex(&self) -> &str {
+        self.0.strip_prefix("sha256:").unwrap_or(&self.0)
+    }
+
+    /// A digest of its 64 digits; nothing where they are not those of one.
+    #[must_use]
+    pub fn from_hex(hex: &str) -> Option<Self> {
+        let is_digits = hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        is_digits.then(|| Self(format!("sha256:{hex}")))
+    }
+
     /// The first twelve hexadecimal digits, for people to read aloud.
     #[must_use]
     pub fn short(&self) -> &str {

@@ -197,6 +197,7 @@ impl Session {
             complete,
             simulated: self.simulated(),
             selection: self.selection.clone(),
+            quorums: Vec::new(),
         };
         Ok(Planned { plan, verdict: judged.verdict, live, desired: head, left_out, unknown_people })
     }
