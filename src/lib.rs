@@ -5,6 +5,7 @@
 pub mod apply;
 pub mod cli;
 pub mod evidence;
+pub mod forge;
 pub mod gate;
 pub mod manifest;
 pub mod model;

@@ -71,6 +71,17 @@ impl Cleared<'_> {
             Approval::Containment(person) => refuse(format!(
                 "a containment of `{person}` is approved by what is in it, and in no other way"
             )),
+            // Whatever was found out about approvals, nothing is written that none of them covers.
+            Approval::Reviewed(reviewed) => {
+                let covered: BTreeSet<&Digest> = reviewed.effects().collect();
+                let changes = self.fresh.changes.iter().filter(|change| needs_approval(change));
+                let effects = changes.map(|change| &change.effect);
+                let waivers = self.fresh.waived.iter().map(|waived| &waived.effect);
+                match effects.chain(waivers).find(|effect| !covered.contains(effect)) {
+                    Some(effect) => refuse(format!("effect `{}` is covered by no approval", effect.short())),
+                    None => Ok(Permit::new(verdict, approval)),
+                }
+            }
             Approval::Operator(effect) if *effect != self.approved.effect => refuse(format!(
                 "`{}` was approved, and the plan's effect is `{}`",
                 effect.short(),
@@ -104,7 +115,7 @@ pub fn approval(
             if operator_allowed {
                 "read the plan, then type its effect after `--approve`"
             } else {
-                "have them approved; `approvals.operator: allowed` would let the operator do it"
+                "name the forge (`forge:` in `rolecall.yaml`), or signed statements (`--approval FILE`); see docs/approvals.md"
             },
         );
     };

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::progress::Shown;
+use super::review::Inquiry;
 use super::session::{Options, Session};
 use super::{Exit, Failure, Format, environment, pipeline, print, repo, repo_or_here, say, style};
 use crate::apply::executor::Stop;
@@ -21,7 +22,7 @@ use crate::render::{findings, json, terminal};
 mod carry_out;
 
 pub(super) use carry_out::{
-    Order, Witness, Witnessed, approval, carry_out, conclude, exit, keep_evidence, settled,
+    Order, Witness, Witnessed, Word, carry_out, conclude, exit, keep_evidence, settled, word,
 };
 
 /// The work tree has changes that Git does not have.
@@ -50,6 +51,9 @@ pub(super) struct Arguments {
     /// Approve these effects as the operator: the digest that the plan ends with
     #[arg(long, value_name = "EFFECT")]
     approve: Option<String>,
+    /// Approve by signed statements: a file that `rolecall approve` wrote. Each counts for whoever signed it
+    #[arg(long, value_name = "FILE", conflicts_with = "standing")]
+    approval: Vec<PathBuf>,
     /// Plan now, and carry out the standing changes alone: people and time moved under rules that were approved
     #[arg(long, conflicts_with = "approve")]
     standing: bool,
@@ -97,7 +101,7 @@ impl Chosen {
 pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure> {
     let repo = arguments.chosen.repo();
     pipeline::may_apply(&repo, &environment)?;
-    let (mut session, approved, approval) = if arguments.standing {
+    let (mut session, approved, inquiry) = if arguments.standing {
         if arguments.chosen.names_a_plan() {
             let finding = Finding::error(NOT_A_REPO, "`--standing` makes its own plan, and takes no other");
             return Err(finding.help("name the access repo alone, or leave `--standing` out").into());
@@ -121,15 +125,15 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
             return Ok(Exit::Denied);
         }
         session.memory.keep_plan(&plan)?;
-        (session, plan, Approval::Standing)
+        (session, plan, None)
     } else {
         let session = Session::open(Options { repo: repo.clone(), ..Options::default() }).await?;
         let approved = arguments.chosen.plan(&session.memory)?;
-        let approval = approval(&session, &approved, arguments.approve.as_deref())?;
+        let inquiry = Inquiry::open(&session, &arguments.approval, &environment)?;
         if let Some(advice) = pipeline::advice(&environment) {
             say(&findings::terminal(&[advice], &Sources::default(), &super::style(true)));
         }
-        (session, approved, approval)
+        (session, approved, inquiry)
     };
     let style = Style { zone: session.head.settings.timezone.clone(), ..style(false) };
     committed(&session, &repo)?;
@@ -145,8 +149,13 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     };
     let shown = Shown::on_stderr(session.clock.clone());
     let witness = Some(super::evidence::witness(&session));
+    let word = if arguments.standing {
+        Word::Is(Approval::Standing)
+    } else {
+        word(&session, &approved, arguments.approve.as_deref(), inquiry.as_ref())?
+    };
     let order =
-        Order { approved: &approved, approval, confirm: &confirm, stop: &stop, progress: &shown, witness };
+        Order { approved: &approved, word, confirm: &confirm, stop: &stop, progress: &shown, witness };
     let carried_out = carry_out(&mut session, order).await;
     drop(shown);
     let Some(report) = carried_out? else {

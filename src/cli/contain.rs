@@ -221,7 +221,7 @@ async fn contain(
     drop(shown);
     // What was taken away is told whatever happens now.
     let after = match remember(session, plan, &report) {
-        Ok(()) => settled(session, stop, &report, &journal.history().taken_away()).await,
+        Ok(()) => settled(session, stop, &report, &journal.history().taken_away(), &BTreeSet::new()).await,
         Err(failure) => Err(failure),
     };
     let seen = after.as_ref().ok().map(|after| after.live.clone());

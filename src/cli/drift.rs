@@ -94,7 +94,7 @@ fn write(folder: &Path, plan: &Plan) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     std::fs::write(folder.join("drift.md"), markdown::drift(plan))?;
     std::fs::write(folder.join("drift.json"), json::drift(plan))?;
-    std::fs::write(folder.join("issues.json"), json::issues(&issue::issues(plan)))
+    std::fs::write(folder.join("issues.json"), json::issues(&issue::issues(plan), plan.complete))
 }
 
 /// Puts a file in the place of another at once: a collector must not read half of one.

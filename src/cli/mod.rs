@@ -13,6 +13,7 @@ use crate::model::{Finding, Sources};
 use crate::render::terminal::Style;
 
 mod apply;
+mod approve;
 mod check;
 mod codeowners;
 mod completions;
@@ -24,6 +25,7 @@ mod explain;
 mod init;
 mod journal;
 mod lock;
+mod note;
 mod offboard;
 mod pipeline;
 mod plan;
@@ -31,6 +33,7 @@ mod progress;
 mod rehearse;
 pub mod repo;
 mod request;
+mod review;
 mod schema;
 mod session;
 mod simulate;
@@ -139,12 +142,18 @@ enum Command {
     Plan(plan::Arguments),
     /// Carry out a plan that was approved
     Apply(apply::Arguments),
+    /// Sign that you have read a plan and approve its effects
+    Approve(approve::Arguments),
     /// Take everything away from one person, now
     Contain(contain::Arguments),
     /// Carry out a plan on a simulated copy of live: what it takes, and where it ends
     Rehearse(rehearse::Arguments),
     /// Make GitLab's CODEOWNERS from the owners of roles
     Codeowners(codeowners::Arguments),
+    /// Write the plan as the one note of a merge request, and suggest how to mend what `check` found
+    Note(note::NoteArguments),
+    /// Keep one issue of the forge for each provider that drifted
+    Issues(note::IssuesArguments),
     /// Show what was changed behind Git's back
     Drift(drift::Arguments),
     /// Tell who has what, and why
@@ -201,6 +210,9 @@ pub fn main() -> ExitCode {
             Command::Check(arguments) => check::run(&arguments, format).await,
             Command::Plan(arguments) => plan::run(&arguments, format).await,
             Command::Apply(arguments) => apply::run(&arguments, format).await,
+            Command::Approve(arguments) => approve::run(&arguments, format),
+            Command::Note(arguments) => note::note(&arguments).await,
+            Command::Issues(arguments) => note::issues(&arguments, format).await,
             Command::Contain(arguments) => contain::run(&arguments, format).await,
             Command::Rehearse(arguments) => rehearse::run(&arguments, format).await,
             Command::Codeowners(arguments) => codeowners::run(&arguments, format),
@@ -243,6 +255,8 @@ pub fn main() -> ExitCode {
 pub fn codes() -> Vec<crate::model::Code> {
     let here = [
         apply::CODES,
+        approve::CODES,
+        note::CODES,
         check::CODES,
         codeowners::CODES,
         drift::CODES,
@@ -256,6 +270,7 @@ pub fn codes() -> Vec<crate::model::Code> {
         rehearse::CODES,
         repo::CODES,
         request::CODES,
+        review::CODES,
         schema::CODES,
         session::CODES,
         simulate::CODES,
@@ -292,7 +307,10 @@ fn say(text: &str) {
 
 /// A text without the credentials of this run. No message of ours holds one; a server's might repeat what it was sent.
 fn scrubbed(text: &str) -> String {
-    const SECRETS: [&str; 5] = [
+    const SECRETS: [&str; 8] = [
+        "ROLECALL_FORGE_TOKEN",
+        "GITLAB_TOKEN",
+        "CI_JOB_TOKEN",
         "ROLECALL_WEBHOOK",
         "OKTA_API_TOKEN",
         "OKTA_CLIENT_TOKEN",

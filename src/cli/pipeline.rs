@@ -61,8 +61,8 @@ fn refusal(told: Told<'_>) -> Option<Finding> {
 pub(super) fn advice(told: Told<'_>) -> Option<Finding> {
     told("GITLAB_CI")?;
     let path = told("CI_CONFIG_PATH").unwrap_or_else(|| ".gitlab-ci.yml".to_owned());
-    // `FILE@GROUP/PROJECT` and a URL lie where a merge request of this project does not reach.
-    if path.contains('@') || path.starts_with("https://") {
+    let project = told("CI_PROJECT_PATH").unwrap_or_default();
+    if is_outside(&path, &project) {
         return None;
     }
     let message = format!(
@@ -72,6 +72,18 @@ pub(super) fn advice(told: Told<'_>) -> Option<Finding> {
         .note("so the note was only advice; what counts is the plan that this pipeline made on the protected branch")
         .help("let the protected environment ask for approval of that plan; or move the pipeline out (docs/pipeline.md)");
     Some(finding)
+}
+
+/// Whether a pipeline's file, as the project's settings name it, lies where a merge request of the project does not reach:
+/// `FILE@GROUP/PROJECT[:REF]` of another project, or a URL.
+pub(super) fn is_outside(path: &str, project: &str) -> bool {
+    match path.split_once('@') {
+        Some((_, place)) => {
+            let place = place.split(':').next().unwrap_or_default();
+            !place.is_empty() && !place.eq_ignore_ascii_case(project)
+        }
+        None => path.starts_with("https://"),
+    }
 }
 
 #[cfg(test)]

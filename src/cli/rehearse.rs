@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-use super::apply::{Chosen, Order, approval, carry_out, exit};
+use super::apply::{Chosen, Order, Word, carry_out, exit, word};
 use super::session::{Observed, Options, Parts, Session, deletions};
 use super::{Exit, Failure, Format, print, style};
 use crate::apply::JOURNAL_IO;
@@ -139,9 +139,9 @@ async fn rehearse(copy: Copy, plan: Plan, latency: u64) -> Result<Rehearsal, Fai
     // leaves undone what is only queued, there as here.
     let standing = matches!(approve::approval(&plan, false, None), Ok(Approval::Standing));
     let plan = Plan { simulated: true, ..plan };
-    let approval = match approval(&session, &plan, None)? {
-        _ if standing => Approval::Standing,
-        approval => approval,
+    let word = match word(&session, &plan, None, None)? {
+        _ if standing => Word::Is(Approval::Standing),
+        word => word,
     };
     let watch = Watch { clock: simulator.clock(), seen: Mutex::default() };
     let confirm = |_: &Plan, _: &Sources| {
@@ -150,7 +150,7 @@ async fn rehearse(copy: Copy, plan: Plan, latency: u64) -> Result<Rehearsal, Fai
     };
     let stop = Stop::default();
     let order =
-        Order { approved: &plan, approval, confirm: &confirm, stop: &stop, progress: &watch, witness: None };
+        Order { approved: &plan, word, confirm: &confirm, stop: &stop, progress: &watch, witness: None };
     let Some(report) = carry_out(&mut session, order).await? else {
         unreachable!("it was confirmed");
     };

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use crate::model::{Code, Finding, LOCK_FILE, Name, Sources, Span};
+use crate::model::{Code, Commit, Finding, LOCK_FILE, Name, Sources, Span};
 
 /// There is no access repo.
 pub const NO_REPO: Code = Code { code: "RC120", title: "the folder is no access repo" };
@@ -27,6 +27,8 @@ pub const CODES: &[Code] = &[NO_REPO, UNREADABLE, LINK, TOO_LARGE];
 const MOST_FILE: u64 = 4 << 20;
 /// Bytes of all files.
 const MOST_ALL: u64 = 256 << 20;
+/// How many commits are asked about since base: far more than come between two applies.
+const MOST_COMMITS: usize = 1_000;
 /// How deep folders may be.
 const MOST_DEPTH: usize = 32;
 
@@ -279,6 +281,40 @@ pub fn came_with(root: &Path, commit: &str) -> Option<String> {
     let named =
         || git(root, &["log", "-1", "--format=commit %h (%s)", commit]).filter(|text| !text.is_empty());
     merged.or_else(own).or_else(named)
+}
+
+/// The commits since base that touch the access repo, the oldest first: those of the branch itself (`first_parent`), of which
+/// a merge is one, or all. Without base all there are.
+///
+/// # Errors
+/// Why Git cannot tell.
+pub fn commits_since(root: &Path, base: Option<&str>, first_parent: bool) -> Result<Vec<Commit>, String> {
+    if git(root, &["rev-parse", "--is-shallow-repository"]).as_deref() != Some("false") {
+        return Err("Git has not the whole history here".to_owned());
+    }
+    if let Some(base) = base {
+        let is_before = git(root, &["merge-base", "--is-ancestor", "--end-of-options", base, "HEAD"]);
+        is_before.ok_or_else(|| format!("commit `{base}`, which was applied last, is not in the history"))?;
+    }
+    let range = base.map_or_else(|| "HEAD".to_owned(), |base| format!("{base}..HEAD"));
+    let most = format!("--max-count={}", MOST_COMMITS + 1);
+    let how = if first_parent { "--first-parent" } else { "--full-history" };
+    let format = "--format=%H%x1f%ae%x1f%ce";
+    let told = git(root, &["log", how, &most, format, "--end-of-options", &range, "--", "."])
+        .ok_or("Git cannot list it")?;
+    let mut commits = Vec::new();
+    for line in told.lines().filter(|line| !line.is_empty()) {
+        let mut parts = line.split('\u{1f}').map(str::to_owned);
+        let (Some(id), Some(author), Some(committer)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err("Git tells of a commit that cannot be made out".to_owned());
+        };
+        commits.push(Commit { id, author, committer });
+    }
+    if commits.len() > MOST_COMMITS {
+        return Err(format!("more than {MOST_COMMITS} commits have come since"));
+    }
+    commits.reverse();
+    Ok(commits)
 }
 
 fn git(root: &Path, arguments: &[&str]) -> Option<String> {

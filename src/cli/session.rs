@@ -2,7 +2,7 @@
 //!
 //! Invariant: what it is made of are values; only [`Session::open`] reads files, and hands them on. It must not decide.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -93,8 +93,6 @@ pub(super) struct Session {
     pub(super) callers: Vec<Caller>,
     /// What the plan picks.
     pub(super) selection: Selection,
-    /// Effects that were approved, where an apply plans again.
-    pub(super) approved: BTreeSet<Digest>,
     /// What is laid over the directory. What rests on it is never applied.
     reorganized: Option<Reorganized>,
     /// What there is to say of providers that a containment does without.
@@ -194,7 +192,6 @@ impl Session {
             schemas: schemas(&head, &registry),
             providers: BTreeMap::new(),
             callers: Vec::new(),
-            approved: BTreeSet::new(),
             reorganized: None,
             unusable: Vec::new(),
             selection,
@@ -310,7 +307,7 @@ impl Session {
 
     /// The settings that judge: base's, so that a merge request cannot weaken what judges it; head's where there is none.
     pub(super) fn judging(&self) -> &Settings {
-        self.base.as_deref().map_or(&self.head.settings, |base| &base.settings)
+        &self.judging_tree().settings
     }
 
     /// The tree of the last verified apply, or the one that was named in its place.
@@ -326,6 +323,16 @@ impl Session {
     /// The folder of the access repo, where Git can be asked about it.
     pub(super) fn root(&self) -> Option<&Path> {
         self.root.as_deref()
+    }
+
+    /// The tree whose word counts where head's would be its own judge.
+    pub(super) fn judging_tree(&self) -> &Tree {
+        self.base.as_deref().unwrap_or(&self.head)
+    }
+
+    /// The commit that base was, where it was in Git.
+    pub(super) fn base_commit(&self) -> Option<&str> {
+        self.verified.as_ref()?.base.commit.as_deref()
     }
 
     /// The commit that is checked out.

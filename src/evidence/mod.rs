@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::model::report::Step;
 use crate::model::{Basis, Change, Code, Digest, Finding, Held, Plan, Report, Snapshot, Waived};
 
+pub mod envelope;
+
 #[cfg(test)]
 mod tests;
 

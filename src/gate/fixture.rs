@@ -157,6 +157,7 @@ impl World {
             approvals: Approvals::default(),
             plan_ttl: SignedDuration::from_hours(168),
             protected: Vec::new(),
+            forge: None,
             simulate: None,
         };
         Self {

@@ -12,6 +12,7 @@ use crate::model::{
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
+pub mod approvals;
 mod bench;
 mod caps;
 mod guards;
@@ -75,6 +76,8 @@ pub const CODES: &[Code] = &[
     SEPARATED,
     SEPARATED_LIVE,
     SEPARATES_NOTHING,
+    approvals::NOT_COVERED,
+    approvals::WEAK_FORGE,
 ];
 
 /// What a draft is judged by.

@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use serde::de::DeserializeOwned;
 
+use super::forge::{self, forge};
 use super::settings_body::{
     ApprovalsBody, CapBody, FromProvider, LimitsBody, Need, Operator, Reach, SettingsBody, StandingBody,
     TypeBody, UpTo,
@@ -78,6 +79,7 @@ pub(crate) fn settings(node: &Node, registry: &Registry, findings: &mut Vec<Find
         approvals: read(&body.approvals, findings).map(|body| approvals(&body, findings)).unwrap_or_default(),
         plan_ttl: plan_ttl(read(&body.plan_ttl, findings), findings),
         protected: protected(read(&body.protected, findings).unwrap_or_default(), &instances, findings),
+        forge: read(&body.forge, findings).and_then(|body| forge(body, findings)),
         simulate: world,
         directory: directory.clone().unwrap_or(Directory::Manifests),
     };
@@ -264,6 +266,16 @@ fn approvals(body: &ApprovalsBody, findings: &mut Vec<Finding>) -> Approvals {
         *quorum = given.value;
     }
     approvals.operator = body.operator == Operator::Allowed;
+    for (handle, key) in &body.keys.0 {
+        match forge::public_key(key) {
+            Some(key) => drop(approvals.keys.insert(handle.value.as_str().into(), key)),
+            None => {
+                let finding = Finding::error(WRONG_VALUE, "this is no public key of Ed25519");
+                let help = "write what `openssl pkey -in KEY -pubout` prints between the lines of dashes";
+                findings.push(finding.at(&key.span).help(help));
+            }
+        }
+    }
     approvals
 }
 

@@ -53,6 +53,8 @@ pub(crate) struct SettingsBody {
     pub(crate) protected: Option<Part<Vec<Spanned<String>>>>,
     /// The folders that are read; `people`, `roles`, `grants`, `sandboxes`, `rules` and `native` unless given.
     pub(crate) manifests: Option<Part<Vec<Spanned<String>>>>,
+    /// Where merge requests are, and which of their notes and approvals count.
+    pub(crate) forge: Option<Part<ForgeBody>>,
     /// A world file, to simulate every provider with.
     pub(crate) simulate: Option<Part<Spanned<String>>>,
 }
@@ -244,6 +246,56 @@ pub(crate) struct ApprovalsBody {
     /// Whether the person who applies may approve by typing the effect digest.
     #[serde(default)]
     pub(crate) operator: Operator,
+    /// Public keys whose signed statements count as approvals, by handle: Ed25519, as `openssl pkey -pubout` prints them
+    /// between the lines of dashes.
+    #[serde(default)]
+    pub(crate) keys: Pairs<Spanned<String>>,
+}
+
+/// Where merge requests are, and which of their notes and approvals count.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ForgeBody {
+    /// Where GitLab is; `https://gitlab.com` unless given.
+    pub(crate) url: Option<Spanned<String>>,
+    /// The project of the access repo, with its groups: `acme/access`.
+    pub(crate) project: Spanned<String>,
+    /// The account that the pipeline writes notes with. Only its notes say what a merge request showed.
+    pub(crate) bot: Option<String>,
+    /// What marks the notes and issues of this access repo: `access` unless given. Two access repos in one project need two.
+    pub(crate) target: Option<Spanned<String>>,
+    /// The environment of the apply job, where its deployment approvals are to count.
+    pub(crate) environment: Option<String>,
+    /// Whether the notes are believed: `auto` where the pipeline is configured outside the project.
+    #[serde(default)]
+    pub(crate) notes: Notes,
+    /// What becomes of an apply where the forge lets authors approve, or keeps approvals when something is pushed.
+    #[serde(default)]
+    pub(crate) settings: ForgeSettings,
+}
+
+/// Whether the notes are believed.
+#[derive(Debug, Default, Clone, Copy, Deserialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Notes {
+    /// Where the pipeline is configured in another project.
+    #[default]
+    Auto,
+    /// Always: a pipeline execution policy makes them.
+    Trusted,
+    /// Never.
+    Advice,
+}
+
+/// What weak approval settings of the forge do.
+#[derive(Debug, Default, Clone, Copy, Deserialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ForgeSettings {
+    /// Nothing is applied.
+    #[default]
+    Required,
+    /// It is recorded in the evidence, and goes on.
+    Recorded,
 }
 
 /// Whose approvals count.

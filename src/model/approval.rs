@@ -3,7 +3,7 @@
 //! Invariant: nothing here decides. What a forge tells is kept as it was told, and what it did not tell is not made up: an
 //! absent answer is an error of whoever asked, never an empty list.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ pub struct Quorum {
     pub risk: Risk,
     /// How many of the owners.
     pub needed: u32,
-    /// The owners, sorted: handles and `@group/paths`. Empty: nobody owns it, and so nobody can approve it.
+    /// The owners, sorted: handles and `@group/paths`.
     pub owners: Vec<String>,
     /// The handles of managers who must approve besides, each of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -28,6 +28,60 @@ pub struct Quorum {
     pub effects: BTreeSet<Digest>,
     /// The roles, files or waivers that they come from, in words, sorted.
     pub of: Vec<String>,
+    /// Why nobody can approve them, where nobody can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impossible: Option<String>,
+    /// Whether they are standing changes beyond what runs by itself: without approval they wait, and stop nothing else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub queued: bool,
+}
+
+/// Who answers for what, as base says: a merge request cannot choose its own judges.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Owners {
+    /// By role.
+    pub roles: BTreeMap<Name, OwnedRole>,
+    /// For everything else.
+    pub rest: Vec<String>,
+}
+
+/// Who answers for a role.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OwnedRole {
+    /// Its owners: handles and `@group/paths`.
+    pub owners: Vec<String>,
+    /// Whether the manager of whoever gets it must approve besides.
+    pub manager: bool,
+}
+
+/// Who is who at the forge, as base says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Accounts {
+    /// Handles of those who are at work, by the name of their account in lower case.
+    pub by_account: BTreeMap<String, Name>,
+    /// Handles of everyone, by e-mail address in lower case.
+    pub by_email: BTreeMap<String, Name>,
+    /// Members of groups, by `@path`: handles. Those that nobody asked about are not there.
+    pub groups: BTreeMap<String, BTreeSet<Name>>,
+}
+
+impl Accounts {
+    /// Whose account it is, if it is somebody's who is at work.
+    #[must_use]
+    pub fn of(&self, account: &str) -> Option<&Name> {
+        self.by_account.get(&account.to_lowercase())
+    }
+
+    /// Whose e-mail address it is. Forges make up such as `17-ann@users.noreply.gitlab.com` for those who hide theirs.
+    #[must_use]
+    pub fn of_email(&self, email: &str) -> Option<&Name> {
+        let email = email.to_lowercase();
+        self.by_email.get(&email).or_else(|| {
+            let (user, host) = email.split_once('@')?;
+            let account = user.split_once('-').map_or(user, |(_, account)| account);
+            if host.starts_with("users.noreply.") { self.by_account.get(account) } else { None }
+        })
+    }
 }
 
 /// How many effects a note names one by one: beyond that it names the whole alone, since a note has a largest size.
@@ -45,6 +99,12 @@ pub struct Shown {
 }
 
 impl Shown {
+    /// The first line of a note, which is not displayed: by it and by its author the note is found again.
+    #[must_use]
+    pub fn mark(target: &str) -> String {
+        format!("<!-- rolecall:plan:{target} -->")
+    }
+
     /// The line, without its end. It holds nothing but digits.
     #[must_use]
     pub fn line(effect: &Digest, effects: &[Digest]) -> String {
@@ -65,6 +125,47 @@ impl Shown {
         let sorted: Vec<&Digest> = effects.iter().collect();
         (effects.is_empty() || Digest::of(&sorted) == effect).then_some(Self { effect, effects })
     }
+}
+
+/// What was merged between base and head, as Git and the forge tell.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct History {
+    /// Merge requests in the order in which they were merged, the first one first.
+    pub requests: Vec<MergeRequest>,
+    /// Commits of the branch that came with no merge request.
+    pub direct: Vec<Commit>,
+    /// The account whose notes count.
+    pub bot: Option<String>,
+    /// Why what notes show is not believed; `None`: a merge request cannot have changed it.
+    pub notes_are_advice: Option<String>,
+    /// The approval of the deployment that this run is.
+    pub deployment: Option<Deployment>,
+    /// What the forge's settings let people do, or why it does not tell.
+    pub rules: Option<Result<ForgeRules, String>>,
+}
+
+/// The deployment that an apply is, where the environment asks for approvals.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// Its name: `deployment 17 of access`.
+    pub name: String,
+    /// Who approved it.
+    pub approvals: Vec<Approving>,
+    /// Who refused.
+    pub rejected: Vec<String>,
+}
+
+/// A signed word of somebody whose key base knows, verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statement {
+    /// The file that it came from.
+    pub file: String,
+    /// The handle of whose key signed it.
+    pub by: Name,
+    /// When, as it says.
+    pub at: Timestamp,
+    /// The digest of the effects that it approves.
+    pub effect: Digest,
 }
 
 /// A request that was merged, as the forge tells of it.
@@ -163,6 +264,12 @@ pub struct Reviewed {
     /// What the forge told, as it was judged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<MergeRequest>,
+    /// The deployment that was approved, as the forge told of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<Deployment>,
+    /// The signed statements.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statements: Vec<Statement>,
     /// What the forge's settings let people do; `None`: it does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<ForgeRules>,
@@ -175,6 +282,22 @@ impl Reviewed {
     /// The effects that are covered.
     pub fn effects(&self) -> impl Iterator<Item = &Digest> {
         self.covered.iter().flat_map(|covered| &covered.quorum.effects)
+    }
+}
+
+impl std::fmt::Display for Reviewed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (at, covered) in self.covered.iter().enumerate() {
+            let who: Vec<&str> = covered.by.iter().map(|(who, _)| who.as_ref()).collect();
+            let count = covered.quorum.effects.len();
+            let effects = if count == 1 { "effect" } else { "effects" };
+            let separator = if at == 0 { "" } else { "; " };
+            write!(f, "{separator}{count} {effects} by {} ({})", who.join(", "), covered.source)?;
+        }
+        for why in &self.not_compliant {
+            write!(f, "; not compliant: {why}")?;
+        }
+        Ok(())
     }
 }
 

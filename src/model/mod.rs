@@ -32,7 +32,10 @@ pub mod span;
 pub mod value;
 
 pub use address::{Address, AddressError, Name};
-pub use approval::{Approving, BotNote, Commit, Covered, ForgeRules, MergeRequest, Quorum, Reviewed, Shown};
+pub use approval::{
+    Accounts, Approving, BotNote, Commit, Covered, Deployment, ForgeRules, MergeRequest, OwnedRole, Owners,
+    Quorum, Reviewed, Shown, Statement,
+};
 pub use cut_off::{Cut, CutOff, cut};
 pub use decode::decode;
 pub use demand::{DEMAND_FORMAT, Demand, DemandState, DemandedField, DemandedGrant};

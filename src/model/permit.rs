@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::address::Address;
+use super::approval::Reviewed;
 use super::plan::Ruling;
 use super::value::Digest;
 
@@ -49,6 +50,8 @@ pub enum Approval {
     Operator(Digest),
     /// Every change takes away from this one person, and does nothing else.
     Containment(Address),
+    /// Whoever has to approve each effect did: at the forge, or by a signed statement.
+    Reviewed(Box<Reviewed>),
 }
 
 impl std::fmt::Display for Approval {
@@ -58,6 +61,7 @@ impl std::fmt::Display for Approval {
             Self::Standing => f.write_str("none needed: standing changes within their limits"),
             Self::Operator(effect) => write!(f, "effect {} typed by the operator", effect.short()),
             Self::Containment(person) => write!(f, "none needed: all of it only takes away from `{person}`"),
+            Self::Reviewed(reviewed) => reviewed.fmt(f),
         }
     }
 }

@@ -53,6 +53,8 @@ pub struct Settings {
     pub plan_ttl: SignedDuration,
     /// What is never changed: addresses or patterns of them.
     pub protected: Vec<Spanned<Pattern>>,
+    /// Where merge requests are, and whose notes count.
+    pub forge: Option<Forge>,
     /// The world file, where everything is simulated.
     pub simulate: Option<Spanned<String>>,
 }
@@ -209,10 +211,44 @@ pub struct Approvals {
     pub quorum: [u32; 3],
     /// Whether the person who applies may approve by typing the effect digest.
     pub operator: bool,
+    /// The public keys, Ed25519, whose signed statements count, by handle; 32 bytes each.
+    pub keys: BTreeMap<Name, [u8; 32]>,
 }
 
 impl Default for Approvals {
     fn default() -> Self {
-        Self { quorum: [1, 1, 2], operator: false }
+        Self { quorum: [1, 1, 2], operator: false, keys: BTreeMap::new() }
     }
+}
+
+impl Approvals {
+    /// How many approvals a risk needs.
+    #[must_use]
+    pub fn needed(&self, risk: Risk) -> u32 {
+        let [low, medium, high] = self.quorum;
+        match risk {
+            Risk::Low => low,
+            Risk::Medium => medium,
+            Risk::High => high,
+        }
+    }
+}
+
+/// Where merge requests are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forge {
+    /// Where it is: `https://gitlab.com`.
+    pub url: Spanned<url::Url>,
+    /// The project of the access repo: `acme/access`.
+    pub project: String,
+    /// The account whose notes show plans.
+    pub bot: Option<String>,
+    /// What marks the notes and issues of this access repo.
+    pub target: String,
+    /// The environment whose deployment approvals count.
+    pub environment: Option<String>,
+    /// Whether what notes show is believed; `None`: where the pipeline lies outside the project.
+    pub notes: Option<bool>,
+    /// Whether weak approval settings of the forge are recorded and let pass, or refused.
+    pub lenient: bool,
 }

@@ -11,7 +11,7 @@ use super::words::count;
 use crate::model::{Digest, Drift, Name, Plan};
 
 /// What an issue is to say.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Issue {
     /// The provider that it is about.
     pub target: Name,

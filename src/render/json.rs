@@ -41,10 +41,10 @@ pub fn values(values: &impl Serialize) -> String {
     pretty(values)
 }
 
-/// The issues that a forge is to have of what moved by itself.
+/// The issues that a forge is to have of what moved by itself, and whether all was read: else none may be closed.
 #[must_use]
-pub fn issues(issues: &[super::issue::Issue]) -> String {
-    pretty(&issues)
+pub fn issues(issues: &[super::issue::Issue], complete: bool) -> String {
+    pretty(&serde_json::json!({ "complete": complete, "issues": issues }))
 }
 
 /// What moved by itself.

@@ -5,6 +5,7 @@
 
 mod duties;
 mod entries;
+mod judges;
 mod lock;
 mod mend;
 mod own_groups;
@@ -19,6 +20,7 @@ pub mod why;
 #[cfg(test)]
 mod tests;
 
+pub use judges::{accounts, judging_people, owners};
 pub use lock::{lock, unknown_to_lock};
 pub use mend::{Mend, mends};
 pub use people::{normalized, people};

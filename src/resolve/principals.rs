@@ -132,7 +132,7 @@ impl Principals {
     }
 }
 
-fn text_of<'a>(
+pub(super) fn text_of<'a>(
     person: &'a Person,
     instance: &str,
     kind: &str,

@@ -12,16 +12,19 @@ use futures_util::future::select;
 use jiff::Timestamp;
 
 use super::{OTHER_DIRECTORY, OTHER_TIME};
-use crate::apply::approve;
+use crate::apply::approve::{self, Stale};
 use crate::apply::executor::{self, Progress, Run, Stop};
 use crate::apply::journal::{History, Journal, Lock};
 use crate::apply::memory::{BaseRecord, Verified};
+use crate::cli::review::Inquiry;
 use crate::cli::session::{Planned, Session};
 use crate::cli::{Exit, Failure};
 use crate::evidence::{self, Ran};
 use crate::model::guard::Guard;
 use crate::model::report::State;
-use crate::model::{Approval, Change, DemandState, Digest, Finding, Plan, Report, Snapshot, Sources};
+use crate::model::{
+    Approval, Cause, Change, DemandState, Digest, Finding, Plan, Report, Reviewed, Snapshot, Sources,
+};
 use crate::planner;
 use crate::provider::Provider;
 
@@ -32,8 +35,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(16);
 pub(in crate::cli) struct Order<'a> {
     /// The plan that was approved.
     pub(in crate::cli) approved: &'a Plan,
-    /// How it was approved: [`approval`].
-    pub(in crate::cli) approval: Approval,
+    /// On whose word: [`word`].
+    pub(in crate::cli) word: Word<'a>,
     /// Asked once with the fresh plan, before anything is written.
     pub(in crate::cli) confirm: &'a dyn Fn(&Plan, &Sources) -> Result<bool, Failure>,
     /// Set by a signal: what is in flight is finished, the rest is not begun.
@@ -42,6 +45,14 @@ pub(in crate::cli) struct Order<'a> {
     pub(in crate::cli) progress: &'a dyn Progress,
     /// What a bundle of evidence says of where it ran; none is kept without.
     pub(in crate::cli) witness: Option<Witness>,
+}
+
+/// On whose word a plan is carried out.
+pub(in crate::cli) enum Word<'a> {
+    /// This one.
+    Is(Approval),
+    /// Of whoever has to approve what a fresh plan says: they are asked then.
+    Of(&'a Inquiry),
 }
 
 /// Where an apply runs, for its evidence.
@@ -53,12 +64,14 @@ pub(in crate::cli) struct Witness {
     pub(in crate::cli) binary: Option<Digest>,
 }
 
-/// How a plan is approved that is to be carried out now; `typed` is the effect that the operator typed.
-pub(in crate::cli) fn approval(
+/// On whose word a plan can be carried out now: that of the operator, who typed `typed`; of nobody, where none is needed; else
+/// of those whom `inquiry` can ask.
+pub(in crate::cli) fn word<'a>(
     session: &Session,
     approved: &Plan,
     typed: Option<&str>,
-) -> Result<Approval, Failure> {
+    inquiry: Option<&'a Inquiry>,
+) -> Result<Word<'a>, Failure> {
     if let Some(handle) = &approved.selection.contain {
         let message =
             format!("plan `{}` takes away from `{handle}`, and is approved by that alone", approved.id);
@@ -75,8 +88,13 @@ pub(in crate::cli) fn approval(
         let help = "plan without `--directory`, once the directory itself says so";
         return stale(Finding::error(OTHER_DIRECTORY, message).help(help));
     }
+    if let Some(inquiry) = inquiry.filter(|_| !approved.simulated && typed.is_none())
+        && !approved.effects.is_empty()
+    {
+        return Ok(Word::Of(inquiry));
+    }
     let operator = session.judging().approvals.operator;
-    approve::approval(approved, operator, typed).or_else(|finding| stale(*finding))
+    approve::approval(approved, operator, typed).map(Word::Is).or_else(|finding| stale(*finding))
 }
 
 /// Carries out an approved plan; `None` where it was not confirmed.
@@ -85,10 +103,6 @@ pub(in crate::cli) async fn carry_out(
     order: Order<'_>,
 ) -> Result<Option<Report>, Failure> {
     session.selection = order.approved.selection.clone();
-    // With no approval of its own, what is queued stays queued.
-    if order.approval != Approval::Standing {
-        session.approved = order.approved.effects.iter().cloned().collect();
-    }
     let session: &Session = session;
     session.in_its_time(execute(session, order)).await
 }
@@ -113,19 +127,44 @@ async fn execute(session: &Session, order: Order<'_>) -> Result<Option<Report>, 
     let earlier = History::read(&path)?.unwrap_or_default();
     let mut journal = Journal::open(&path, approved, now, &lock)?;
     let observed = session.clock.now();
-    let fresh = session.plan_after(&earlier.taken_away()).await?;
-    let finished = journal.history().is_finished();
-    let cleared = approve::reconcile(
-        approved,
-        &fresh.plan,
-        &fresh.live,
-        session.clock.now(),
-        finished,
-        &earlier.begun(),
-    )
-    .map_err(|stale| Failure::from(stale.reasons).exit(Exit::Stale))?;
+    let taken = earlier.taken_away();
+    // With no approval of its own, what is queued stays queued.
+    let mut goes: BTreeSet<Digest> = match &order.word {
+        Word::Is(Approval::Standing) | Word::Of(_) => BTreeSet::new(),
+        Word::Is(_) => approved.effects.iter().cloned().collect(),
+    };
+    let mut fresh = session.plan_after(&taken, &goes).await?;
+    let (finished, begun) = (journal.history().is_finished(), earlier.begun());
+    let stale = |stale: Stale| Failure::from(stale.reasons).exit(Exit::Stale);
+    let approval = match &order.word {
+        Word::Is(approval) => approval.clone(),
+        Word::Of(inquiry) => {
+            // What is stale is refused without asking anybody.
+            let now = session.clock.now();
+            drop(
+                approve::reconcile(approved, &fresh.plan, &fresh.live, now, finished, &begun)
+                    .map_err(stale)?,
+            );
+            let reviewed = inquiry.review(session, approved, &fresh).await?;
+            let queued = reviewed.covered.iter().filter(|covered| covered.quorum.queued);
+            goes = queued.flat_map(|covered| covered.quorum.effects.iter().cloned()).collect();
+            if !goes.is_empty() {
+                fresh = session.plan_after(&taken, &goes).await?;
+            }
+            cite(&reviewed, &mut fresh.plan);
+            if reviewed.covered.is_empty() {
+                Approval::Standing
+            } else {
+                Approval::Reviewed(Box::new(reviewed))
+            }
+        }
+    };
+    let fresh = fresh;
+    let cleared =
+        approve::reconcile(approved, &fresh.plan, &fresh.live, session.clock.now(), finished, &begun)
+            .map_err(stale)?;
     let permit = cleared
-        .permit(fresh.verdict.clone(), order.approval.clone())
+        .permit(fresh.verdict.clone(), approval.clone())
         .map_err(|finding| Failure::from(finding).exit(Exit::Stale))?;
     if !(order.confirm)(&fresh.plan, &session.head.sources)? {
         return Ok(None);
@@ -144,7 +183,7 @@ async fn execute(session: &Session, order: Order<'_>) -> Result<Option<Report>, 
     })
     .await;
     // What was written is told whatever happens now: a full disk, or a look that fails, must not take the report along.
-    let ending = Ending { order: &order, fresh: &fresh, began: observed };
+    let ending = Ending { order: &order, fresh: &fresh, approval: &approval, goes: &goes, began: observed };
     if let Err(failure) = end(session, &ending, &mut report, &mut journal).await {
         report.converged = false;
         report.left.extend(failure.findings.iter().map(|finding| format!("not seen or not kept: {finding}")));
@@ -160,15 +199,15 @@ async fn end(
     report: &mut Report,
     journal: &mut Journal,
 ) -> Result<(), Failure> {
-    let Ending { order, fresh, began } = *ending;
-    let (approved, approval) = (order.approved, &order.approval);
+    let Ending { order, fresh, approval, goes, began } = *ending;
+    let approved = order.approved;
     let keep = |report: &Report, live: Option<&Snapshot>| {
         let witness = order.witness.as_ref();
         let witnessed =
             witness.map(|witness| Witnessed { witness, approved, fresh: &fresh.plan, approval, began });
         witnessed.map(|witnessed| keep_evidence(session, &witnessed, report, live)).transpose()
     };
-    let after = match settled(session, order.stop, report, &journal.history().taken_away()).await {
+    let after = match settled(session, order.stop, report, &journal.history().taken_away(), goes).await {
         Ok(after) => after,
         Err(failure) => {
             // What was written is told to whoever audits it, though nobody could see what came of it.
@@ -188,10 +227,22 @@ async fn end(
     Ok(())
 }
 
+/// Writes into changes where they were approved.
+fn cite(reviewed: &Reviewed, plan: &mut Plan) {
+    for change in plan.changes.iter_mut().filter(|change| change.cause == Cause::Request) {
+        let covered = reviewed.covered.iter().find(|covered| covered.quorum.effects.contains(&change.effect));
+        change.approved_by = covered.map(|covered| covered.source.clone());
+    }
+}
+
 /// What an apply ends with, besides what it saw.
 struct Ending<'a> {
     order: &'a Order<'a>,
     fresh: &'a Planned,
+    /// How it was approved.
+    approval: &'a Approval,
+    /// What was queued and goes.
+    goes: &'a BTreeSet<Digest>,
     /// When it began to write.
     began: Timestamp,
 }
@@ -245,6 +296,7 @@ pub(in crate::cli) async fn settled(
     stop: &Stop,
     report: &Report,
     taken: &BTreeSet<String>,
+    goes: &BTreeSet<Digest>,
 ) -> Result<Planned, Failure> {
     // What is done is not seen yet where a fresh look would change the same thing again, in whatever way.
     let done: BTreeSet<&str> = report
@@ -255,7 +307,7 @@ pub(in crate::cli) async fn settled(
         .collect();
     let mut wait = Duration::from_secs(1);
     loop {
-        let after = session.plan_after(taken).await?;
+        let after = session.plan_after(taken, goes).await?;
         let unseen = after.plan.changes.iter().any(|c| c.op.writes() && done.contains(c.target().as_str()));
         if !unseen || wait > LONGEST_WAIT || !Guard::Lag.holds() || stop.is_asked() {
             return Ok(after);

@@ -9,13 +9,15 @@ use jiff::Timestamp;
 
 use super::{Observed, Session};
 use crate::cli::Failure;
+use crate::gate::approvals::{self, ToApprove};
 use crate::gate::{self, Judged, Rules};
 use crate::model::plan::PLAN_FORMAT;
 use crate::model::{
-    Address, Apart, Basis, Cause, Change, Coverage, Demand, Desired, Digest, Draft, GrantKey, Held, Op, Plan,
-    ProviderBasis, Ruling, Selection, Snapshot, Summary, Verdict, Waiver, has_errors,
+    Address, Apart, Basis, Cause, Change, Coverage, Demand, Desired, Digest, Draft, GrantKey, Held,
+    Inventory, Op, Plan, ProviderBasis, Ruling, Selection, Snapshot, Summary, Verdict, Waiver, has_errors,
 };
 use crate::planner::{self, Input};
+use crate::resolve;
 
 /// A plan with what it was made of.
 pub(in crate::cli) struct Planned {
@@ -27,6 +29,8 @@ pub(in crate::cli) struct Planned {
     pub(in crate::cli) left_out: LeftOut,
     /// Why it is not known who all the people are, where it is not.
     pub(in crate::cli) unknown_people: Option<String>,
+    /// People as base sees them: whose approval counts.
+    pub(in crate::cli) people: Inventory,
 }
 
 /// The edges and things that a limited plan leaves as they are.
@@ -45,15 +49,20 @@ pub(in crate::cli) fn deletions<'a>(changes: &'a [Change], held: &'a [Held]) -> 
 impl Session {
     /// Makes a plan from scratch.
     pub(in crate::cli) async fn plan(&self) -> Result<Planned, Failure> {
-        self.plan_after(&BTreeSet::new()).await
+        self.plan_after(&BTreeSet::new(), &BTreeSet::new()).await
     }
 
-    /// Makes a plan from scratch, where these targets were taken away by us since memory was written.
-    pub(in crate::cli) async fn plan_after(&self, done: &BTreeSet<String>) -> Result<Planned, Failure> {
+    /// Makes a plan from scratch, where these targets were taken away by us since memory was written, and these effects
+    /// were approved: what was queued among them goes.
+    pub(in crate::cli) async fn plan_after(
+        &self,
+        done: &BTreeSet<String>,
+        approved: &BTreeSet<Digest>,
+    ) -> Result<Planned, Failure> {
         let Observed {
             now,
             inventory,
-            records: _,
+            records,
             head,
             base,
             own_head,
@@ -144,7 +153,7 @@ impl Session {
                 base: base.as_ref(),
                 inventory: &inventory,
                 schemas: &self.schemas,
-                approved: &self.approved,
+                approved,
                 now,
             },
         );
@@ -176,6 +185,11 @@ impl Session {
         let id = Plan::id_of(&effect, created, &basis);
         let complete =
             inventory.incomplete.is_empty() && live.coverage.values().all(|c| *c == Coverage::Complete);
+        let people = resolve::judging_people(&self.head, self.base.as_deref(), &records, now);
+        let people = people.unwrap_or(inventory);
+        let owners = resolve::owners(&self.head, self.base.as_deref());
+        let asked = ToApprove { changes: &judged.changes, held: &judged.held, waived: &judged.waived };
+        let quorums = approvals::quorums(asked, &owners, &people, &judging.approvals);
         let plan = Plan {
             format: PLAN_FORMAT.to_owned(),
             id,
@@ -197,9 +211,9 @@ impl Session {
             complete,
             simulated: self.simulated(),
             selection: self.selection.clone(),
-            quorums: Vec::new(),
+            quorums,
         };
-        Ok(Planned { plan, verdict: judged.verdict, live, desired: head, left_out, unknown_people })
+        Ok(Planned { plan, verdict: judged.verdict, live, desired: head, left_out, unknown_people, people })
     }
 
     /// Looks at what a draft would delete; says whether anything was read.

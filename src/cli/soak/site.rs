@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use crate::apply::disk::{Disk, MemoryDisk};
 use crate::apply::executor::{Silent, Stop};
 use crate::apply::memory::Memory;
-use crate::cli::apply::{Order, approval, carry_out};
+use crate::cli::apply::{Order, carry_out, word};
 use crate::cli::session::{Parts, Session, load_sources};
 use crate::cli::{Exit, Failure};
 use crate::manifest::Tree;
@@ -186,7 +186,7 @@ impl Site {
         let begun = Cell::new(None);
         let run = async {
             let mut session = self.session(sources).await?;
-            let approval = approval(&session, plan, None)?;
+            let word = word(&session, plan, None, None)?;
             let (stop, clock) = (Stop::default(), self.simulator.clock());
             let confirm = |_: &Plan, _: &Sources| {
                 begun.set(Some(clock.now()));
@@ -194,7 +194,7 @@ impl Site {
             };
             let order = Order {
                 approved: plan,
-                approval,
+                word,
                 confirm: &confirm,
                 stop: &stop,
                 progress: &Silent,

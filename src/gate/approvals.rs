@@ -1,0 +1,537 @@
+//! Approvals: what it takes to approve each effect, and whether what was said amounts to that.
+//!
+//! Invariant: what is not known counts against. An approval counts for an effect only if whoever gave it was shown that
+//! effect, gave it after the last change of what he saw, is at work, and wrote none of it (an author who approves through a
+//! later merge request included). It must not ask anybody: what the forge told is handed to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::model::approval::History;
+use crate::model::settings::Approvals;
+use crate::model::{
+    Accounts, Address, Cause, Change, Code, Covered, Digest, Finding, Held, Inventory, MergeRequest, Name,
+    Owners, Quorum, Reviewed, Risk, Statement, Waived, Why,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// Effects that no approval covers.
+pub const NOT_COVERED: Code = Code { code: "RC650", title: "effects that nobody who may has approved" };
+/// The forge lets authors approve, or keeps approvals when something is pushed.
+pub const WEAK_FORGE: Code = Code { code: "RC652", title: "the forge's settings let approvals mean little" };
+
+/// What a plan asks to be approved.
+#[derive(Debug, Clone, Copy)]
+pub struct ToApprove<'a> {
+    /// Its changes.
+    pub changes: &'a [Change],
+    /// What is held: what is queued can be approved.
+    pub held: &'a [Held],
+    /// The waivers that are used.
+    pub waived: &'a [Waived],
+}
+
+/// What it takes to approve each effect of a plan, effects that take the same together.
+///
+/// The owners of the roles that a change comes through, as many as its risk asks for; besides them the manager of whoever
+/// gets a role that asks for that. What comes through no role, and waivers, are for the owners of the whole.
+#[must_use]
+pub fn quorums(
+    asked: ToApprove<'_>,
+    owners: &Owners,
+    people: &Inventory,
+    settings: &Approvals,
+) -> Vec<Quorum> {
+    type Key = (bool, Risk, Vec<String>, Vec<Name>, Option<String>);
+    let mut quorums: BTreeMap<Key, (BTreeSet<Digest>, BTreeSet<String>)> = BTreeMap::new();
+    let requests =
+        asked.changes.iter().filter(|change| change.cause == Cause::Request).map(|change| (false, change));
+    let queued = asked.held.iter().filter(|held| held.why == Why::Queued).map(|held| (true, &held.change));
+    for (queued, change) in requests.chain(queued) {
+        let roles: BTreeSet<&str> = change.roles().collect();
+        let owned: Vec<_> = roles.iter().filter_map(|role| owners.roles.get(*role)).collect();
+        let mut names: Vec<String> = owned.iter().flat_map(|role| role.owners.iter().cloned()).collect();
+        if owned.is_empty() {
+            names.clone_from(&owners.rest);
+        }
+        names.sort();
+        names.dedup();
+        let mut impossible = names.is_empty().then(|| {
+            "nobody answers for it: `owners` of the role, or of `rolecall.yaml`, says who does".to_owned()
+        });
+        let mut managers = Vec::new();
+        if owned.iter().any(|role| role.manager)
+            && !change.op.is_removal()
+            && let Some(person) = change.subject.as_ref().map(Address::name)
+        {
+            match people.people.get(&*person).and_then(|person| person.manager.clone()) {
+                Some(manager) => managers.push(manager),
+                None => {
+                    impossible =
+                        Some(format!("the manager of `{person}` has to approve it, and is not known"))
+                }
+            }
+        }
+        let of: BTreeSet<String> = if roles.is_empty() {
+            [format!("`{}`", change.reason.span.file)].into()
+        } else {
+            roles.iter().map(|role| format!("role `{role}`")).collect()
+        };
+        let entry = quorums.entry((queued, change.risk, names, managers, impossible)).or_default();
+        entry.0.insert(change.effect.clone());
+        entry.1.extend(of);
+    }
+    for waived in asked.waived {
+        let impossible = owners
+            .rest
+            .is_empty()
+            .then(|| "nobody answers for waivers: `owners` of `rolecall.yaml` says who does".to_owned());
+        let entry =
+            quorums.entry((false, Risk::High, owners.rest.clone(), Vec::new(), impossible)).or_default();
+        entry.0.insert(waived.effect.clone());
+        entry.1.insert(format!("waiver `{}`", waived.name));
+    }
+    let of = |((queued, risk, owners, managers, impossible), (effects, of)): (Key, _)| Quorum {
+        risk,
+        needed: settings.needed(risk),
+        owners,
+        managers,
+        effects,
+        of: BTreeSet::into_iter(of).collect(),
+        impossible,
+        queued,
+    };
+    let mut quorums: Vec<Quorum> = quorums.into_iter().map(of).collect();
+    quorums.sort_by(|one, two| (two.risk, &one.of).cmp(&(one.risk, &two.of)));
+    quorums
+}
+
+/// What was said, and who is who.
+#[derive(Debug, Clone, Copy)]
+pub struct Said<'a> {
+    /// What was merged between base and head.
+    pub history: &'a History,
+    /// Signed statements.
+    pub statements: &'a [Statement],
+    /// Who is who.
+    pub accounts: &'a Accounts,
+    /// The plan that was to be approved: its effect, effects, and when it was made.
+    pub plan: (&'a Digest, &'a BTreeSet<Digest>, Timestamp),
+    /// Whether weak settings of the forge are recorded and let pass.
+    pub lenient: bool,
+}
+
+/// One place where effects were approved.
+struct Source<'a> {
+    name: String,
+    /// Which effects whoever approved here was shown: those of a note, or all of the plan's.
+    shows: Shows<'a>,
+    /// Whose approval counts here, and since when.
+    by: BTreeMap<Name, Timestamp>,
+    /// Why others' do not.
+    not: Vec<String>,
+}
+
+enum Shows<'a> {
+    Each(&'a BTreeSet<Digest>),
+    /// Nothing that could be believed.
+    Nothing,
+}
+
+impl Source<'_> {
+    fn shows(&self, effect: &Digest) -> bool {
+        match self.shows {
+            Shows::Each(effects) => effects.contains(effect),
+            Shows::Nothing => false,
+        }
+    }
+}
+
+/// Judges whether each effect is approved by whom it takes.
+///
+/// # Errors
+/// What is missing, of every effect that has to be approved before anything may be written.
+pub fn review(quorums: &[Quorum], said: Said<'_>) -> Result<Reviewed, Vec<Finding>> {
+    let mut not_compliant = Vec::new();
+    let mut findings = Vec::new();
+    if let Some(why) = weakness(said.history)
+        && !said.history.requests.is_empty()
+    {
+        if said.lenient {
+            not_compliant.push(why);
+        } else {
+            let finding = Finding::error(WEAK_FORGE, why).help(
+                "mend it at the forge (Settings → Merge requests → Approvals); or let `forge.settings: recorded` \
+                 keep it in the evidence and go on",
+            );
+            findings.push(finding);
+        }
+    }
+    let sources = sources(&said);
+    let mut covered: BTreeMap<(usize, Vec<String>), Vec<Covered>> = BTreeMap::new();
+    for (at, quorum) in quorums.iter().enumerate() {
+        // What each effect lacks, effects that lack the same together.
+        let mut missing: BTreeMap<Vec<String>, usize> = BTreeMap::new();
+        for effect in &quorum.effects {
+            match covering(quorum, effect, &sources, &said) {
+                Ok(found) => {
+                    add(covered.entry((at, found.source.clone())).or_default(), quorum, effect, found)
+                }
+                Err(why) => *missing.entry(why).or_default() += 1,
+            }
+        }
+        if quorum.queued {
+            continue;
+        }
+        for (why, count) in missing {
+            findings.push(lacking(quorum, count, why));
+        }
+    }
+    if !findings.is_empty() {
+        return Err(findings);
+    }
+    let used: BTreeSet<String> = covered.keys().flat_map(|(_, source)| source.iter().cloned()).collect();
+    Ok(Reviewed {
+        covered: covered.into_values().flatten().collect(),
+        requests: said.history.requests.clone(),
+        deployment: said.history.deployment.clone().filter(|deployment| used.contains(&deployment.name)),
+        statements: said.statements.to_vec(),
+        rules: said.history.rules.clone().and_then(Result::ok),
+        not_compliant,
+    })
+}
+
+/// Who approved an effect, and where.
+struct Found {
+    source: Vec<String>,
+    by: Vec<(Name, Timestamp)>,
+    asked: Vec<String>,
+}
+
+fn add(rows: &mut Vec<Covered>, quorum: &Quorum, effect: &Digest, found: Found) {
+    let Found { source, by, asked } = found;
+    let source = source.join(", ");
+    if let Some(row) = rows.iter_mut().find(|row| row.by == by && row.asked == asked) {
+        row.quorum.effects.insert(effect.clone());
+        return;
+    }
+    let quorum = Quorum { effects: [effect.clone()].into(), ..quorum.clone() };
+    rows.push(Covered { source, by, asked, quorum });
+}
+
+fn lacking(quorum: &Quorum, count: usize, why: Vec<String>) -> Finding {
+    let effects = if count == 1 { "1 effect".to_owned() } else { format!("{count} effects") };
+    let named = match quorum.of.as_slice() {
+        [] => String::new(),
+        [only] => format!(" of {only}"),
+        [first, rest @ ..] => format!(" of {first} and {} more", rest.len()),
+    };
+    let verb = if count == 1 { "is" } else { "are" };
+    let mut finding = Finding::error(
+        NOT_COVERED,
+        format!("{effects}{named} ({} risk) {verb} not approved: {}", quorum.risk, takes(quorum)),
+    );
+    for why in why {
+        finding = finding.note(why);
+    }
+    finding.help("have exactly this approved: see docs/approvals.md for the ways there are")
+}
+
+/// What it takes, in words: `2 of klibby, @acme/eng-leads and the manager rpatel have to`.
+fn takes(quorum: &Quorum) -> String {
+    if let Some(why) = &quorum.impossible {
+        return why.clone();
+    }
+    let mut text = format!("it takes {} of {}", quorum.needed, quorum.owners.join(", "));
+    for manager in &quorum.managers {
+        text.push_str(&format!(", and the manager {manager}"));
+    }
+    text
+}
+
+/// Why the forge's settings let approvals mean little; nothing where they do not, or no forge was asked.
+fn weakness(history: &History) -> Option<String> {
+    let rules = match history.rules.as_ref()? {
+        Ok(rules) => rules,
+        Err(why) => return Some(format!("the forge does not tell its approval settings: {why}")),
+    };
+    let mut weak = Vec::new();
+    if rules.author_may_approve {
+        weak.push("lets authors approve what they wrote");
+    }
+    if rules.committer_may_approve {
+        weak.push("lets those who committed approve");
+    }
+    if !rules.reset_on_push {
+        weak.push("keeps approvals when something is pushed");
+    }
+    (!weak.is_empty()).then(|| format!("the forge {}", weak.join(", and ")))
+}
+
+fn sources<'a>(said: &Said<'a>) -> Vec<Source<'a>> {
+    let (effect, effects, created) = said.plan;
+    let mut sources: Vec<Source<'a>> =
+        said.history.requests.iter().map(|request| of_request(request, said)).collect();
+    if let Some(deployment) = &said.history.deployment {
+        let mut source = Source {
+            name: deployment.name.clone(),
+            shows: Shows::Each(effects),
+            by: BTreeMap::new(),
+            not: Vec::new(),
+        };
+        for approving in &deployment.approvals {
+            match approving.at {
+                Some(at) if at < created => {
+                    source.not.push(format!(
+                        "`{}` approved {} before this plan was made",
+                        approving.by, source.name
+                    ));
+                }
+                at => count(&mut source, &approving.by, at, said.accounts),
+            }
+        }
+        for by in &deployment.rejected {
+            source.by.clear();
+            source.not.push(format!("`{by}` rejected {}", source.name));
+        }
+        sources.push(source);
+    }
+    for statement in said.statements {
+        let name = format!("statement `{}`", statement.file);
+        let mut source = Source { name, shows: Shows::Each(effects), by: BTreeMap::new(), not: Vec::new() };
+        if statement.effect == *effect {
+            source.by.insert(statement.by.clone(), statement.at);
+        } else {
+            source.shows = Shows::Nothing;
+            source.not.push(format!(
+                "{} approves effect `{}`, and this plan's is `{}`",
+                source.name,
+                statement.effect.short(),
+                effect.short()
+            ));
+        }
+        sources.push(source);
+    }
+    sources
+}
+
+/// What a merge request's approvals amount to.
+fn of_request<'a>(request: &'a MergeRequest, said: &Said<'a>) -> Source<'a> {
+    let mut source =
+        Source { name: request.name.clone(), shows: Shows::Nothing, by: BTreeMap::new(), not: Vec::new() };
+    let name = &request.name;
+    if request.merged.is_none() {
+        source.not.push(format!("{name} is not merged"));
+        return source;
+    }
+    let (version, changed) = &request.version;
+    if *version != request.head {
+        source.not.push(format!(
+            "of {name} `{}` was merged, and the forge's last version of it is `{}`",
+            short(&request.head),
+            short(version)
+        ));
+        return source;
+    }
+    if let Some(why) = &said.history.notes_are_advice {
+        source.not.push(format!("the note of {name} is only advice: {why}"));
+        return source;
+    }
+    let Some(note) = request.notes.iter().max_by_key(|note| note.edited) else {
+        let bot = said.history.bot.as_deref().unwrap_or("the bot that `forge.bot` names");
+        source.not.push(format!("{name} has no note by {bot} that shows a plan"));
+        return source;
+    };
+    if note.effect.is_none() {
+        source.not.push(format!("the note of {name} does not say which effects it shows"));
+        return source;
+    }
+    if note.edited < *changed {
+        source.not.push(format!("the note of {name} is older than its last change of {changed}"));
+        return source;
+    }
+    let (effect, effects, _) = said.plan;
+    source.shows =
+        if note.effect.as_ref() == Some(effect) { Shows::Each(effects) } else { Shows::Each(&note.effects) };
+    let since = note.edited.max(*changed);
+    for approving in &request.approvals {
+        match approving.at {
+            Some(at) if at <= *changed => {
+                source
+                    .not
+                    .push(format!("`{}` approved {name} before its last change of {changed}", approving.by));
+            }
+            Some(at) if at <= since => {
+                source.not.push(format!(
+                    "`{}` approved {name} before its note was last edited, at {}",
+                    approving.by, note.edited
+                ));
+            }
+            at => count(&mut source, &approving.by, at, said.accounts),
+        }
+    }
+    if request.approvals.is_empty() {
+        source.not.push(format!("nobody approved {name}"));
+    }
+    source
+}
+
+fn short(commit: &str) -> &str {
+    commit.get(..8).unwrap_or(commit)
+}
+
+/// Counts an approval, if it is known whose it is and of when.
+fn count(source: &mut Source<'_>, account: &str, at: Option<Timestamp>, accounts: &Accounts) {
+    let name = &source.name;
+    match (accounts.of(account), at) {
+        (None, _) => {
+            source.not.push(format!("`{account}`, who approved {name}, is nobody who is at work here"))
+        }
+        (_, None) => source.not.push(format!("it is not known when `{account}` approved {name}")),
+        (Some(person), Some(at)) => drop(source.by.insert(person.clone(), at)),
+    }
+}
+
+/// Whoever asked for an effect, none of whom may approve it; or why that is not known.
+///
+/// The merge request that was the first to show it asked for it. So may have those before it that never showed what they
+/// ask for, and commits that came with no merge request: Mallory's effects do not become approvable by her because the next
+/// merge request, which she approves, shows them too.
+fn asked(effect: &Digest, sources: &[Source<'_>], said: &Said<'_>) -> (BTreeSet<String>, Vec<String>) {
+    let history = said.history;
+    let (mut who, mut unknown) = (BTreeSet::new(), Vec::new());
+    let mut first = false;
+    // The first sources are the merge requests, in their order.
+    for (request, source) in history.requests.iter().zip(sources) {
+        let speaks = !matches!(source.shows, Shows::Nothing);
+        let shows = speaks && source.shows(effect);
+        if shows || !speaks {
+            authors(request, said, &mut who, &mut unknown);
+        }
+        if shows {
+            first = true;
+            break;
+        }
+    }
+    if !first {
+        for request in &history.requests {
+            authors(request, said, &mut who, &mut unknown);
+        }
+    }
+    for commit in &history.direct {
+        wrote(commit, "the branch itself", said, &mut who, &mut unknown);
+    }
+    (who, unknown)
+}
+
+fn authors(request: &MergeRequest, said: &Said<'_>, who: &mut BTreeSet<String>, unknown: &mut Vec<String>) {
+    let is_bot =
+        |account: &str| said.history.bot.as_deref().is_some_and(|bot| bot.eq_ignore_ascii_case(account));
+    for account in std::iter::once(&request.author).chain(&request.pushers) {
+        match said.accounts.of(account) {
+            Some(person) => drop(who.insert(person.to_string())),
+            None if is_bot(account) => drop(who.insert(account.clone())),
+            None => unknown.push(format!(
+                "`{account}`, who wrote {}, is nobody who is at work here, so it is not known who must not approve it",
+                request.name
+            )),
+        }
+    }
+    for commit in &request.commits {
+        wrote(commit, &request.name, said, who, unknown);
+    }
+}
+
+fn wrote(
+    commit: &crate::model::Commit,
+    place: &str,
+    said: &Said<'_>,
+    who: &mut BTreeSet<String>,
+    unknown: &mut Vec<String>,
+) {
+    for email in [&commit.author, &commit.committer] {
+        match said.accounts.of_email(email) {
+            Some(person) => drop(who.insert(person.to_string())),
+            None => unknown.push(format!(
+                "commit `{}` of {place} is by `{email}`, which is nobody's address here, so it is not known who must not \
+                 approve it",
+                short(&commit.id)
+            )),
+        }
+    }
+}
+
+/// Who approved an effect, where that is enough; else all that is missing.
+fn covering(
+    quorum: &Quorum,
+    effect: &Digest,
+    sources: &[Source<'_>],
+    said: &Said<'_>,
+) -> Result<Found, Vec<String>> {
+    if quorum.impossible.is_some() {
+        return Err(Vec::new());
+    }
+    let (who, unknown) = asked(effect, sources, said);
+    if !unknown.is_empty() {
+        let mut unknown = unknown;
+        unknown.sort();
+        unknown.dedup();
+        return Err(unknown);
+    }
+    let mut by: BTreeMap<&Name, (Timestamp, &str)> = BTreeMap::new();
+    let mut why = Vec::new();
+    let mut shown = false;
+    for source in sources {
+        why.extend(source.not.iter().cloned());
+        if !source.shows(effect) {
+            continue;
+        }
+        shown = true;
+        for (person, at) in &source.by {
+            if who.contains(person.as_ref()) {
+                why.push(format!("`{person}` approved {} and wrote some of it", source.name));
+                continue;
+            }
+            by.entry(person).or_insert((*at, &source.name));
+        }
+    }
+    let owns = |person: &Name| {
+        let groups = &said.accounts.groups;
+        quorum.owners.iter().any(|owner| match owner.strip_prefix('@') {
+            Some(_) => groups.get(owner).is_some_and(|members| members.contains(person)),
+            None => owner == person.as_ref(),
+        })
+    };
+    let owners = by.keys().filter(|person| owns(person)).count();
+    let missing: Vec<&Name> = quorum.managers.iter().filter(|manager| !by.contains_key(manager)).collect();
+    if u32::try_from(owners).unwrap_or(u32::MAX) >= quorum.needed && missing.is_empty() {
+        let counts = |person: &Name| owns(person) || quorum.managers.contains(person);
+        let counted: Vec<_> = by.iter().filter(|(person, _)| counts(person)).collect();
+        let mut source: Vec<String> = counted.iter().map(|(_, (_, source))| (*source).to_owned()).collect();
+        source.sort();
+        source.dedup();
+        return Ok(Found {
+            source,
+            by: counted.into_iter().map(|(person, (at, _))| ((*person).clone(), *at)).collect(),
+            asked: who.into_iter().collect(),
+        });
+    }
+    for person in by.keys().filter(|person| !owns(person) && !quorum.managers.contains(person)) {
+        why.push(format!("`{person}` approved it and does not own it"));
+    }
+    if !shown && !sources.is_empty() {
+        why.push("nothing that was approved shows exactly this".to_owned());
+    }
+    if shown {
+        why.push(format!("{owners} of {} who have to did", quorum.needed));
+    }
+    for manager in missing {
+        why.push(format!("the manager `{manager}` did not"));
+    }
+    why.sort();
+    why.dedup();
+    Err(why)
+}
