@@ -55,7 +55,7 @@ pub(super) fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure
     match known {
         Some((handle, _)) => say(&format!("signed by the key of `{handle}`\n")),
         None => {
-            say("nobody in `approvals.keys` of these settings has this key, so it would count for nothing\n")
+            say("nobody in `approvals.keys` of these settings has this key, so it would count for nothing\n");
         }
     }
     let envelope = key.approve(Approves {

@@ -247,7 +247,7 @@ impl Gitlab {
         for approval in whole.approvals {
             match approval.status.as_str() {
                 "approved" => {
-                    approvals.push(Approving { by: approval.user.username, at: approval.created_at })
+                    approvals.push(Approving { by: approval.user.username, at: approval.created_at });
                 }
                 "rejected" => rejected.push(approval.user.username),
                 _ => {}

@@ -71,7 +71,7 @@ pub fn quorums(
                 Some(manager) => managers.push(manager),
                 None => {
                     impossible =
-                        Some(format!("the manager of `{person}` has to approve it, and is not known"))
+                        Some(format!("the manager of `{person}` has to approve it, and is not known"));
                 }
             }
         }
@@ -178,7 +178,7 @@ pub fn review(quorums: &[Quorum], said: Said<'_>) -> Result<Reviewed, Vec<Findin
         for effect in &quorum.effects {
             match covering(quorum, effect, &sources, &said) {
                 Ok(found) => {
-                    add(covered.entry((at, found.source.clone())).or_default(), quorum, effect, found)
+                    add(covered.entry((at, found.source.clone())).or_default(), quorum, effect, found);
                 }
                 Err(why) => *missing.entry(why).or_default() += 1,
             }
@@ -388,7 +388,7 @@ fn count(source: &mut Source<'_>, account: &str, at: Option<Timestamp>, accounts
     let name = &source.name;
     match (accounts.of(account), at) {
         (None, _) => {
-            source.not.push(format!("`{account}`, who approved {name}, is nobody who is at work here"))
+            source.not.push(format!("`{account}`, who approved {name}, is nobody who is at work here"));
         }
         (_, None) => source.not.push(format!("it is not known when `{account}` approved {name}")),
         (Some(person), Some(at)) => drop(source.by.insert(person.clone(), at)),
