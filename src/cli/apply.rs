@@ -136,6 +136,11 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
         (session, approved, inquiry)
     };
     let style = Style { zone: session.head.settings.timezone.clone(), ..style(false) };
+    let word = if arguments.standing {
+        Word::Is(Approval::Standing)
+    } else {
+        word(&session, &approved, arguments.approve.as_deref(), inquiry.as_ref())?
+    };
     committed(&session, &repo)?;
     let stop = Arc::new(Stop::default());
     let confirm = |plan: &Plan, sources: &Sources| {
@@ -149,11 +154,6 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     };
     let shown = Shown::on_stderr(session.clock.clone());
     let witness = Some(super::evidence::witness(&session));
-    let word = if arguments.standing {
-        Word::Is(Approval::Standing)
-    } else {
-        word(&session, &approved, arguments.approve.as_deref(), inquiry.as_ref())?
-    };
     let order =
         Order { approved: &approved, word, confirm: &confirm, stop: &stop, progress: &shown, witness };
     let carried_out = carry_out(&mut session, order).await;

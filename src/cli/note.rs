@@ -14,6 +14,7 @@ use crate::forge::{Gitlab, Posted, Suggestion};
 use crate::model::{Code, Finding};
 use crate::provider::{Error, SystemClock};
 use crate::render::issue::{self, Issue, Step};
+use crate::render::markdown;
 
 /// It is not known where to write.
 const NOWHERE: Code =
@@ -90,8 +91,14 @@ pub(super) async fn note(arguments: &NoteArguments) -> Result<Exit, Failure> {
         Finding::error(NOWHERE, "it is not known which merge request it is")
             .help("say it with `--merge-request`")
     })?;
+    if !crate::manifest::forge::is_target(&arguments.target) {
+        let message = format!("`{}` cannot mark a note", arguments.target);
+        return Err(Finding::error(NOWHERE, message)
+            .help("write it in lower case: letters, digits, `.`, `_`, `-`")
+            .into());
+    }
     let gitlab = arguments.place.open()?;
-    let body = crate::render::markdown::plan(&plan, &jiff::tz::TimeZone::UTC);
+    let body = markdown::note(&plan, &arguments.target, environment("CI_PIPELINE_URL").as_deref());
     let posted = gitlab.note(iid, &body).await.map_err(|error| unwritten(&error))?;
     say(match posted {
         Posted::New => "the note is there\n",

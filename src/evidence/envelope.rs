@@ -190,7 +190,7 @@ pub fn approvals(
 mod tests {
     use super::*;
 
-    /// A key pair of nobody's, made for this test.
+    /// The key pair that RFC 8410 prints.
     const PEM: &str = "-----BEGIN PRIVATE KEY-----\n\
         MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
         -----END PRIVATE KEY-----\n";

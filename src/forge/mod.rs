@@ -7,9 +7,6 @@ mod client;
 mod notes;
 mod requests;
 
-#[cfg(test)]
-mod tests;
-
 pub use client::{Gitlab, TOKENS};
 pub use notes::{Posted, Suggestion};
 pub use requests::Asked;

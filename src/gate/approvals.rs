@@ -11,12 +11,15 @@ use jiff::Timestamp;
 use crate::model::approval::History;
 use crate::model::settings::Approvals;
 use crate::model::{
-    Accounts, Address, Cause, Change, Code, Covered, Digest, Finding, Held, Inventory, MergeRequest, Name,
-    Owners, Quorum, Reviewed, Risk, Statement, Waived, Why,
+    Accounts, Address, Cause, Change, Code, Covered, Digest, Finding, Held, Inventory, Name, Owners, Quorum,
+    Reviewed, Risk, Statement, Waived, Why,
 };
 
+mod sources;
 #[cfg(test)]
 mod tests;
+
+use sources::{Source, asked, sources};
 
 /// Effects that no approval covers.
 pub const NOT_COVERED: Code = Code { code: "RC650", title: "effects that nobody who may has approved" };
@@ -122,32 +125,6 @@ pub struct Said<'a> {
     pub plan: (&'a Digest, &'a BTreeSet<Digest>, Timestamp),
     /// Whether weak settings of the forge are recorded and let pass.
     pub lenient: bool,
-}
-
-/// One place where effects were approved.
-struct Source<'a> {
-    name: String,
-    /// Which effects whoever approved here was shown: those of a note, or all of the plan's.
-    shows: Shows<'a>,
-    /// Whose approval counts here, and since when.
-    by: BTreeMap<Name, Timestamp>,
-    /// Why others' do not.
-    not: Vec<String>,
-}
-
-enum Shows<'a> {
-    Each(&'a BTreeSet<Digest>),
-    /// Nothing that could be believed.
-    Nothing,
-}
-
-impl Source<'_> {
-    fn shows(&self, effect: &Digest) -> bool {
-        match self.shows {
-            Shows::Each(effects) => effects.contains(effect),
-            Shows::Nothing => false,
-        }
-    }
 }
 
 /// Judges whether each effect is approved by whom it takes.
@@ -269,199 +246,6 @@ fn weakness(history: &History) -> Option<String> {
         weak.push("keeps approvals when something is pushed");
     }
     (!weak.is_empty()).then(|| format!("the forge {}", weak.join(", and ")))
-}
-
-fn sources<'a>(said: &Said<'a>) -> Vec<Source<'a>> {
-    let (effect, effects, created) = said.plan;
-    let mut sources: Vec<Source<'a>> =
-        said.history.requests.iter().map(|request| of_request(request, said)).collect();
-    if let Some(deployment) = &said.history.deployment {
-        let mut source = Source {
-            name: deployment.name.clone(),
-            shows: Shows::Each(effects),
-            by: BTreeMap::new(),
-            not: Vec::new(),
-        };
-        for approving in &deployment.approvals {
-            match approving.at {
-                Some(at) if at < created => {
-                    source.not.push(format!(
-                        "`{}` approved {} before this plan was made",
-                        approving.by, source.name
-                    ));
-                }
-                at => count(&mut source, &approving.by, at, said.accounts),
-            }
-        }
-        for by in &deployment.rejected {
-            source.by.clear();
-            source.not.push(format!("`{by}` rejected {}", source.name));
-        }
-        sources.push(source);
-    }
-    for statement in said.statements {
-        let name = format!("statement `{}`", statement.file);
-        let mut source = Source { name, shows: Shows::Each(effects), by: BTreeMap::new(), not: Vec::new() };
-        if statement.effect == *effect {
-            source.by.insert(statement.by.clone(), statement.at);
-        } else {
-            source.shows = Shows::Nothing;
-            source.not.push(format!(
-                "{} approves effect `{}`, and this plan's is `{}`",
-                source.name,
-                statement.effect.short(),
-                effect.short()
-            ));
-        }
-        sources.push(source);
-    }
-    sources
-}
-
-/// What a merge request's approvals amount to.
-fn of_request<'a>(request: &'a MergeRequest, said: &Said<'a>) -> Source<'a> {
-    let mut source =
-        Source { name: request.name.clone(), shows: Shows::Nothing, by: BTreeMap::new(), not: Vec::new() };
-    let name = &request.name;
-    if request.merged.is_none() {
-        source.not.push(format!("{name} is not merged"));
-        return source;
-    }
-    let (version, changed) = &request.version;
-    if *version != request.head {
-        source.not.push(format!(
-            "of {name} `{}` was merged, and the forge's last version of it is `{}`",
-            short(&request.head),
-            short(version)
-        ));
-        return source;
-    }
-    if let Some(why) = &said.history.notes_are_advice {
-        source.not.push(format!("the note of {name} is only advice: {why}"));
-        return source;
-    }
-    let Some(note) = request.notes.iter().max_by_key(|note| note.edited) else {
-        let bot = said.history.bot.as_deref().unwrap_or("the bot that `forge.bot` names");
-        source.not.push(format!("{name} has no note by {bot} that shows a plan"));
-        return source;
-    };
-    if note.effect.is_none() {
-        source.not.push(format!("the note of {name} does not say which effects it shows"));
-        return source;
-    }
-    if note.edited < *changed {
-        source.not.push(format!("the note of {name} is older than its last change of {changed}"));
-        return source;
-    }
-    let (effect, effects, _) = said.plan;
-    source.shows =
-        if note.effect.as_ref() == Some(effect) { Shows::Each(effects) } else { Shows::Each(&note.effects) };
-    let since = note.edited.max(*changed);
-    for approving in &request.approvals {
-        match approving.at {
-            Some(at) if at <= *changed => {
-                source
-                    .not
-                    .push(format!("`{}` approved {name} before its last change of {changed}", approving.by));
-            }
-            Some(at) if at <= since => {
-                source.not.push(format!(
-                    "`{}` approved {name} before its note was last edited, at {}",
-                    approving.by, note.edited
-                ));
-            }
-            at => count(&mut source, &approving.by, at, said.accounts),
-        }
-    }
-    if request.approvals.is_empty() {
-        source.not.push(format!("nobody approved {name}"));
-    }
-    source
-}
-
-fn short(commit: &str) -> &str {
-    commit.get(..8).unwrap_or(commit)
-}
-
-/// Counts an approval, if it is known whose it is and of when.
-fn count(source: &mut Source<'_>, account: &str, at: Option<Timestamp>, accounts: &Accounts) {
-    let name = &source.name;
-    match (accounts.of(account), at) {
-        (None, _) => {
-            source.not.push(format!("`{account}`, who approved {name}, is nobody who is at work here"));
-        }
-        (_, None) => source.not.push(format!("it is not known when `{account}` approved {name}")),
-        (Some(person), Some(at)) => drop(source.by.insert(person.clone(), at)),
-    }
-}
-
-/// Whoever asked for an effect, none of whom may approve it; or why that is not known.
-///
-/// The merge request that was the first to show it asked for it. So may have those before it that never showed what they
-/// ask for, and commits that came with no merge request: Mallory's effects do not become approvable by her because the next
-/// merge request, which she approves, shows them too.
-fn asked(effect: &Digest, sources: &[Source<'_>], said: &Said<'_>) -> (BTreeSet<String>, Vec<String>) {
-    let history = said.history;
-    let (mut who, mut unknown) = (BTreeSet::new(), Vec::new());
-    let mut first = false;
-    // The first sources are the merge requests, in their order.
-    for (request, source) in history.requests.iter().zip(sources) {
-        let speaks = !matches!(source.shows, Shows::Nothing);
-        let shows = speaks && source.shows(effect);
-        if shows || !speaks {
-            authors(request, said, &mut who, &mut unknown);
-        }
-        if shows {
-            first = true;
-            break;
-        }
-    }
-    if !first {
-        for request in &history.requests {
-            authors(request, said, &mut who, &mut unknown);
-        }
-    }
-    for commit in &history.direct {
-        wrote(commit, "the branch itself", said, &mut who, &mut unknown);
-    }
-    (who, unknown)
-}
-
-fn authors(request: &MergeRequest, said: &Said<'_>, who: &mut BTreeSet<String>, unknown: &mut Vec<String>) {
-    let is_bot =
-        |account: &str| said.history.bot.as_deref().is_some_and(|bot| bot.eq_ignore_ascii_case(account));
-    for account in std::iter::once(&request.author).chain(&request.pushers) {
-        match said.accounts.of(account) {
-            Some(person) => drop(who.insert(person.to_string())),
-            None if is_bot(account) => drop(who.insert(account.clone())),
-            None => unknown.push(format!(
-                "`{account}`, who wrote {}, is nobody who is at work here, so it is not known who must not approve it",
-                request.name
-            )),
-        }
-    }
-    for commit in &request.commits {
-        wrote(commit, &request.name, said, who, unknown);
-    }
-}
-
-fn wrote(
-    commit: &crate::model::Commit,
-    place: &str,
-    said: &Said<'_>,
-    who: &mut BTreeSet<String>,
-    unknown: &mut Vec<String>,
-) {
-    for email in [&commit.author, &commit.committer] {
-        match said.accounts.of_email(email) {
-            Some(person) => drop(who.insert(person.to_string())),
-            None => unknown.push(format!(
-                "commit `{}` of {place} is by `{email}`, which is nobody's address here, so it is not known who must not \
-                 approve it",
-                short(&commit.id)
-            )),
-        }
-    }
 }
 
 /// Who approved an effect, where that is enough; else all that is missing.

@@ -19,6 +19,14 @@ pub(super) fn public_key(text: &str) -> Option<[u8; 32]> {
     bytes.strip_prefix(&HEAD)?.try_into().ok()
 }
 
+/// Whether a text can mark notes: it stands in an HTML comment.
+#[must_use]
+pub fn is_target(text: &str) -> bool {
+    !text.is_empty()
+        && !text.contains("--")
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c))
+}
+
 /// Reads `forge:`; nothing where a part of it that is needed is wrong.
 pub(super) fn forge(body: ForgeBody, findings: &mut Vec<Finding>) -> Option<Forge> {
     let ForgeBody { url, project, bot, target, environment, notes, settings } = body;
@@ -51,11 +59,7 @@ pub(super) fn forge(body: ForgeBody, findings: &mut Vec<Finding>) -> Option<Forg
         let message = format!("`{}` is no project", project.value);
         wrong(&project, message, "write it with its groups, such as `acme/access`");
     }
-    let is_word = |text: &str| {
-        !text.is_empty()
-            && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c))
-    };
-    if let Some(target) = target.as_ref().filter(|target| !is_word(target)) {
+    if let Some(target) = target.as_ref().filter(|target| !is_target(target)) {
         wrong(
             target,
             format!("`{}` cannot mark notes", target.value),

@@ -8,7 +8,7 @@ pub mod codeowners;
 pub mod documents;
 mod duties;
 pub mod edit;
-mod forge;
+pub mod forge;
 mod header;
 mod lines;
 mod load;

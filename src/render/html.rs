@@ -23,7 +23,7 @@ const AT_ONCE: usize = 8;
 /// A plan.
 #[must_use]
 pub fn plan(plan: &Plan, zone: &TimeZone) -> String {
-    let Outline { tone, headline, remarks, errors_first, sections, basis, effect, next } =
+    let Outline { tone, headline, remarks, errors_first, sections, basis, effect, approvers: _, next } =
         Outline::of(plan, zone);
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\

@@ -11,7 +11,7 @@ use super::groups::{self, Item, Section, Tone};
 use super::outline::Outline;
 use super::values::{DiffLine, LineSign, Shown};
 use super::words::{Line, Piece, capitalized, count, prose};
-use crate::model::{Finding, Plan};
+use crate::model::{Finding, Plan, Shown as Sealed};
 
 /// The most bytes of a note. GitLab takes a million characters; people do not.
 pub const LIMIT: usize = 60_000;
@@ -24,22 +24,71 @@ const LINES_AT_ONCE: usize = 24;
 /// A plan.
 #[must_use]
 pub fn plan(plan: &Plan, zone: &TimeZone) -> String {
-    let Outline { tone, headline, remarks, errors_first, sections, basis, effect, next } =
+    written(plan, zone, None)
+}
+
+/// The note of a merge request: a plan between the mark by which the note is found again and the seal that says which
+/// effects it shows, neither of which is displayed. It says nothing that changes while the plan stays the same, since an
+/// edit makes every approval before it worthless.
+#[must_use]
+pub fn note(plan: &Plan, target: &str, pipeline: Option<&str>) -> String {
+    let place = Noted { pipeline: pipeline.and_then(address) };
+    let text = written(plan, &TimeZone::UTC, Some(&place));
+    let seal = Sealed::line(&plan.effect, &plan.effects);
+    format!("{}\n{text}\n{seal}\n", Sealed::mark(target))
+}
+
+/// Where a note stands.
+struct Noted {
+    /// Where the whole can be read.
+    pipeline: Option<String>,
+}
+
+/// An address that a link can be made of: https, and nothing that ends one.
+fn address(url: &str) -> Option<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/%".contains(c);
+    let rest = url.strip_prefix("https://")?;
+    (!rest.is_empty() && rest.chars().all(plain)).then(|| url.to_owned())
+}
+
+fn written(plan: &Plan, zone: &TimeZone, noted: Option<&Noted>) -> String {
+    let Outline { tone, headline, remarks, errors_first, sections, basis, effect, approvers, next } =
         Outline::of(plan, zone);
     let mut head = format!("### {}{}\n\n", mark(tone), escape(&headline));
     head.extend(remarks.iter().map(|remark| format!("- {}\n", line(remark))));
+    if let Some((short, _)) = &effect
+        && !approvers.is_empty()
+    {
+        head.push_str(&format!("\n**To approve: {}**\n\n", code(short)));
+        head.extend(approvers.iter().take(AT_MOST).map(|approver| format!("- {}\n", line(approver))));
+        if approvers.len() > AT_MOST {
+            head.push_str(&format!("- and {} more\n", approvers.len() - AT_MOST));
+        }
+    }
     let mut tail = String::from("\n");
-    if let Some((short, whole)) = effect {
-        tail.push_str(&format!("**To approve: {}**\n\n{}\n\n", code(&short), code(&whole)));
+    if let Some(Noted { pipeline }) = noted {
+        if let Some(pipeline) = pipeline {
+            tail.push_str(&format!("[The whole plan is in the pipeline]({pipeline})\n\n"));
+        }
+        if !plan.effects.is_empty() {
+            tail.push_str(
+                "Approve the merge request after you have read this. A push, or a plan that becomes another one, takes \
+                 approvals away.\n",
+            );
+        }
+    } else {
+        if let Some((short, whole)) = effect {
+            tail.push_str(&format!("**To approve: {}**\n\n{}\n\n", code(&short), code(&whole)));
+        }
+        if !next.is_empty() {
+            tail.push_str("**Next**\n\n");
+            tail.extend(next.iter().map(|text| format!("- {}\n", line(text))));
+            tail.push('\n');
+        }
+        tail.push_str("<details><summary>What this plan rests on</summary>\n\n");
+        tail.extend(basis.iter().map(|(label, text)| format!("- {label}: {}\n", line(text))));
+        tail.push_str("\n</details>\n");
     }
-    if !next.is_empty() {
-        tail.push_str("**Next**\n\n");
-        tail.extend(next.iter().map(|text| format!("- {}\n", line(text))));
-        tail.push('\n');
-    }
-    tail.push_str("<details><summary>What this plan rests on</summary>\n\n");
-    tail.extend(basis.iter().map(|(label, text)| format!("- {label}: {}\n", line(text))));
-    tail.push_str("\n</details>\n");
 
     let mut note = Note { text: head, room: LIMIT.saturating_sub(tail.len() + RESERVE), cut: 0 };
     if errors_first {

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::groups::{self, Section, Tone};
 use super::words::{Line, count, list, literal, plural, prose, time, words};
-use crate::model::{Change, Level, Op, Plan, ProviderBasis, Risk, Ruling, Tally};
+use crate::model::{Change, Level, Op, Plan, ProviderBasis, Quorum, Risk, Ruling, Tally};
 
 /// How many scopes that were not read whole are named.
 const PARTIAL: usize = 10;
@@ -31,6 +31,8 @@ pub(super) struct Outline {
     pub(super) basis: Vec<(&'static str, Line)>,
     /// The effect to approve: short and whole.
     pub(super) effect: Option<(String, String)>,
+    /// What it takes to approve which part, a line each; `needed of whom, for what`.
+    pub(super) approvers: Vec<Line>,
     /// What to do next.
     pub(super) next: Vec<Line>,
 }
@@ -51,6 +53,7 @@ impl Outline {
             basis: basis(plan, zone),
             effect: (!plan.effects.is_empty())
                 .then(|| (plan.effect.short().to_owned(), plan.effect.to_string())),
+            approvers: plan.quorums.iter().map(approvers).collect(),
             next: next(plan),
         }
     }
@@ -184,6 +187,48 @@ fn remarks(plan: &Plan) -> Vec<Line> {
     remarks
 }
 
+/// How many of the things that an approval is of are named.
+const OF: usize = 4;
+
+/// `high risk: 2 of klibby and @acme/leads, and the manager rpatel, for 3 effects of role x`.
+fn approvers(quorum: &Quorum) -> Line {
+    let Quorum { risk, needed, owners, managers, effects, of, impossible, queued } = quorum;
+    let mut line = vec![words(format!("{risk} risk: "))];
+    if let Some(why) = impossible {
+        line.push(words("nobody can, because "));
+        line.extend(prose(why));
+    } else {
+        line.push(words(format!("{needed} of ")));
+        names(&mut line, owners.iter().map(String::as_str));
+        if !managers.is_empty() {
+            line.push(words(if managers.len() == 1 { ", and the manager " } else { ", and the managers " }));
+            names(&mut line, managers.iter().map(AsRef::as_ref));
+        }
+    }
+    line.push(words(format!(", for {}", count(effects.len(), "effect", "effects"))));
+    for (index, what) in of.iter().take(OF).enumerate() {
+        line.push(words(if index == 0 { " of " } else { ", " }));
+        line.extend(prose(what));
+    }
+    if of.len() > OF {
+        line.push(words(format!(" and {} more", of.len() - OF)));
+    }
+    if *queued {
+        line.push(words("; without it they wait, and nothing else does"));
+    }
+    line
+}
+
+/// Names of people and groups, which nobody is told of by being named.
+fn names<'a>(line: &mut Line, names: impl Iterator<Item = &'a str>) {
+    for (index, name) in names.enumerate() {
+        if index > 0 {
+            line.push(words(", "));
+        }
+        line.push(literal(name));
+    }
+}
+
 fn basis(plan: &Plan, zone: &TimeZone) -> Vec<(&'static str, Line)> {
     let mut basis = Vec::new();
     let unclaimed = tally(&plan.unclaimed, "ours to touch, declared nowhere, left alone");
@@ -272,10 +317,7 @@ fn next(plan: &Plan) -> Vec<Line> {
     } else if plan.effects.is_empty() {
         prose("carry it out with `rolecall apply`; approved rules cover all of it")
     } else {
-        prose(&format!(
-            "have it approved, then carry out exactly that with `rolecall apply --approve {}`",
-            plan.effect.short()
-        ))
+        prose("have it approved, then carry out exactly that with `rolecall apply`")
     });
     next
 }

@@ -40,7 +40,7 @@ const STEPS: usize = 20;
 /// A plan.
 #[must_use]
 pub fn plan(plan: &Plan, sources: &Sources, style: &Style) -> String {
-    let Outline { tone, headline, remarks, errors_first, sections, basis, effect, next } =
+    let Outline { tone, headline, remarks, errors_first, sections, basis, effect, approvers, next } =
         Outline::of(plan, &style.zone);
     let mut page = Page::new(style);
     page.line(0, 0, &[(headline, ink(tone))]);
@@ -67,6 +67,10 @@ pub fn plan(plan: &Plan, sources: &Sources, style: &Style) -> String {
         page.blank();
         page.fact(0, "to approve", &vec![literal(short)]);
         page.fact(0, "", &vec![words(whole)]);
+    }
+    // Where all is simulated nobody is asked.
+    for (index, line) in approvers.iter().enumerate().filter(|_| !plan.simulated) {
+        page.fact(0, if index == 0 { "approved by" } else { "" }, line);
     }
     if !next.is_empty() {
         page.blank();

@@ -119,7 +119,9 @@ fn issues_and_metrics_are_written_to_files() {
     let repo = settled();
     by_hand(&repo);
     repo.expect(2, &["drift", "--out", "out", "--metrics", "metrics.txt"]);
-    let issues: Vec<Value> = serde_json::from_str(&repo.read("out/issues.json")).unwrap();
+    let issues: Value = serde_json::from_str(&repo.read("out/issues.json")).unwrap();
+    assert_eq!(issues["complete"], true);
+    let issues = issues["issues"].as_array().unwrap();
     assert_eq!(issues.len(), 1, "{issues:#?}");
     assert_eq!(issues[0]["title"], "Drift in okta: 2 things moved by themselves");
     assert!(issues[0]["body"].as_str().unwrap().starts_with("<!-- rolecall:drift:okta "), "{issues:#?}");

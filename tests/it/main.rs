@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test, to panic is to fail, which is meant")]
 #![allow(clippy::print_stdout, reason = "what a test measured is worth reading")]
 
+mod attacks;
 mod aws;
 mod broken;
 mod ci;
@@ -13,6 +14,7 @@ mod evidence;
 mod example;
 mod explain;
 mod filling;
+mod gitlab;
 mod init;
 mod invariants;
 mod journal;
@@ -25,6 +27,7 @@ mod pipeline;
 mod rehearse;
 mod repo;
 mod scenarios;
+mod served;
 mod servers;
 mod soak;
 mod tidy;

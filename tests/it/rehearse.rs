@@ -5,11 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use rolecall::simulator::{Simulator, World};
+use rolecall::simulator::World;
 use serde_json::Value as Json;
-use tokio::runtime::Runtime;
 
 use crate::repo::{Ran, Repo, package};
+use crate::served::Served;
 use crate::servers::Moto;
 
 /// The account that moto's own keys belong to.
@@ -162,26 +162,6 @@ fn commit(repo: &Repo) {
                 .unwrap()
                 .success()
         );
-    }
-}
-
-/// Serves a world for as long as this lives.
-struct Served {
-    simulator: Simulator,
-    url: String,
-    _runtime: Runtime,
-}
-
-impl Served {
-    fn of(world: &str) -> Self {
-        let simulator = Simulator::of(World::parse(world).unwrap()).unwrap();
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let served = simulator.clone();
-        runtime.spawn(async move { served.serve(listener).await });
-        Self { simulator, url, _runtime: runtime }
     }
 }
 

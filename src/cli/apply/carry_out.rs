@@ -133,7 +133,8 @@ async fn execute(session: &Session, order: Order<'_>) -> Result<Option<Report>, 
         Word::Is(Approval::Standing) | Word::Of(_) => BTreeSet::new(),
         Word::Is(_) => approved.effects.iter().cloned().collect(),
     };
-    let mut fresh = session.plan_after(&taken, &goes).await?;
+    // Boxed, since what plans is large and is asked for twice here.
+    let mut fresh = Box::pin(session.plan_after(&taken, &goes)).await?;
     let (finished, begun) = (journal.history().is_finished(), earlier.begun());
     let stale = |stale: Stale| Failure::from(stale.reasons).exit(Exit::Stale);
     let approval = match &order.word {
@@ -145,11 +146,11 @@ async fn execute(session: &Session, order: Order<'_>) -> Result<Option<Report>, 
                 approve::reconcile(approved, &fresh.plan, &fresh.live, now, finished, &begun)
                     .map_err(stale)?,
             );
-            let reviewed = inquiry.review(session, approved, &fresh).await?;
+            let reviewed = Box::pin(inquiry.review(session, approved, &fresh)).await?;
             let queued = reviewed.covered.iter().filter(|covered| covered.quorum.queued);
             goes = queued.flat_map(|covered| covered.quorum.effects.iter().cloned()).collect();
             if !goes.is_empty() {
-                fresh = session.plan_after(&taken, &goes).await?;
+                fresh = Box::pin(session.plan_after(&taken, &goes)).await?;
             }
             cite(&reviewed, &mut fresh.plan);
             if reviewed.covered.is_empty() {
@@ -307,7 +308,7 @@ pub(in crate::cli) async fn settled(
         .collect();
     let mut wait = Duration::from_secs(1);
     loop {
-        let after = session.plan_after(taken, goes).await?;
+        let after = Box::pin(session.plan_after(taken, goes)).await?;
         let unseen = after.plan.changes.iter().any(|c| c.op.writes() && done.contains(c.target().as_str()));
         if !unseen || wait > LONGEST_WAIT || !Guard::Lag.holds() || stop.is_asked() {
             return Ok(after);

@@ -1,7 +1,7 @@
 //! What counts as an approval, and what does not.
 
 use super::*;
-use crate::model::{Approving, BotNote, Commit, Deployment, ForgeRules};
+use crate::model::{Approving, BotNote, Commit, Deployment, ForgeRules, MergeRequest};
 
 fn at(hour: i64) -> Timestamp {
     let start: Timestamp = "2026-11-22T00:00:00Z".parse().unwrap();
