@@ -117,11 +117,6 @@ impl Gitlab {
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
-
-    /// The variables by which the program finds it, with the pipeline's account.
-    pub(crate) fn variables(&self) -> [(&'static str, &'static str); 1] {
-        [("ROLECALL_FORGE_TOKEN", BOT_TOKEN)]
-    }
 }
 
 impl State {
@@ -248,6 +243,7 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) {
     };
     if let Some(Fault::Endless) = fault {
         let page: u64 = call.query.get("page").and_then(|page| page.parse().ok()).unwrap_or(1);
+        headers.retain(|(name, _)| *name != "x-next-page");
         headers.push(("x-next-page", (page + 1).to_string()));
     }
     let text = body.to_string();
