@@ -3,12 +3,13 @@
 //! Invariant: every finding of every file is printed; with a baseline only new ones fail.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::session::{Options, Session};
 use super::{Exit, Failure, Format, codeowners, print, repo_or_here, say, style};
 use crate::model::{Code, Digest, Finding, Level, Sources};
-use crate::render::findings;
+use crate::render::suggestions::{Suggestion, suggestions};
+use crate::render::{findings, gitlab, json};
 use crate::resolve::{self, Mend};
 use crate::{manifest, providers};
 
@@ -28,6 +29,9 @@ pub(super) struct Arguments {
     /// Findings that are known already; a missing file is written
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
+    /// Write findings.json, with what can be mended by a click, codequality.json and junit.xml into this folder
+    #[arg(long, value_name = "DIR", conflicts_with = "suggest")]
+    out: Option<PathBuf>,
     /// Look at the directory too, and say how to mend entries that cite what is gone
     #[arg(long, conflicts_with = "baseline")]
     suggest: bool,
@@ -47,6 +51,13 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     if let Some(file) = &arguments.baseline {
         found = against(found, file)?;
     }
+    if let Some(folder) = &arguments.out {
+        let suggestions = suggestions(&found, &sources, &super::repo::prefix(&root));
+        write(folder, &found, &suggestions).map_err(|error| {
+            let message = format!("`{}` cannot be written: {error}", folder.display());
+            Finding::error(super::repo::UNREADABLE, message).help("name a folder that can be written")
+        })?;
+    }
     show(&found, &sources, format);
     let errors = found.iter().filter(|finding| finding.level == Level::Error).count();
     if errors > 0 {
@@ -57,6 +68,13 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
         hint.into_iter().for_each(say);
     }
     Ok(Exit::Success)
+}
+
+fn write(folder: &Path, found: &[Finding], suggestions: &[Suggestion]) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    std::fs::write(folder.join("findings.json"), json::checked(found, suggestions))?;
+    std::fs::write(folder.join("codequality.json"), gitlab::codequality(found))?;
+    std::fs::write(folder.join("junit.xml"), gitlab::junit(found))
 }
 
 /// How to mend what entries cite and is gone.

@@ -37,11 +37,12 @@ pub(super) struct Place {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct NoteArguments {
-    /// The plan: a plan.json
+    /// The plan: a plan.json. Where there is none, the note says what `--findings` says is wrong
     plan: PathBuf,
-    /// Suggest what this file of findings says how to mend: the findings.json of `check --out`
+    /// Suggest what this file says how to mend: the findings.json of `check --out` and of
+    /// `plan --out`. One that is not there says nothing
     #[arg(long, value_name = "FILE")]
-    findings: Option<PathBuf>,
+    findings: Vec<PathBuf>,
     /// What marks the note, where a project has several access repos
     #[arg(long, default_value = "access")]
     target: String,
@@ -84,9 +85,33 @@ fn unreadable(file: &Path, why: impl std::fmt::Display) -> Finding {
         .help("name the file that the earlier job made")
 }
 
+/// What a check left.
+#[derive(Debug, Default, Deserialize)]
+struct Checked {
+    #[serde(default)]
+    findings: Vec<Finding>,
+    #[serde(default)]
+    suggestions: Vec<Suggestion>,
+}
+
+fn checked(files: &[PathBuf]) -> Result<Checked, Finding> {
+    let mut all = Checked::default();
+    for file in files {
+        let text = match std::fs::read(file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(unreadable(file, error)),
+        };
+        let checked: Checked = serde_json::from_slice(&text).map_err(|error| unreadable(file, error))?;
+        all.findings.extend(checked.findings);
+        all.suggestions.extend(checked.suggestions);
+    }
+    Ok(all)
+}
+
 /// Posts the note of a plan.
 pub(super) async fn note(arguments: &NoteArguments) -> Result<Exit, Failure> {
-    let plan = read_plan(&arguments.plan)?;
+    let checked = checked(&arguments.findings)?;
     let iid = arguments.merge_request.ok_or_else(|| {
         Finding::error(NOWHERE, "it is not known which merge request it is")
             .help("say it with `--merge-request`")
@@ -98,23 +123,22 @@ pub(super) async fn note(arguments: &NoteArguments) -> Result<Exit, Failure> {
             .into());
     }
     let gitlab = arguments.place.open()?;
-    let body = markdown::note(&plan, &arguments.target, environment("CI_PIPELINE_URL").as_deref());
+    let pipeline = environment("CI_PIPELINE_URL");
+    let (target, pipeline) = (arguments.target.as_str(), pipeline.as_deref());
+    let body = if arguments.plan.exists() {
+        markdown::note(&read_plan(&arguments.plan)?, target, pipeline)
+    } else {
+        markdown::unplanned(&checked.findings, target, pipeline)
+    };
     let posted = gitlab.note(iid, &body).await.map_err(|error| unwritten(&error))?;
     say(match posted {
         Posted::New => "the note is there\n",
         Posted::Edited => "the note says this now\n",
         Posted::Same => "the note says this already\n",
     });
-    if let Some(file) = &arguments.findings {
-        #[derive(Deserialize)]
-        struct Findings {
-            #[serde(default)]
-            suggestions: Vec<Suggestion>,
-        }
-        let text = std::fs::read(file).map_err(|error| unreadable(file, error))?;
-        let findings: Findings = serde_json::from_slice(&text).map_err(|error| unreadable(file, error))?;
-        let new = gitlab.suggest(iid, &findings.suggestions).await.map_err(|error| unwritten(&error))?;
-        say(&format!("{new} new suggestions\n"));
+    if !checked.suggestions.is_empty() {
+        let new = gitlab.suggest(iid, &checked.suggestions).await.map_err(|error| unwritten(&error))?;
+        say(&format!("new suggestions: {new}\n"));
     }
     Ok(Exit::Success)
 }

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::session::{Options, Session};
 use super::when::When;
-use super::{Exit, Failure, Format, print, repo_or_here, style};
+use super::{Exit, Failure, Format, environment, print, repo_or_here, style};
 use crate::model::{Finding, Pattern, Plan, Ruling, Selection};
+use crate::render::suggestions::suggestions;
 use crate::render::terminal::Style;
 use crate::render::{gitlab, html, json, markdown, terminal};
 
@@ -39,6 +40,20 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure> {
+    let planned = plan(arguments, format).await;
+    // Why there is no plan is for the merge request to say, too.
+    if let (Err(failure), Some(folder)) = (&planned, &arguments.out) {
+        let prefix = super::repo::prefix(&repo_or_here(arguments.repo.as_ref()));
+        let suggestions = suggestions(&failure.findings, &failure.sources, &prefix);
+        let text = json::checked(&failure.findings, &suggestions);
+        // The failure itself is told whatever becomes of this.
+        let _ =
+            std::fs::create_dir_all(folder).and_then(|()| std::fs::write(folder.join("findings.json"), text));
+    }
+    planned
+}
+
+async fn plan(arguments: &Arguments, format: Format) -> Result<Exit, Failure> {
     let patterns = |texts: &[String]| texts.iter().map(Pattern::new).collect();
     let mut session = Session::open(Options {
         repo: repo_or_here(arguments.repo.as_ref()),
@@ -63,7 +78,10 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     }
     let style = Style { zone: session.head.settings.timezone.clone(), ..style(false) };
     if let Some(folder) = &arguments.out {
-        write(folder, plan, &style).map_err(|error| {
+        let prefix = super::repo::prefix(&repo_or_here(arguments.repo.as_ref()));
+        let suggestions = suggestions(&plan.findings, &session.head.sources, &prefix);
+        let checked = json::checked(&plan.findings, &suggestions);
+        write(folder, plan, checked, &style, environment("CI_JOB_URL").as_deref()).map_err(|error| {
             Finding::error(
                 super::repo::UNREADABLE,
                 format!("`{}` cannot be written: {error}", folder.display()),
@@ -85,10 +103,17 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
     Ok(exit)
 }
 
-fn write(folder: &Path, plan: &Plan, style: &Style) -> std::io::Result<()> {
+fn write(
+    folder: &Path,
+    plan: &Plan,
+    checked: String,
+    style: &Style,
+    job: Option<&str>,
+) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     for (name, text) in [
         ("plan.json", json::plan(plan)),
+        ("findings.json", checked),
         ("plan.md", markdown::plan(plan, &style.zone)),
         ("plan.html", html::plan(plan, &style.zone)),
         ("terraform.json", gitlab::terraform(plan)),
@@ -96,6 +121,13 @@ fn write(folder: &Path, plan: &Plan, style: &Style) -> std::io::Result<()> {
         ("junit.xml", gitlab::junit(&plan.findings)),
     ] {
         std::fs::write(folder.join(name), text)?;
+    }
+    // Where this is a job, the plan can be read among what it leaves.
+    if let (Some(job), Some(name)) = (job, folder.to_str().filter(|_| folder.is_relative())) {
+        std::fs::write(
+            folder.join("annotations.json"),
+            gitlab::annotations(job, &format!("{name}/plan.html")),
+        )?;
     }
     Ok(())
 }

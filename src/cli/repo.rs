@@ -283,6 +283,12 @@ pub fn came_with(root: &Path, commit: &str) -> Option<String> {
     merged.or_else(own).or_else(named)
 }
 
+/// The folder of the access repo in its work tree of Git: empty, or with a `/` at its end.
+#[must_use]
+pub fn prefix(root: &Path) -> String {
+    git(root, &["rev-parse", "--show-prefix"]).unwrap_or_default()
+}
+
 /// The commits since base that touch the access repo, the oldest first: those of the branch itself (`first_parent`), of which
 /// a merge is one, or all. Without base all there are.
 ///

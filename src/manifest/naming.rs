@@ -42,7 +42,7 @@ pub(crate) fn identities(
                 let names = || types.iter().map(|one| one.name.as_ref());
                 if let Some(near) = nearest(&key, names()).filter(|near| *near != key.as_str()) {
                     let finding = Finding::error(UNKNOWN_TYPE, format!("there is no type `{}`", key.value));
-                    findings.push(finding.at(&key.span).help(format!("did you mean `{near}`?")));
+                    findings.push(finding.at(&key.span).meant(near));
                 }
                 identity.per.insert(key.value.into(), template);
             }

@@ -132,7 +132,7 @@ pub(crate) fn unknown<'a>(
 ) -> Finding {
     let finding = Finding::error(code, message).at(&word.span);
     if let Some(near) = nearest(word, known.clone()) {
-        return finding.help(format!("did you mean `{near}`?"));
+        return finding.meant(near);
     }
     let mut known: Vec<&str> = known.into_iter().collect();
     known.sort_unstable();

@@ -356,7 +356,7 @@ impl<'de> SeqAccess<'de> for ItemAccess<'_, '_> {
 fn unknown_key(key: &Spanned<String>, fields: &[&str]) -> Finding {
     let finding = Finding::error(UNKNOWN_KEY, format!("unknown key `{}`", key.value)).at(&key.span);
     match nearest(&key.value, fields.iter().copied()) {
-        Some(near) => finding.help(format!("did you mean `{near}`?")),
+        Some(near) => finding.meant(near),
         None if fields.is_empty() => finding.help("no key is allowed here"),
         None => finding.help(format!("the keys here are `{}`", fields.join("`, `"))),
     }

@@ -79,6 +79,9 @@ pub struct Finding {
     /// More to know, a line each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What was likely meant: it would stand exactly where the span is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead: Option<String>,
 }
 
 impl Finding {
@@ -92,6 +95,7 @@ impl Finding {
             subject: None,
             help: None,
             notes: Vec::new(),
+            instead: None,
         }
     }
 
@@ -123,6 +127,19 @@ impl Finding {
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
+        self
+    }
+
+    /// With the word that was likely meant in the place of the one at its span.
+    #[must_use]
+    pub fn meant(self, word: &str) -> Self {
+        self.help(format!("did you mean `{word}`?")).instead(word)
+    }
+
+    /// With what would stand in the place of what is at its span.
+    #[must_use]
+    pub fn instead(mut self, text: impl Into<String>) -> Self {
+        self.instead = Some(text.into());
         self
     }
 

@@ -47,7 +47,7 @@ pub fn markdown(findings: &[Finding]) -> String {
 
 /// One finding as an item of a Markdown list.
 pub(super) fn entry(finding: &Finding) -> String {
-    let Finding { code, level, message, span, subject: _, help, notes } = finding;
+    let Finding { code, level, message, span, subject: _, help, notes, instead: _ } = finding;
     let place =
         span.as_ref().map(|span| format!(" ({})", escape::code(&span.to_string()))).unwrap_or_default();
     let mut text = format!("- **{}** {}: {}{place}\n", word(*level), escape::code(code), rich(message));
@@ -111,7 +111,7 @@ pub(super) fn total(findings: &[&Finding]) -> String {
 }
 
 fn snippet(finding: &Finding, sources: &Sources, renderer: &Renderer) -> String {
-    let Finding { code, level, message, span, subject: _, help, notes } = finding;
+    let Finding { code, level, message, span, subject: _, help, notes, instead: _ } = finding;
     let title = match level {
         Level::Error => Title::ERROR,
         Level::Warning => Title::WARNING,

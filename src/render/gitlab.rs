@@ -28,7 +28,7 @@ pub fn codequality(findings: &[Finding]) -> String {
     let report: Vec<_> = sorted(findings)
         .into_iter()
         .map(|finding| {
-            let Finding { code, level, message, span, subject, help, notes: _ } = finding;
+            let Finding { code, level, message, span, subject, help, notes: _, instead: _ } = finding;
             let file = span.as_ref().map_or("rolecall.yaml", |span| &*span.file);
             // GitLab shows one of those with equal fingerprints: the same message twice in a file is told apart by a count.
             let count =
@@ -58,6 +58,14 @@ pub fn codequality(findings: &[Finding]) -> String {
     super::json::pretty(&report)
 }
 
+/// The `annotations` report: where the whole plan can be read, beside the job; `job` is its address.
+#[must_use]
+pub fn annotations(job: &str, file: &str) -> String {
+    let url = format!("{job}/artifacts/file/{file}");
+    let link = json!({ "external_link": { "label": "The whole plan", "url": url } });
+    super::json::pretty(&json!({ "rolecall": [link] }))
+}
+
 /// The `junit` report: one case for each finding, failed where it is an error; one that passes where there is none.
 #[must_use]
 pub fn junit(findings: &[Finding]) -> String {
@@ -71,7 +79,7 @@ pub fn junit(findings: &[Finding]) -> String {
         text.push_str("    <testcase name=\"check\" classname=\"rolecall\"/>\n");
     }
     for finding in &findings {
-        let Finding { code, level, message, span, subject: _, help, notes } = finding;
+        let Finding { code, level, message, span, subject: _, help, notes, instead: _ } = finding;
         let place = span.as_ref().map(ToString::to_string).unwrap_or_default();
         let file = span.as_ref().map(|span| format!(" file=\"{}\"", xml(&span.file))).unwrap_or_default();
         let (name, class) = (xml(&format!("{code}: {message}")), xml(code));

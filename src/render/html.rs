@@ -157,7 +157,7 @@ fn diff(page: &mut String, lines: &[DiffLine]) {
 fn findings(page: &mut String, findings: &[Finding]) {
     let findings = sorted(findings);
     let _ = writeln!(page, "<section class=\"findings\">\n<h2>Findings ({})</h2>", total(&findings));
-    for Finding { code, level, message, span, subject: _, help, notes } in findings {
+    for Finding { code, level, message, span, subject: _, help, notes, instead: _ } in findings {
         let _ = writeln!(
             page,
             "<article class=\"{level}\">\n<h3><span class=\"sign\">{code}</span> <span>{level}: {}</span></h3>\n<dl>",

@@ -47,6 +47,12 @@ pub fn issues(issues: &[super::issue::Issue], complete: bool) -> String {
     pretty(&serde_json::json!({ "complete": complete, "issues": issues }))
 }
 
+/// What a check found, and what can be mended with a click.
+#[must_use]
+pub fn checked(findings: &[crate::model::Finding], suggestions: &[super::suggestions::Suggestion]) -> String {
+    pretty(&serde_json::json!({ "findings": findings, "suggestions": suggestions }))
+}
+
 /// What moved by itself.
 #[must_use]
 pub fn drift(plan: &Plan) -> String {

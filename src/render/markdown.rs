@@ -11,7 +11,7 @@ use super::groups::{self, Item, Section, Tone};
 use super::outline::Outline;
 use super::values::{DiffLine, LineSign, Shown};
 use super::words::{Line, Piece, capitalized, count, prose};
-use crate::model::{Finding, Plan, Shown as Sealed};
+use crate::model::{Finding, Level, Plan, Shown as Sealed};
 
 /// The most bytes of a note. GitLab takes a million characters; people do not.
 pub const LIMIT: usize = 60_000;
@@ -36,6 +36,32 @@ pub fn note(plan: &Plan, target: &str, pipeline: Option<&str>) -> String {
     let text = written(plan, &TimeZone::UTC, Some(&place));
     let seal = Sealed::line(&plan.effect, &plan.effects);
     format!("{}\n{text}\n{seal}\n", Sealed::mark(target))
+}
+
+/// The note of a merge request that could not be planned: what is wrong with it. It shows no effects, so that no approval of it
+/// counts.
+#[must_use]
+pub fn unplanned(findings: &[Finding], target: &str, pipeline: Option<&str>) -> String {
+    let errors = findings.iter().filter(|finding| finding.level == Level::Error).count();
+    let why = match errors {
+        0 => "the plan job says why".to_owned(),
+        errors => format!("{} to be mended first", count(errors, "error has", "errors have")),
+    };
+    let mut note = Note {
+        text: format!("{}\n### {}not planned: {why}\n", Sealed::mark(target), mark(Tone::Alarm)),
+        room: LIMIT - RESERVE,
+        cut: 0,
+    };
+    if !findings.is_empty() {
+        told(&mut note, findings);
+    }
+    if note.cut > 0 {
+        note.text.push_str(&format!("\n**{} more; the job's log has them all.**\n", note.cut));
+    }
+    if let Some(pipeline) = pipeline.and_then(address) {
+        note.text.push_str(&format!("\n[The pipeline]({pipeline})\n"));
+    }
+    note.text
 }
 
 /// Where a note stands.

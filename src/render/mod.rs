@@ -19,6 +19,7 @@ pub mod metrics;
 mod outline;
 mod page;
 pub mod rehearsal;
+pub mod suggestions;
 pub mod terminal;
 mod values;
 mod words;

@@ -247,8 +247,10 @@ impl<'a> Crowd<'a> {
                 Some((near, values.get(near).map_or(0, Vec::len)))
             });
             let finding = match near {
-                Some((near, 1)) => finding.help(format!("did you mean `{near}` (1 person)?")),
-                Some((near, count)) => finding.help(format!("did you mean `{near}` ({count} people)?")),
+                Some((near, 1)) => finding.help(format!("did you mean `{near}` (1 person)?")).instead(near),
+                Some((near, count)) => {
+                    finding.help(format!("did you mean `{near}` ({count} people)?")).instead(near)
+                }
                 None => finding.help(format!("no value of `{}` in the directory is like it", name.value)),
             };
             cited.dead.push(Dead { key: name.value.clone(), value: key, finding });

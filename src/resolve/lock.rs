@@ -78,14 +78,15 @@ pub fn unknown_to_lock(tree: &Tree) -> Vec<Finding> {
         for value in values.iter().filter(|value| !counts.contains_key(&normalized(&value.value))) {
             let message =
                 format!("nobody had {} `{}` when `rolecall.lock` was written", name.value, value.value);
-            let help = match nearest(&normalized(&value.value), counts.keys().map(String::as_str)) {
-                Some(near) => match counts.get(near).copied().unwrap_or_default() {
-                    1 => format!("did you mean `{near}` (1 person)?"),
-                    count => format!("did you mean `{near}` ({count} people)?"),
-                },
-                None => "if somebody has it now, `rolecall plan` will say so".to_owned(),
-            };
-            findings.push(Finding::warning(NO_SUCH_VALUE, message).at(&value.span).help(help));
+            let finding = Finding::warning(NO_SUCH_VALUE, message).at(&value.span);
+            let near = nearest(&normalized(&value.value), counts.keys().map(String::as_str));
+            findings.push(match near.map(|near| (near, counts.get(near).copied().unwrap_or_default())) {
+                Some((near, 1)) => finding.help(format!("did you mean `{near}` (1 person)?")).instead(near),
+                Some((near, count)) => {
+                    finding.help(format!("did you mean `{near}` ({count} people)?")).instead(near)
+                }
+                None => finding.help("if somebody has it now, `rolecall plan` will say so"),
+            });
         }
     }
     let known: Vec<Address> =
@@ -101,7 +102,9 @@ pub fn unknown_to_lock(tree: &Tree) -> Vec<Finding> {
             let message = format!("`{}` is not in `rolecall.lock`", handle.value);
             let finding = Finding::warning(NO_SUCH_PERSON, message).at(&handle.span);
             findings.push(
-                finding.help(format!("did you mean `{near}`? If not, `rolecall lock` takes the new name in")),
+                finding
+                    .help(format!("did you mean `{near}`? If not, `rolecall lock` takes the new name in"))
+                    .instead(near),
             );
         }
     }

@@ -203,10 +203,12 @@ impl Work<'_> {
                             .help("remove him here once he is known to have left")
                     } else {
                         let near = nearest(handle, self.known.inventory.people.keys().map(AsRef::as_ref));
-                        let help = near.map_or("name a person of the directory".to_owned(), |near| {
-                            format!("did you mean `{near}`?")
-                        });
-                        Finding::error(NO_SUCH_PERSON, format!("nobody has the handle `{handle}`")).help(help)
+                        let finding =
+                            Finding::error(NO_SUCH_PERSON, format!("nobody has the handle `{handle}`"));
+                        match near {
+                            Some(near) => finding.meant(near),
+                            None => finding.help("name a person of the directory"),
+                        }
                     };
                     self.findings.push(finding.at(&grant.handle.span));
                 }

@@ -570,7 +570,7 @@ fn suggestions_are_made_once_and_only_on_lines_that_changed() {
     company.repo.write("out/findings.json", &findings.to_string());
     let place =
         [("CI_API_V4_URL", api.as_str()), ("CI_PROJECT_ID", "42"), ("CI_MERGE_REQUEST_IID", number.as_str())];
-    for (go, new) in [(1, "1 new suggestions"), (2, "0 new suggestions")] {
+    for (go, new) in [(1, "new suggestions: 1"), (2, "new suggestions: 0")] {
         let ran = company.run(&["note", "out/plan.json", "--findings", "out/findings.json"], &place);
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         assert!(ran.stderr.contains(new), "{go}: {}", ran.stderr);
@@ -618,4 +618,35 @@ fn a_signed_statement_approves_where_there_is_no_forge() {
     let ran = apply("out/statement.json");
     assert_eq!(ran.code, 4, "{}", ran.stderr);
     assert!(ran.stderr.contains("approves effect"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_cannot_be_planned_is_said_in_the_note_and_mended_with_a_click() {
+    let company = Company::settled();
+    company.repo.write("roles/infra.yaml", &ROLE.replace("members:", "membrs:"));
+    company.at("10:00");
+    let request = company.gitlab.state().open("mallory", "c0ffee00", "mallory@acme.com");
+    let ran = company.run(&["check", "--out", "out"], &[]);
+    assert_eq!(ran.code, 1, "{}", ran.stdout);
+    let _ = std::fs::remove_file(company.repo.path().join("out/plan.json"));
+    let (api, number) = (format!("{}/api/v4", company.gitlab.url), request.to_string());
+    let place =
+        [("CI_API_V4_URL", api.as_str()), ("CI_PROJECT_ID", "42"), ("CI_MERGE_REQUEST_IID", number.as_str())];
+    let ran = company.run(
+        &["note", "out/plan.json", "--findings", "out/findings.json", "--findings", "out/none.json"],
+        &place,
+    );
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let notes = company.gitlab.state().requests[&request].notes.clone();
+    let body = |at: usize| notes[at]["body"].as_str().unwrap().to_owned();
+    assert!(body(0).contains("not planned: 1 error has to be mended first"), "{}", body(0));
+    assert!(body(0).contains("did you mean `members`?"), "{}", body(0));
+    assert!(!body(0).contains("rolecall:shown"), "{}", body(0));
+    assert!(body(1).contains("```suggestion:-0+0\nmembers:\n```"), "{}", body(1));
+    // An approval of that is an approval of nothing.
+    company.repo.write("roles/infra.yaml", ROLE);
+    company.add("mallory");
+    company.approve(request, &["klibby"]);
+    company.merge(request, "mallory@acme.com");
+    company.refused(&["the note of acme/access!2 does not say which effects it shows"]);
 }
