@@ -148,6 +148,7 @@ fn plan(draft: Draft, live: &Snapshot) -> Plan {
         verdict: Ruling::Allowed,
         complete: true,
         simulated: true,
+        zone: String::new(),
         quorums: Vec::new(),
         selection: Selection::default(),
     }

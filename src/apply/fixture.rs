@@ -130,6 +130,7 @@ pub(super) fn plan(changes: &[Change]) -> Plan {
         verdict: Ruling::Allowed,
         summary: Summary::of(changes),
         complete: true,
+        zone: String::new(),
         quorums: Vec::new(),
         simulated: true,
         selection: crate::model::Selection::default(),

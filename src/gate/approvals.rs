@@ -62,9 +62,9 @@ pub fn quorums(
         }
         names.sort();
         names.dedup();
-        let mut impossible = names.is_empty().then(|| {
-            "nobody answers for it: `owners` of the role, or of `rolecall.yaml`, says who does".to_owned()
-        });
+        let mut impossible = names
+            .is_empty()
+            .then(|| "nobody answers for it: name `owners` in the role or in `rolecall.yaml`".to_owned());
         let mut managers = Vec::new();
         if owned.iter().any(|role| role.manager)
             && !change.op.is_removal()
@@ -91,7 +91,7 @@ pub fn quorums(
         let impossible = owners
             .rest
             .is_empty()
-            .then(|| "nobody answers for waivers: `owners` of `rolecall.yaml` says who does".to_owned());
+            .then(|| "nobody answers for it: name `owners` in the role or in `rolecall.yaml`".to_owned());
         let entry =
             quorums.entry((false, Risk::High, owners.rest.clone(), Vec::new(), impossible)).or_default();
         entry.0.insert(waived.effect.clone());

@@ -474,6 +474,9 @@ pub struct Plan {
     /// What it was limited to and what drift it reverts: apply plans again with the same.
     #[serde(default, skip_serializing_if = "Selection::is_all")]
     pub selection: Selection,
+    /// The organization's time zone, by its IANA name, for people; empty: UTC.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub zone: String,
     /// Who can approve what of it. For people: what apply asks for is worked out anew.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quorums: Vec<Quorum>,

@@ -287,6 +287,7 @@ pub(super) fn plan() -> Plan {
         findings: findings()[1..2].to_vec(),
         verdict: Ruling::Denied,
         complete: true,
+        zone: String::new(),
         quorums: Vec::new(),
         simulated: false,
         selection: crate::model::Selection::default(),

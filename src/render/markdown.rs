@@ -33,7 +33,9 @@ pub fn plan(plan: &Plan, zone: &TimeZone) -> String {
 #[must_use]
 pub fn note(plan: &Plan, target: &str, pipeline: Option<&str>) -> String {
     let place = Noted { pipeline: pipeline.and_then(address) };
-    let text = written(plan, &TimeZone::UTC, Some(&place));
+    // A zone that this program does not know is told in UTC, which is always told besides.
+    let zone = TimeZone::get(&plan.zone).unwrap_or(TimeZone::UTC);
+    let text = written(plan, &zone, Some(&place));
     let seal = Sealed::line(&plan.effect, &plan.effects);
     format!("{}\n{text}\n{seal}\n", Sealed::mark(target))
 }

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::groups::{self, Section, Tone};
 use super::words::{Line, count, list, literal, plural, prose, time, words};
-use crate::model::{Change, Level, Op, Plan, ProviderBasis, Quorum, Risk, Ruling, Tally};
+use crate::model::{Change, Level, Name, Op, Plan, ProviderBasis, Quorum, Risk, Ruling, Tally};
 
 /// How many scopes that were not read whole are named.
 const PARTIAL: usize = 10;
@@ -53,7 +53,7 @@ impl Outline {
             basis: basis(plan, zone),
             effect: (!plan.effects.is_empty())
                 .then(|| (plan.effect.short().to_owned(), plan.effect.to_string())),
-            approvers: plan.quorums.iter().map(approvers).collect(),
+            approvers: approvers(&plan.quorums),
             next: next(plan),
         }
     }
@@ -190,33 +190,72 @@ fn remarks(plan: &Plan) -> Vec<Line> {
 /// How many of the things that an approval is of are named.
 const OF: usize = 4;
 
-/// `high risk: 2 of klibby and @acme/leads, and the manager rpatel, for 3 effects of role x`.
-fn approvers(quorum: &Quorum) -> Line {
-    let Quorum { risk, needed, owners, managers, effects, of, impossible, queued } = quorum;
-    let mut line = vec![words(format!("{risk} risk: "))];
-    if let Some(why) = impossible {
-        line.push(words("nobody can, because "));
-        line.extend(prose(why));
-    } else {
-        line.push(words(format!("{needed} of ")));
-        names(&mut line, owners.iter().map(String::as_str));
-        if !managers.is_empty() {
-            line.push(words(if managers.len() == 1 { ", and the manager " } else { ", and the managers " }));
-            names(&mut line, managers.iter().map(AsRef::as_ref));
+/// What it takes to approve, whoever has to do the same in one line:
+/// `2 of klibby and @acme/leads, and the manager rpatel: 3 effects of high risk, of role x`.
+fn approvers(quorums: &[Quorum]) -> Vec<Line> {
+    type Who<'a> = (bool, Option<&'a String>, u32, &'a [String], &'a [Name]);
+    let mut by_who: Vec<(Who<'_>, Vec<&Quorum>)> = Vec::new();
+    for quorum in quorums {
+        let Quorum { queued, impossible, needed, owners, managers, .. } = quorum;
+        let who: Who<'_> = match impossible {
+            // Who it would be matters to nobody, as long as it is nobody.
+            Some(why) => (*queued, Some(why), 0, &[], &[]),
+            None => (*queued, None, *needed, owners, managers),
+        };
+        match by_who.iter_mut().find(|(known, _)| *known == who) {
+            Some((_, same)) => same.push(quorum),
+            None => by_who.push((who, vec![quorum])),
         }
     }
-    line.push(words(format!(", for {}", count(effects.len(), "effect", "effects"))));
-    for (index, what) in of.iter().take(OF).enumerate() {
-        line.push(words(if index == 0 { " of " } else { ", " }));
-        line.extend(prose(what));
-    }
-    if of.len() > OF {
-        line.push(words(format!(" and {} more", of.len() - OF)));
-    }
-    if *queued {
-        line.push(words("; without it they wait, and nothing else does"));
-    }
-    line
+    by_who
+        .into_iter()
+        .map(|((queued, impossible, needed, owners, managers), quorums)| {
+            let mut line = Line::new();
+            if let Some(why) = impossible {
+                line.push(words("nobody can, because "));
+                line.extend(prose(why));
+            } else {
+                line.push(words(format!("{needed} of ")));
+                names(&mut line, owners.iter().map(String::as_str));
+                if !managers.is_empty() {
+                    line.push(words(if managers.len() == 1 {
+                        ", and the manager "
+                    } else {
+                        ", and the managers "
+                    }));
+                    names(&mut line, managers.iter().map(AsRef::as_ref));
+                }
+            }
+            let risks: Vec<String> = [Risk::High, Risk::Medium, Risk::Low]
+                .into_iter()
+                .map(|risk| {
+                    (
+                        risk,
+                        quorums
+                            .iter()
+                            .filter(|quorum| quorum.risk == risk)
+                            .map(|quorum| quorum.effects.len())
+                            .sum(),
+                    )
+                })
+                .filter(|(_, effects): &(Risk, usize)| *effects > 0)
+                .map(|(risk, effects)| format!("{} of {risk} risk", count(effects, "effect", "effects")))
+                .collect();
+            line.push(words(format!(": {}", list(&risks))));
+            let of: BTreeSet<&String> = quorums.iter().flat_map(|quorum| &quorum.of).collect();
+            for (index, what) in of.iter().take(OF).enumerate() {
+                line.push(words(if index == 0 { ", of " } else { ", " }));
+                line.extend(prose(what));
+            }
+            if of.len() > OF {
+                line.push(words(format!(" and {} more", of.len() - OF)));
+            }
+            if queued {
+                line.push(words("; without it they wait, and nothing else does"));
+            }
+            line
+        })
+        .collect()
 }
 
 /// Names of people and groups, which nobody is told of by being named.

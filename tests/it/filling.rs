@@ -221,6 +221,7 @@ fn plan(changes: Vec<Change>, simulator: &Simulator) -> Plan {
         findings: Vec::new(),
         verdict: Ruling::Allowed,
         complete: true,
+        zone: String::new(),
         quorums: Vec::new(),
         simulated: true,
         selection: Selection::default(),

@@ -211,6 +211,7 @@ impl Session {
             complete,
             simulated: self.simulated(),
             selection: self.selection.clone(),
+            zone: self.head.settings.timezone.iana_name().unwrap_or_default().to_owned(),
             quorums,
         };
         Ok(Planned { plan, verdict: judged.verdict, live, desired: head, left_out, unknown_people, people })

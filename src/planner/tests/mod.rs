@@ -377,6 +377,7 @@ pub(super) fn plan(draft: Draft) -> Plan {
         findings: draft.findings,
         verdict: Ruling::Allowed,
         complete: true,
+        zone: String::new(),
         quorums: Vec::new(),
         simulated: true,
         selection: crate::model::Selection::default(),
