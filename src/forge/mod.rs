@@ -10,3 +10,6 @@ mod requests;
 pub use client::{Gitlab, TOKENS};
 pub use notes::{Posted, Suggestion};
 pub use requests::Asked;
+
+#[cfg(test)]
+mod tests;
