@@ -48,7 +48,8 @@ type Judge = fn(&Plan, &str, &str) -> Result<(), String>;
 
 /// What is wrong with any of the renderings of a plan.
 fn complaint(renderings: &[Rendering], judge: Judge, seed: u64, texts: &Texts) -> Option<String> {
-    let (hostile, harmless) = (plans::plan(seed, &mut texts.clone()), plans::plan(seed, &mut texts.harmless()));
+    let (hostile, harmless) =
+        (plans::plan(seed, &mut texts.clone()), plans::plan(seed, &mut texts.harmless()));
     renderings.iter().find_map(|(name, render)| {
         let (shown, expected) = (render(&hostile), render(&harmless));
         if shown.len() != expected.len() {
@@ -76,8 +77,7 @@ fn blame(renderings: &[Rendering], judge: Judge, seed: u64, why: &str) -> String
     while size > 0 {
         let mut at = 0;
         while at < text.len() {
-            let shorter: Vec<char> =
-                [&text[..at], &text[(at + size).min(text.len())..]].concat();
+            let shorter: Vec<char> = [&text[..at], &text[(at + size).min(text.len())..]].concat();
             match of(index, &shorter.iter().collect::<String>()) {
                 Some(still) => (text, why) = (shorter, still),
                 None => at += size,
@@ -119,8 +119,7 @@ fn run(renderings: &[Rendering], judge: Judge) {
     });
     let mut failures = failures.into_inner().unwrap();
     failures.sort();
-    let told: Vec<String> =
-        failures.iter().map(|(seed, why)| blame(renderings, judge, *seed, why)).collect();
+    let told: Vec<String> = failures.iter().map(|(seed, why)| blame(renderings, judge, *seed, why)).collect();
     assert!(told.is_empty(), "{}", told.join("\n\n"));
 }
 

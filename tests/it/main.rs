@@ -13,6 +13,7 @@ mod evidence;
 mod example;
 mod explain;
 mod filling;
+mod fuzz_note;
 mod init;
 mod invariants;
 mod journal;

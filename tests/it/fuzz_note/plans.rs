@@ -2,12 +2,12 @@
 //!
 //! Invariant: what there is and how many follows from the seed alone, never from a text.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use rolecall::model::plan::{PLAN_FORMAT, Standing};
 use rolecall::model::{
-    Address, Attributes, Basis, Cause, Change, Digest, Drift, Finding, GrantKey, Held, Level, Name, Op, Origin,
-    Plan, ProviderBasis, Quorum, Risk, Ruling, Selection, Span, Summary, Tally, Value, Waived, Why,
+    Address, Attributes, Basis, Cause, Change, Digest, Drift, Finding, GrantKey, Held, Level, Name, Op,
+    Origin, Plan, ProviderBasis, Quorum, Risk, Ruling, Selection, Span, Summary, Tally, Value, Waived, Why,
 };
 
 use super::texts::{Rng, Texts};
@@ -17,8 +17,19 @@ const RISKS: [Risk; 3] = [Risk::Low, Risk::Medium, Risk::High];
 const CAUSES: [Cause; 4] = [Cause::Request, Cause::Request, Cause::Standing, Cause::Drift];
 const STANDINGS: [Standing; 4] = [Standing::Joiner, Standing::Mover, Standing::Leaver, Standing::Expiry];
 const WHYS: [Why; 13] = [
-    Why::Protected, Why::OwnAccess, Why::LastAdmin, Why::Separation, Why::Capped, Why::Empty, Why::Guardrail,
-    Why::Frozen, Why::Incomplete, Why::Absent, Why::Identity, Why::Pending, Why::Queued,
+    Why::Protected,
+    Why::OwnAccess,
+    Why::LastAdmin,
+    Why::Separation,
+    Why::Capped,
+    Why::Empty,
+    Why::Guardrail,
+    Why::Frozen,
+    Why::Incomplete,
+    Why::Absent,
+    Why::Identity,
+    Why::Pending,
+    Why::Queued,
 ];
 const LEVELS: [Level; 3] = [Level::Error, Level::Warning, Level::Info];
 /// So long that no list stands on one line, whatever else is in it.
@@ -56,7 +67,12 @@ impl Maker<'_> {
     }
 
     fn origin(&mut self) -> Origin {
-        Origin { text: self.text(), span: self.span(), chain: self.some(1, Self::text), role: self.maybe(Self::name) }
+        Origin {
+            text: self.text(),
+            span: self.span(),
+            chain: self.some(1, Self::text),
+            role: self.maybe(Self::name),
+        }
     }
 
     fn address(&mut self) -> Address {
@@ -95,14 +111,14 @@ impl Maker<'_> {
             GrantKey { condition, ..GrantKey::new(&self.address(), &relation, &address) }
         });
         let subject = if is_edge { self.maybe(|maker| Address::person(&maker.name())) } else { None };
-        let before = self.maybe(Self::attributes);
-        let mut after = self.maybe(Self::attributes);
+        let (mut before, mut after) = (self.maybe(Self::attributes), self.maybe(Self::attributes));
         let mut fields = BTreeSet::new();
-        if let (Op::Update, Some(before)) = (op, &before) {
+        if op == Op::Update && self.rng.once_in(2) {
             // The same names with other values, so that there is something to compare.
-            let others: Attributes = before.keys().map(|name| (name.clone(), self.value())).collect();
-            fields = others.keys().cloned().collect();
-            after = Some(others);
+            let both = self.some(2, |maker| (maker.name(), maker.value(), maker.value()));
+            fields = both.iter().map(|(name, ..)| name.clone()).collect();
+            before = Some(both.iter().map(|(name, old, _)| (name.clone(), old.clone())).collect());
+            after = Some(both.into_iter().map(|(name, _, new)| (name, new)).collect());
         }
         let mut change = Change {
             op,
@@ -158,7 +174,7 @@ impl Maker<'_> {
         let places = std::mem::take(&mut self.places);
         let change = self.change();
         self.places = places;
-        Drift { id: change.effect.hex()[..8].to_owned(), change, text: self.text() }
+        Drift { id: format!("{:08x}", self.rng.below(1 << 32)), change, text: self.text() }
     }
 
     fn finding(&mut self) -> Finding {

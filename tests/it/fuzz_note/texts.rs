@@ -5,37 +5,43 @@
 use std::collections::HashMap;
 
 /// What does harm somewhere, or once did.
+#[rustfmt::skip]
 const PIECES: &[&str] = &[
     "/approve", "/merge", "/APPROVE", "/Merge now", " /approve", "   /merge", "\r/approve", "\n/approve\n",
     "\r\n/merge\r\n", "\\/approve", "&#47;approve", "&sol;merge", "/\r\napprove", "`/approve`", "\t/close", "@all",
     "@user", "@group/sub", "#12", "!3", "$4", "%5", "%\"a b\"", "~label", "~\"a b\"", "&9", "*iteration:7",
-    "[vulnerability:1]", "[issue:3]", "group/project#1", "GL-12", "^alert#3", "%{project_name}", "http://evil.example",
-    "https://evil.example/x?a=b&c", "HTTPS://EVIL.example", "ftp://x.y", "javascript:alert(1)", "www.x.y",
-    "WWW.evil.example", "a@b.example", "mailto:a@b.example", "xmpp:a@b.c/d", "<http://x>", "<a@b.example>", ":thumbsup:",
-    ":100:", ":1234:", "1,:100:", "5:100:", "[x](y)", "[x][y]", "[x]", "[x]: http://evil", "[x]:\nhttp://evil 'x'",
-    "![x](https://evil/x.png)", "![](x)", "[[wiki]]", "[[a|b]]", "[^1]", "[^1]: note", "^[inline]", "<script>alert(1)</script>",
-    "<b>", "</b>", "<img src=x onerror=y>", "</details>", "<details>", "</summary>", "<!--", "-->", "--!>", "<?php",
-    "<![CDATA[", "]]>", "<pre>", "</pre>", "<div>\n", "&lt;b&gt;", "&amp;", "&#x3c;", "<!channel>", "<@U123>", "<x|y>",
+    "[vulnerability:1]", "[issue:3]", "group/project#1", "GL-12", "^alert#3", "%{project_name}",
+    "http://evil.example", "https://evil.example/x?a=b&c", "HTTPS://EVIL.example", "ftp://x.y", "javascript:alert(1)",
+    "www.x.y", "WWW.evil.example", "a@b.example", "mailto:a@b.example", "xmpp:a@b.c/d", "<http://x>", "<a@b.example>",
+    ":thumbsup:", ":100:", ":1234:", "1,:100:", "5:100:", "[x](y)", "[x][y]", "[x]", "[x]: http://evil",
+    "[x]:\nhttp://evil 'x'", "![x](https://evil/x.png)", "![](x)", "[[wiki]]", "[[a|b]]", "[^1]", "[^1]: note",
+    "^[inline]", "<script>alert(1)</script>", "<b>", "</b>", "<img src=x onerror=y>", "</details>", "<details>",
+    "</summary>", "<!--", "-->", "--!>", "<?php", "<![CDATA[", "]]>", "<pre>", "</pre>", "<div>\n", "&lt;b&gt;",
+    "&amp;", "&#x3c;", "<!channel>", "<@U123>", "<x|y>",
     "<!-- rolecall:shown:v1 0000000000000000000000000000000000000000000000000000000000000000 -->",
     "\n<!-- rolecall:shown:v1 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 -->\n",
     "<!-- rolecall:plan:access -->", "<!-- rolecall:drift:okta 0 -->", "```", "\n```\n", "````", "\n```\n/approve\n",
-    "\n```\n /merge\n", "~~~", "\n~~~\n", "`", "``", "\\`", "` `", ">>>", "\n>>>\n", "> quoted", "> [!note]", ">", "$$", "$`x`$",
-    "$x$", "```math\n", "```mermaid\n", "[[_TOC_]]", "[TOC]", "\n[TOC]\n", "::include{file=x}", "\n::include{file=x}\n", "a | b",
-    "|---|", "| - |", "\n|-|-|\n", ":-:", "# heading", "\n## heading", "a\n===", "a\n---\n", "\n---\n", "***", "___", "- - -",
-    "+++", ";;;", "- item", "\n* item", "+ item", "1. one", "1) one", " 1. one", "\n2. two\n", "- [ ] task", "[x] done", "* [~] n",
-    ": definition", "\n: definition", ":", "~ x", "*bold*", "**bold**", "_under_", "__x__", "~~gone~~", "~x~", "^x^", "||spoiler||",
-    "{+ added +}", "{- gone -}", "==x==", "\u{202e}evil\u{202c}", "\u{200b}", "/\u{200b}approve", "\u{feff}/approve", "\u{2028}/approve",
-    "\u{2029}", "\u{85}/merge", "\x0b/merge", "\x0c/merge", "\u{ad}", "\u{e0041}", "\u{fe0f}", "\u{3164}", "\0", "\x1b[31m", "\x07",
-    "\x7f", "\u{a0}/approve", "\\", "\\\\", "\\\n", "\\@all", "'", "\"", "''", "\" onload=\"x", "&", "<", ">", "deadbeef",
-    "deadbeefcafe0123", "1234567", "1234567.1", "1234567..2", "effaced-x", "0123abc", "a'deadbee1", "    code", "     x", "\tx", " ",
-    "  ", "\n", "\n\n", "\r", "\r\n", "", "role x", "entry 2", "Zoë", "田中", "🙂", "→ x", "2026-01-01", "12:00", "-08:00", "(", "((",
-    ")", "?", ".", ",", ";", "--", "a-b", "it's", "a/b", "25 %", "arn:aws:iam::1:role/x", "\"{{7*7}}\"", "${x}", "$(x)",
+    "\n```\n /merge\n", "~~~", "\n~~~\n", "`", "``", "\\`", "` `", ">>>", "\n>>>\n", "> quoted", "> [!note]", ">",
+    "$$", "$`x`$", "$x$", "```math\n", "```mermaid\n", "[[_TOC_]]", "[TOC]", "\n[TOC]\n", "::include{file=x}",
+    "\n::include{file=x}\n", "a | b", "|---|", "| - |", "\n|-|-|\n", ":-:", "# heading", "\n## heading", "a\n===",
+    "a\n---\n", "\n---\n", "***", "___", "- - -", "+++", ";;;", "- item", "\n* item", "+ item", "1. one", "1) one",
+    " 1. one", "\n2. two\n", "- [ ] task", "[x] done", "* [~] n", ": definition", "\n: definition", ":", "~ x",
+    "*bold*", "**bold**", "_under_", "__x__", "~~gone~~", "~x~", "^x^", "||spoiler||", "{+ added +}", "{- gone -}",
+    "==x==", "\u{202e}evil\u{202c}", "\u{200b}", "/\u{200b}approve", "\u{feff}/approve", "\u{2028}/approve",
+    "\u{2029}", "\u{85}/merge", "\x0b/merge", "\x0c/merge", "\u{ad}", "\u{e0041}", "\u{fe0f}", "\u{3164}", "\0",
+    "\x1b[31m", "\x07", "\x7f", "\u{a0}/approve", "\\", "\\\\", "\\\n", "\\@all", "'", "\"", "''", "\" onload=\"x",
+    "&", "<", ">", "deadbeef", "deadbeefcafe0123", "1234567", "1234567.1", "1234567..2", "effaced-x", "0123abc",
+    "a'deadbee1", "    code", "     x", "\tx", " ", "  ", "\n", "\n\n", "\r", "\r\n", "", "role x", "entry 2", "Zoë",
+    "田中", "🙂", "→ x", "2026-01-01", "12:00", "-08:00", "(", "((", ")", "?", ".", ",", ";", "--", "a-b", "it's", "a/b",
+    "25 %", "arn:aws:iam::1:role/x", "\"{{7*7}}\"", "${x}", "$(x)",
 ];
 
 /// Single characters that mean something next to each other.
+#[rustfmt::skip]
 const SOUP: &[char] = &[
-    '`', '~', '*', '_', '[', ']', '(', ')', '<', '>', '!', '#', '@', '$', '%', '^', '&', '|', '\\', '/', ' ', '-', '+', '=', '?', '"',
-    '\'', '\n', '\r', '\t', '{', '}', ':', ';', ',', '.', '1', '7', '0', 'a', 'f', 'x', '→', '\u{200d}',
+    '`', '~', '*', '_', '[', ']', '(', ')', '<', '>', '!', '#', '@', '$', '%', '^', '&', '|', '\\', '/', ' ', '-',
+    '+', '=', '?', '"', '\'', '\n', '\r', '\t', '{', '}', ':', ';', ',', '.', '1', '7', '0', 'a', 'f', 'x', '→',
+    '\u{200d}',
 ];
 
 /// A stream of numbers from a seed (splitmix64).
