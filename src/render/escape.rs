@@ -72,8 +72,9 @@ pub fn markdown(text: &str) -> String {
         let start = word.len() - word.trim_start_matches('(').len();
         let end = (start + core.len()).min(word.len());
         // At the beginning of a line, `1.` and `1)` would make a list.
-        let numbered =
-            escaped.is_empty() && core.bytes().all(|byte| byte.is_ascii_digit()) && word.len() > core.len();
+        let numbered = escaped.trim_start().is_empty()
+            && core.bytes().all(|byte| byte.is_ascii_digit())
+            && word.len() > core.len();
         if !core.is_empty() && (numbered || !is_plain(core)) {
             escaped.push_str(&joined([word[..start].to_owned(), code(core), word[end..].to_owned()]));
         } else {
@@ -83,10 +84,12 @@ pub fn markdown(text: &str) -> String {
     escaped
 }
 
-/// Pieces of Markdown side by side. Two code spans that touch would be read as one, so a blank goes between them.
+/// Pieces of Markdown side by side, at the beginning of a line. Two code spans that touch would be read as one, so a blank
+/// goes between them.
 pub fn joined(pieces: impl IntoIterator<Item = String>) -> String {
     let mut text = String::new();
     for piece in pieces {
+        let piece = if text.is_empty() { opening(&piece) } else { piece };
         if text.ends_with('`') && piece.starts_with('`') {
             text.push(' ');
         }
@@ -95,23 +98,42 @@ pub fn joined(pieces: impl IntoIterator<Item = String>) -> String {
     text
 }
 
+/// What a line begins with: blanks there would make a code block, and a colon a definition.
+fn opening(piece: &str) -> String {
+    let piece = piece.trim_start_matches(' ');
+    let end = piece.find(|c| !".,;:)?".contains(c)).unwrap_or(piece.len());
+    if piece.starts_with(':') { code(&piece[..end]) + &piece[end..] } else { piece.to_owned() }
+}
+
 /// A word that no Markdown dialect gives a meaning: letters with hyphens or apostrophes between them, a number, a date, a
-/// time. A long run of hexadecimal digits could be taken for a commit.
+/// time. A long run of hexadecimal digits could be taken for a commit, a colon that follows no digit for an emoji.
 fn is_plain(word: &str) -> bool {
-    let commit_like = word.len() >= 7 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let commit_like = |part: &str| part.len() >= 7 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
     let digits = word.strip_prefix(['-', '+']).unwrap_or(word);
     let number = word.len() <= 10
-        && digits.starts_with(|c: char| c.is_ascii_digit())
-        && digits.bytes().all(|byte| byte.is_ascii_digit() || b"-:.,".contains(&byte));
-    let letters =
-        word.split(['-', '\'']).all(|part| !part.is_empty() && part.chars().all(char::is_alphabetic));
-    !commit_like && (number || letters || word == "→")
+        && digits.split(['-', ':', '.', ',']).all(|part| {
+            !part.is_empty() && !commit_like(part) && part.bytes().all(|byte| byte.is_ascii_digit())
+        });
+    let letters = word
+        .split(['-', '\''])
+        .all(|part| !part.is_empty() && !commit_like(part) && part.chars().all(char::is_alphabetic));
+    number || letters || word == "→"
+}
+
+/// The longest run of backticks that is left as it is. Parsers know no code span between more than 80, and what stands in
+/// it would be read as Markdown.
+const MOST_TICKS: usize = 40;
+
+/// Text without unseen characters and without a run of backticks that nothing could be put around.
+fn ticked(text: &str) -> Cow<'_, str> {
+    let text = visible(text);
+    if longest_run(&text, '`') > MOST_TICKS { Cow::Owned(text.replace('`', "\\u{60}")) } else { text }
 }
 
 /// A literal for Markdown: a code span that its content cannot end.
 #[must_use]
 pub fn code(text: &str) -> String {
-    let text = visible(text);
+    let text = ticked(text);
     if text.trim().is_empty() {
         // An empty code span is no code span; the quotes show that there is nothing, or only blanks.
         return format!("`\"{text}\"`");
@@ -122,16 +144,17 @@ pub fn code(text: &str) -> String {
     format!("{ticks}{pad}{text}{pad}{ticks}")
 }
 
-/// Lines for a Markdown code fence: the fence is longer than any run of backticks in it, every line is indented, and no
-/// line can begin with `/`.
+/// Lines for a Markdown code fence: the fence is longer than any run of backticks in it, and no line begins with `/`, not
+/// even after blanks, or with `::include`: GitLab looks for those without knowing fences of more than three backticks.
 #[must_use]
 pub fn fence(language: &str, lines: &[String], indent: &str) -> String {
-    let lines: Vec<Cow<'_, str>> = lines.iter().map(|line| visible(line)).collect();
+    let lines: Vec<Cow<'_, str>> = lines.iter().map(|line| ticked(line)).collect();
     let longest = lines.iter().map(|line| longest_run(line, '`')).max().unwrap_or(0);
     let ticks = "`".repeat((longest + 1).max(3));
     let mut fenced = format!("{indent}{ticks}{language}\n");
     for line in lines {
-        let guard = if indent.is_empty() && line.starts_with('/') { " " } else { "" };
+        let start = line.trim_start();
+        let guard = if start.starts_with('/') || start.starts_with("::") { "\\" } else { "" };
         let _ = writeln!(fenced, "{indent}{guard}{line}");
     }
     let _ = writeln!(fenced, "{indent}{ticks}");
@@ -316,6 +339,25 @@ mod tests {
     fn a_number_at_the_beginning_makes_no_list() {
         assert_eq!(markdown("1. x"), "`1`. x");
         assert_eq!(markdown("entry 1: x"), "entry 1: x");
+    }
+
+    #[test]
+    fn invariant_37_what_was_once_read_as_markdown_is_none() {
+        // Parsers give up on code spans between more than 80 backticks.
+        let long = code(&format!("{} @all", "`".repeat(80)));
+        assert!(long.starts_with("`\\u{60}") && outside_code(&long) == "x", "{long}");
+        for (text, shown) in [
+            ("1,:100:", "`1,:100`:"),
+            ("1234567.1", "`1234567.1`"),
+            ("effaced-x", "`effaced-x`"),
+            (" 1. x", "`1`. x"),
+            ("      x", "x"),
+            (": x", "`:` x"),
+        ] {
+            assert_eq!(joined([markdown(text)]), shown, "{text}");
+        }
+        let lines = ["```", "  /approve", "::include{file=x}"].map(str::to_owned);
+        assert_eq!(fence("", &lines, ""), "````\n```\n\\  /approve\n\\::include{file=x}\n````\n");
     }
 
     #[test]

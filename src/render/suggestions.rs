@@ -58,7 +58,7 @@ fn mended(line: &str, span: &Span, instead: &str) -> Option<String> {
     }
     let mended: String = before.iter().copied().chain(instead.chars()).chain(rest.iter().copied()).collect();
     // A fence does not save a line that begins with a slash from everybody who looks for quick actions.
-    (mended != line && !mended.trim_start().starts_with('/')).then_some(mended)
+    (mended != line && !mended.trim_start().starts_with(['/', ':'])).then_some(mended)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod evidence;
 mod example;
 mod explain;
 mod filling;
+mod fuzz_note;
 mod gitlab;
 mod init;
 mod invariants;
