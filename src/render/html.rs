@@ -23,12 +23,13 @@ const AT_ONCE: usize = 8;
 /// A plan.
 #[must_use]
 pub fn plan(plan: &Plan, zone: &TimeZone) -> String {
-    let Outline { tone, headline, remarks, errors_first, sections, basis, effect, approvers: _, next } =
+    let Outline { tone, headline, remarks, errors_first, sections, basis, effect, approvers, next } =
         Outline::of(plan, zone);
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
+         <meta name=\"referrer\" content=\"no-referrer\">\n<meta name=\"robots\" content=\"noindex\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
          <title>{title}</title>\n<style>\n{CSS}</style>\n</head>\n<body>\n<main>\n\
          <header class=\"{class}\">\n<p class=\"brand\">rolecall plan</p>\n<h1>{title}</h1>\n",
@@ -47,6 +48,13 @@ pub fn plan(plan: &Plan, zone: &TimeZone) -> String {
                 page,
                 "<p>To approve: <code class=\"effect\">{short}</code></p>\n<p class=\"whole\"><code>{whole}</code></p>"
             );
+        }
+        if !approvers.is_empty() {
+            page.push_str("<ul class=\"approvers\">\n");
+            for approver in &approvers {
+                let _ = writeln!(page, "<li>{}</li>", line(approver));
+            }
+            page.push_str("</ul>\n");
         }
         for (index, text) in next.iter().enumerate() {
             let label = if index == 0 { "Next: " } else { "Then: " };

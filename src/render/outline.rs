@@ -191,7 +191,7 @@ fn remarks(plan: &Plan) -> Vec<Line> {
 const OF: usize = 4;
 
 /// What it takes to approve, whoever has to do the same in one line:
-/// `2 of klibby and @acme/leads, and the manager rpatel: 3 effects of high risk, of role x`.
+/// `2 of klibby and @acme/leads, and the manager rpatel: 3 effects of high risk, from role x`.
 fn approvers(quorums: &[Quorum]) -> Vec<Line> {
     type Who<'a> = (bool, Option<&'a String>, u32, &'a [String], &'a [Name]);
     let mut by_who: Vec<(Who<'_>, Vec<&Quorum>)> = Vec::new();
@@ -244,7 +244,7 @@ fn approvers(quorums: &[Quorum]) -> Vec<Line> {
             line.push(words(format!(": {}", list(&risks))));
             let of: BTreeSet<&String> = quorums.iter().flat_map(|quorum| &quorum.of).collect();
             for (index, what) in of.iter().take(OF).enumerate() {
-                line.push(words(if index == 0 { ", of " } else { ", " }));
+                line.push(words(if index == 0 { ", from " } else { ", " }));
                 line.extend(prose(what));
             }
             if of.len() > OF {

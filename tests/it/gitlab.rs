@@ -313,7 +313,8 @@ fn answer(state: &mut State, call: &Call) -> Answer {
         }
         ("GET", ["projects", _, "deployments"]) => page(call, state.deployments.clone()),
         ("GET", ["projects", _, "deployments", id]) => {
-            let is = |deployment: &&Value| deployment["id"].to_string() == **id;
+            let id = id.parse::<u64>().ok();
+            let is = |deployment: &&Value| deployment["id"].as_u64() == id;
             state
                 .deployments
                 .iter()
@@ -388,7 +389,7 @@ fn of_request(state: &mut State, call: &Call, iid: u64, rest: &[&str]) -> Answer
         ("PUT", ["notes", id]) => {
             let (now, body) = (state.now.clone(), call.body["body"].clone());
             let notes = &mut state.requests.get_mut(&iid).unwrap().notes;
-            let Some(note) = notes.iter_mut().find(|note| note["id"].to_string() == **id) else {
+            let Some(note) = notes.iter_mut().find(|note| note["id"].as_u64() == id.parse().ok()) else {
                 return refuse(404, "404 Note Not Found");
             };
             if note["author"]["username"] != BOT {
@@ -435,7 +436,8 @@ fn issues(state: &mut State, call: &Call, rest: &[&str]) -> Answer {
             (201, issue, Vec::new())
         }
         ("PUT", [iid]) => {
-            let Some(issue) = state.issues.iter_mut().find(|issue| issue["iid"].to_string() == **iid) else {
+            let Some(issue) = state.issues.iter_mut().find(|issue| issue["iid"].as_u64() == iid.parse().ok())
+            else {
                 return refuse(404, "404 Not Found");
             };
             for key in ["title", "description"] {
