@@ -211,6 +211,19 @@ pub fn reconcile<'a>(
     Ok(Cleared { approved, fresh, refused })
 }
 
+/// Which approved effect each fresh one is what remains of, where that is another one: a creation that has become an update
+/// since an earlier run of the same plan began it.
+#[must_use]
+pub fn stands_for(approved: &Plan, fresh: &Plan) -> BTreeMap<Digest, Digest> {
+    let asked = by_target(approved.changes.iter());
+    let of = |change: &Change| {
+        let candidates = asked.get(&target(change))?;
+        let origin = candidates.iter().find(|approved| remains_of(change, approved))?;
+        (origin.effect != change.effect).then(|| (change.effect.clone(), origin.effect.clone()))
+    };
+    fresh.changes.iter().filter(|change| needs_approval(change)).filter_map(of).collect()
+}
+
 type Target<'a> = (&'a Address, Option<&'a GrantKey>);
 
 fn target(change: &Change) -> Target<'_> {

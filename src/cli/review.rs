@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use super::session::{Planned, Session};
 use super::{Exit, Failure, pipeline, repo};
+use crate::apply::approve;
 use crate::evidence::envelope::{self, Envelope};
 use crate::forge::{Asked, Gitlab};
 use crate::gate::approvals::{self, Said};
@@ -31,7 +32,8 @@ pub(super) const CODES: &[Code] = &[UNKNOWN, NO_STATEMENT, NO_HISTORY];
 
 /// Who can be asked about approvals.
 pub(super) struct Inquiry {
-    forge: Option<(Forge, Gitlab)>,
+    /// The forge that base names, or why it cannot be asked: that matters only to what needs an approval.
+    forge: Option<(Forge, Result<Gitlab, Error>)>,
     /// Envelopes, each with its file.
     envelopes: Vec<(String, Envelope)>,
     /// The job that this is.
@@ -49,19 +51,11 @@ impl Inquiry {
             return Ok(None);
         }
         let envelopes = envelopes(files)?;
-        let forge = match &session.judging().forge {
-            None => None,
-            Some(forge) => {
-                let gitlab =
-                    Gitlab::open(&forge.url.value, &forge.project, told, None, session.clock.clone());
-                match gitlab {
-                    Ok(gitlab) => Some((forge.clone(), gitlab)),
-                    // A statement needs no forge.
-                    Err(_) if !envelopes.is_empty() => None,
-                    Err(error) => return Err(unknown(forge, &error)),
-                }
-            }
+        let open = |forge: &Forge| {
+            let gitlab = Gitlab::open(&forge.url.value, &forge.project, told, None, session.clock.clone());
+            (forge.clone(), gitlab)
         };
+        let forge = session.judging().forge.as_ref().map(open);
         if forge.is_none() && envelopes.is_empty() {
             return Ok(None);
         }
@@ -81,11 +75,13 @@ impl Inquiry {
         self.groups(quorums, &mut accounts).await?;
         let statements = self.statements(session)?;
         let effects: BTreeSet<Digest> = approved.effects.iter().cloned().collect();
+        let stands_for = approve::stands_for(approved, &fresh.plan);
         let said = Said {
             history: &history,
             statements: &statements,
             accounts: &accounts,
             plan: (&approved.effect, &effects, approved.created),
+            stands_for: &stands_for,
             lenient: self.forge.as_ref().is_some_and(|(forge, _)| forge.lenient),
         };
         approvals::review(quorums, said).map_err(|findings| Failure::from(findings).exit(Exit::Stale))
@@ -101,13 +97,15 @@ impl Inquiry {
             return Ok(History { direct, ..History::default() });
         };
         let told = async {
+            let gitlab = gitlab.as_ref().map_err(|error| unknown(forge, error))?;
             let mut history = History { bot: forge.bot.clone(), ..History::default() };
             let commits = repo::commits_since(root, base, true).map_err(no_history)?;
             let fail = |error: Error| unknown(forge, &error);
             let mut known: BTreeSet<u64> = BTreeSet::new();
+            let project = gitlab.project().await.map_err(fail)?;
             let asked = Asked { bot: forge.bot.as_deref(), target: &forge.target };
             for commit in commits {
-                let requests = gitlab.merged_as(&commit.id).await.map_err(fail)?;
+                let requests = gitlab.merged_as(&commit.id, &project.branch).await.map_err(fail)?;
                 if requests.is_empty() {
                     history.direct.push(commit);
                 }
@@ -119,7 +117,7 @@ impl Inquiry {
             }
             if !history.requests.is_empty() {
                 history.rules = Some(gitlab.rules().await.map_err(|error| error.to_string()));
-                history.notes_are_advice = notes_are_advice(forge, gitlab).await.map_err(fail)?;
+                history.notes_are_advice = notes_are_advice(forge, project.pipeline.as_deref());
             }
             if let (Some(environment), Some(job)) = (&forge.environment, self.job) {
                 history.deployment = gitlab.deployment(environment, job).await.map_err(fail)?;
@@ -142,7 +140,7 @@ impl Inquiry {
 
     /// Who is in the groups that own something.
     async fn groups(&self, quorums: &[Quorum], accounts: &mut Accounts) -> Result<(), Failure> {
-        let Some((forge, gitlab)) = &self.forge else { return Ok(()) };
+        let Some((forge, Ok(gitlab))) = &self.forge else { return Ok(()) };
         let owners = quorums.iter().flat_map(|quorum| &quorum.owners);
         let groups: BTreeSet<&String> = owners.filter(|owner| owner.starts_with('@')).collect();
         for group in groups {
@@ -175,23 +173,23 @@ impl Inquiry {
     }
 }
 
-/// Why the notes are not believed; nothing where a merge request cannot change who writes them, or what.
-async fn notes_are_advice(forge: &Forge, gitlab: &Gitlab) -> Result<Option<String>, Error> {
+/// Why the notes are not believed; nothing where a merge request cannot change who writes them, or what. `pipeline` is where
+/// the project's settings say that it is configured.
+fn notes_are_advice(forge: &Forge, pipeline: Option<&str>) -> Option<String> {
     if forge.bot.is_none() {
-        return Ok(Some("`forge.bot` does not say whose notes count".to_owned()));
+        return Some("`forge.bot` does not say whose notes count".to_owned());
     }
     match forge.notes {
-        Some(true) => return Ok(None),
-        Some(false) => return Ok(Some("`forge.notes` says so".to_owned())),
+        Some(true) => return None,
+        Some(false) => return Some("`forge.notes` says so".to_owned()),
         None => {}
     }
-    Ok(match gitlab.pipeline().await? {
-        Some(path) if pipeline::is_outside(&path, &forge.project) => None,
-        Some(_) => Some(
-            "the pipeline is configured in the access repo, where a merge request can change it".to_owned(),
-        ),
-        None => Some("the forge does not tell where the pipeline is configured".to_owned()),
-    })
+    let why = match pipeline {
+        Some(path) if pipeline::is_outside(path, &forge.project) => return None,
+        Some(_) => "the pipeline is configured in the access repo, where a merge request can change it",
+        None => "the forge does not tell where the pipeline is configured",
+    };
+    Some(why.to_owned())
 }
 
 fn unknown(forge: &Forge, error: &Error) -> Failure {

@@ -35,7 +35,7 @@ pub struct Gitlab {
     /// What the path of every call begins with.
     prefix: String,
     /// The project, as paths have it.
-    pub(super) project: String,
+    project: String,
 }
 
 impl fmt::Debug for Gitlab {

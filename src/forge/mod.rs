@@ -9,7 +9,7 @@ mod requests;
 
 pub use client::{Gitlab, TOKENS};
 pub use notes::{Posted, Suggestion};
-pub use requests::Asked;
+pub use requests::{Asked, Project};
 
 #[cfg(test)]
 mod tests;

@@ -31,6 +31,7 @@ struct Request {
     iid: u64,
     title: String,
     state: String,
+    target_branch: String,
     author: User,
     created_at: Timestamp,
     merged_at: Option<Timestamp>,
@@ -90,8 +91,18 @@ struct Rules {
 }
 
 #[derive(Debug, Deserialize)]
-struct Project {
+struct ProjectOf {
     ci_config_path: Option<String>,
+    default_branch: Option<String>,
+}
+
+/// What a project's settings say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    /// Where its pipeline is configured; empty: in itself, under the usual name; `None`: GitLab does not tell.
+    pub pipeline: Option<String>,
+    /// Its default branch.
+    pub branch: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -115,10 +126,13 @@ struct DeploymentApproval {
 }
 
 impl Gitlab {
-    /// The numbers of the merge requests that were merged as a commit of the branch `target`.
-    pub async fn merged_as(&self, commit: &str) -> Result<Vec<u64>, Error> {
+    /// The numbers of the merge requests that were merged into a branch as this commit of it.
+    pub async fn merged_as(&self, commit: &str, branch: &str) -> Result<Vec<u64>, Error> {
         let target = self.of_project(&format!("/repository/commits/{}/merge_requests", encoded(commit)));
         let requests: Vec<Request> = self.list(&target).await?;
+        // One that was merged into another branch was not what let the commit in here.
+        let requests: Vec<Request> =
+            requests.into_iter().filter(|request| request.target_branch == branch).collect();
         let is_of = |request: &Request| {
             let as_what = [&request.merge_commit_sha, &request.squash_commit_sha, &request.sha];
             request.state == "merged" && as_what.into_iter().flatten().any(|sha| sha == commit)
@@ -229,10 +243,13 @@ impl Gitlab {
         Ok(members.into_iter().map(|member| member.username).collect())
     }
 
-    /// Where the project's pipeline is configured; `None`: GitLab does not tell. Empty: in the project, under its usual name.
-    pub async fn pipeline(&self) -> Result<Option<String>, Error> {
-        let project: Project = self.read(&self.of_project("")).await?;
-        Ok(project.ci_config_path)
+    /// What the project's settings say.
+    pub async fn project(&self) -> Result<Project, Error> {
+        let project: ProjectOf = self.read(&self.of_project("")).await?;
+        let branch = project.default_branch.ok_or_else(|| {
+            Error::new(ErrorKind::Malformed, "GitLab tells no default branch of the project")
+        })?;
+        Ok(Project { pipeline: project.ci_config_path, branch })
     }
 
     /// The deployment to an environment that a job is, with its approvals.

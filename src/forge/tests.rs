@@ -54,16 +54,19 @@ async fn invariant_4_a_forge_that_never_answers_is_an_error_after_a_while_and_no
     assert_eq!(error.kind, ErrorKind::Unreachable);
     let took = clock.now().duration_since(began);
     assert!(took.as_secs() >= 60 && took.as_secs() <= 300, "{took:?}");
-    let error = clock.drive(gitlab.merged_as("c0ffee")).await.unwrap_err();
+    let error = clock.drive(gitlab.merged_as("c0ffee", "main")).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unreachable);
 }
 
 #[tokio::test]
 async fn a_gitlab_below_a_path_is_called_there_and_the_project_is_one_part_of_it() {
     let clock = clock();
-    let transport = Arc::new(Scripted::new(vec![Ok(answers(&json!({ "ci_config_path": null })))]));
+    let transport = Arc::new(Scripted::new(vec![Ok(answers(
+        &json!({ "ci_config_path": null, "default_branch": "main" }),
+    ))]));
     let gitlab = gitlab(transport.clone(), clock.clone());
-    assert_eq!(clock.drive(gitlab.pipeline()).await.unwrap(), None);
+    let project = clock.drive(gitlab.project()).await.unwrap();
+    assert_eq!((project.pipeline, project.branch.as_str()), (None, "main"));
     assert_eq!(transport.lines(), ["GET /git/api/v4/projects/acme%2Faccess"]);
     let sent = transport.sent();
     assert_eq!(sent[0].headers()["private-token"], "glpat-canary");
@@ -95,7 +98,7 @@ async fn a_merge_request_belongs_to_the_commit_that_it_was_merged_as() {
     let of = |merged: Option<&str>, squashed: Option<&str>, sha: &str, state: &str| {
         json!([{
             "iid": 7, "title": "x", "state": state, "author": { "username": "rpatel" },
-            "created_at": "2026-11-22T10:00:00.000+01:00", "merged_at": null, "merge_user": null, "sha": sha,
+            "created_at": "2026-11-22T10:00:00.000+01:00", "target_branch": "main", "merged_at": null, "merge_user": null, "sha": sha,
             "merge_commit_sha": merged, "squash_commit_sha": squashed, "web_url": "https://gitlab.example/x",
         }])
     };
@@ -111,7 +114,13 @@ async fn a_merge_request_belongs_to_the_commit_that_it_was_merged_as() {
     ] {
         let clock = clock();
         let gitlab = gitlab(Arc::new(Scripted::new(vec![Ok(answers(&list))])), clock.clone());
-        let found = clock.drive(gitlab.merged_as("c1")).await.unwrap();
+        let found = clock.drive(gitlab.merged_as("c1", "main")).await.unwrap();
         assert_eq!(found == [7], is, "{list}");
+    }
+    let elsewhere = of(Some("c1"), None, "s1", "merged");
+    for branch in ["release", ""] {
+        let clock = clock();
+        let gitlab = gitlab(Arc::new(Scripted::new(vec![Ok(answers(&elsewhere))])), clock.clone());
+        assert_eq!(clock.drive(gitlab.merged_as("c1", branch)).await.unwrap(), Vec::<u64>::new());
     }
 }

@@ -123,6 +123,8 @@ pub struct Said<'a> {
     pub accounts: &'a Accounts,
     /// The plan that was to be approved: its effect, effects, and when it was made.
     pub plan: (&'a Digest, &'a BTreeSet<Digest>, Timestamp),
+    /// Effects that are what remains of another one, which was to be approved.
+    pub stands_for: &'a BTreeMap<Digest, Digest>,
     /// Whether weak settings of the forge are recorded and let pass.
     pub lenient: bool,
 }
@@ -258,6 +260,7 @@ fn covering(
     if quorum.impossible.is_some() {
         return Err(Vec::new());
     }
+    let effect = said.stands_for.get(effect).unwrap_or(effect);
     let (who, unknown) = asked(effect, sources, said);
     if !unknown.is_empty() {
         let mut unknown = unknown;

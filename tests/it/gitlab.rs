@@ -297,9 +297,9 @@ fn answer(state: &mut State, call: &Call) -> Answer {
     }
     match (method, path.as_slice()) {
         ("GET", ["user"]) => found(user(BOT)),
-        ("GET", ["projects", _]) => {
-            found(json!({ "id": 42, "path_with_namespace": PROJECT, "ci_config_path": state.pipeline }))
-        }
+        ("GET", ["projects", _]) => found(
+            json!({ "id": 42, "path_with_namespace": PROJECT, "ci_config_path": state.pipeline, "default_branch": "main" }),
+        ),
         ("GET", ["projects", _, "approvals"]) => found(state.settings.clone()),
         ("GET", ["groups", group, "members", "all"]) => match state.groups.get(*group) {
             Some(members) => page(call, members.iter().map(|name| user(name)).collect()),

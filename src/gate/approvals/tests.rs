@@ -63,6 +63,7 @@ struct Case {
     statements: Vec<Statement>,
     accounts: Accounts,
     plan: BTreeSet<Digest>,
+    stands_for: BTreeMap<Digest, Digest>,
     lenient: bool,
 }
 
@@ -86,6 +87,7 @@ impl Case {
                 groups: [("@acme/leads".to_owned(), ["tnguyen".into()].into())].into(),
             },
             plan: effects(&[1]),
+            stands_for: BTreeMap::new(),
             lenient: false,
         }
     }
@@ -99,6 +101,7 @@ impl Case {
                 statements: &self.statements,
                 accounts: &self.accounts,
                 plan: (&effect, &self.plan, at(6)),
+                stands_for: &self.stands_for,
                 lenient: self.lenient,
             },
         )
@@ -128,6 +131,15 @@ fn invariant_2_what_no_merge_request_showed_is_refused() {
     let refused = case.refused(quorum(&[1, 2], 1, &["klibby"]));
     assert!(refused.contains("1 effect of role `infra`"), "{refused}");
     assert!(refused.contains("nothing that was approved shows exactly this"), "{refused}");
+}
+
+#[test]
+fn invariant_2_what_remains_of_an_approved_effect_is_approved_with_it() {
+    let mut case = Case::of(vec![request(1, &[1])]);
+    assert!(case.review(&[quorum(&[3], 1, &["klibby"])]).is_err());
+    case.stands_for = [(effect(3), effect(1))].into();
+    let reviewed = case.review(&[quorum(&[3], 1, &["klibby"])]).unwrap();
+    assert_eq!(reviewed.effects().collect::<Vec<_>>(), [&effect(3)]);
 }
 
 #[test]
