@@ -10,6 +10,9 @@ use jiff::Timestamp;
 use super::Said;
 use crate::model::{Accounts, Commit, Digest, MergeRequest, Name};
 
+/// What forges commit as, where somebody merges or edits in the browser (GitHub's and GitLab's, checked in November 2026).
+const FORGES: [&str; 2] = ["noreply@github.com", "noreply@gitlab.com"];
+
 /// One place where effects were approved.
 pub(super) struct Source<'a> {
     pub(super) name: String,
@@ -222,7 +225,9 @@ fn wrote(
     who: &mut BTreeSet<String>,
     unknown: &mut Vec<String>,
 ) {
-    for email in [&commit.author, &commit.committer] {
+    // A forge that merges or edits for somebody commits in its own name; the author is still who wrote it.
+    let committer = Some(&commit.committer).filter(|email| !FORGES.contains(&email.to_lowercase().as_str()));
+    for email in std::iter::once(&commit.author).chain(committer) {
         match said.accounts.of_email(email) {
             Some(person) => drop(who.insert(person.to_string())),
             None => unknown.push(format!(

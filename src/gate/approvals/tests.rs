@@ -212,6 +212,11 @@ fn invariant_3_whoever_nobody_knows_may_have_written_it_and_approved_it() {
     forged.commits.push(commit("c0", "someone@home.example"));
     let refused = Case::of(vec![forged]).refused(quorum(&[1], 1, &["klibby"]));
     assert!(refused.contains("`someone@home.example`, which is nobody's address here"), "{refused}");
+    let mut merged = request(1, &[1]);
+    merged.commits[0].committer = "noreply@github.com".to_owned();
+    assert!(Case::of(vec![merged.clone()]).review(&[quorum(&[1], 1, &["klibby"])]).is_ok());
+    merged.commits[0].author = "noreply@github.com".to_owned();
+    assert!(Case::of(vec![merged]).review(&[quorum(&[1], 1, &["klibby"])]).is_err());
     let mut second = request(1, &[1]);
     second.author = "mallory2".to_owned();
     let refused = Case::of(vec![second]).refused(quorum(&[1], 1, &["klibby"]));
