@@ -167,6 +167,8 @@ impl Maker<'_> {
             let rest = maker.some(2, Self::text).join("\n");
             if maker.rng.once_in(2) { format!("kind: Waiver\nname: {rest}") } else { rest }
         });
+        // Documents that are equal are told once, so what parts them would change what there is to tell.
+        let remedy = remedy.map(|text| text.replace("---\n", "- - -\n"));
         Held { why: self.rng.pick(&WHYS), text: self.text(), remedy, change: self.change() }
     }
 
