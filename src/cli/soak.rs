@@ -30,6 +30,9 @@ const NO_SOAK: Code = Code { code: "RC630", title: "the soak cannot run as it wa
 /// All codes of this module.
 pub(super) const CODES: &[Code] = &[NO_SOAK];
 
+/// The stack of a thread, in bytes: without optimisation a whole apply inside a round is more than the usual two megabytes.
+const STACK: usize = 16 << 20;
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// How many seeds to run
@@ -78,7 +81,8 @@ pub(super) fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure
         }
     };
     let started: std::io::Result<()> = std::thread::scope(|scope| {
-        let jobs: Vec<_> = (0..arguments.jobs.max(1)).map(|_| scope.spawn(work)).collect();
+        let begin = |_| std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
+        let jobs: Vec<_> = (0..arguments.jobs.max(1)).map(begin).collect::<std::io::Result<_>>()?;
         jobs.into_iter()
             .try_for_each(|job| job.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });

@@ -104,7 +104,7 @@ pub(in crate::cli) async fn carry_out(
 ) -> Result<Option<Report>, Failure> {
     session.selection = order.approved.selection.clone();
     let session: &Session = session;
-    session.in_its_time(execute(session, order)).await
+    session.in_its_time(Box::pin(execute(session, order))).await
 }
 
 /// What a run that ended with this report ends with.

@@ -71,7 +71,7 @@ impl Session {
             doubted,
             mut findings,
             holdings,
-        } = self.observe(done).await?;
+        } = Box::pin(self.observe(done)).await?;
         // What is wrong with the rest of the tree does not stop what only takes away from one person.
         let contains = self.selection.contain.is_some();
         self.is_known(&inventory)?;
