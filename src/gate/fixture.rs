@@ -118,6 +118,7 @@ pub(super) fn schemas() -> Schemas {
         access_schema: |_| true.into(),
         principal,
         settings,
+        places: None,
         settings_schema: |_| true.into(),
     };
     Schemas { instances: BTreeMap::from([("okta".into(), provider)]) }

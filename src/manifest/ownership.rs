@@ -25,7 +25,14 @@ pub(crate) struct OwnBody {
     may: May,
     /// Only in these accounts: names, ids or `ou:PATH`, with `!` for exceptions.
     accounts: Option<Many<Spanned<String>>>,
+    /// Of Google: only in these folders, by their paths, and in what lies below; with `!` for exceptions.
+    folder: Option<Many<Spanned<String>>>,
+    /// Of Google: about what these principals are bound to, whatever it is; as policies name them, such as `group:rbac-*`.
+    principals: Option<Many<Spanned<String>>>,
 }
+
+/// The keys that are no kinds.
+const KEYS: [&str; 4] = ["may", "accounts", "folder", "principals"];
 
 pub(crate) fn rules(node: &Node, provider: &ProviderType, findings: &mut Vec<Finding>) -> Vec<OwnRule> {
     let NodeValue::List(items) = &node.value else {
@@ -39,7 +46,7 @@ pub(crate) fn rules(node: &Node, provider: &ProviderType, findings: &mut Vec<Fin
 
 fn rule(item: &Node, provider: &ProviderType, findings: &mut Vec<Finding>) -> Option<OwnRule> {
     let (own, selectors): (Vec<&Entry>, Vec<&Entry>) =
-        item.entries().iter().partition(|entry| ["may", "accounts"].contains(&entry.key.as_str()));
+        item.entries().iter().partition(|entry| KEYS.contains(&entry.key.as_str()));
     let value = match &item.value {
         NodeValue::Map(_) => NodeValue::Map(own.into_iter().cloned().collect()),
         other => other.clone(),
@@ -47,7 +54,7 @@ fn rule(item: &Node, provider: &ProviderType, findings: &mut Vec<Finding>) -> Op
     let body: Option<OwnBody> = decode(&Node { value, span: item.span.clone() }, findings);
     let plurals: Vec<&str> = provider.kinds.iter().map(|kind| kind.schema.plural.as_ref()).collect();
     let mut kinds: BTreeMap<Name, Vec<Pattern>> = BTreeMap::new();
-    let says_nothing = selectors.is_empty() && item.get("accounts").is_none();
+    let says_nothing = selectors.is_empty() && KEYS[1..].iter().all(|key| item.get(key).is_none());
     for Entry { key, value } in selectors {
         if !plurals.contains(&key.as_str()) {
             let message = format!("`{}` has nothing called `{}`", provider.name, key.value);
@@ -59,18 +66,33 @@ fn rule(item: &Node, provider: &ProviderType, findings: &mut Vec<Finding>) -> Op
         }
     }
     let body = body?;
-    let accounts = body
-        .accounts
-        .map_or_else(Vec::new, |names| patterns(&names, item.get("accounts").unwrap_or(item), findings));
+    let mut picked = |key: &str, names: Option<Many<Spanned<String>>>| {
+        names.map_or_else(Vec::new, |names| patterns(&names, item.get(key).unwrap_or(item), findings))
+    };
+    let accounts = picked("accounts", body.accounts);
+    let (folders, principals) = (picked("folder", body.folder), picked("principals", body.principals));
+    for key in ["folder", "principals"] {
+        if let Some(node) = item.get(key).filter(|_| provider.places.is_none()) {
+            let message = format!("`{}` knows no `{key}` here", provider.name);
+            let finding = Finding::error(UNKNOWN_KEY, message).at(&node.span);
+            findings.push(finding.help(format!("name one of `{}`, or `accounts`", plurals.join("`, `"))));
+            return None;
+        }
+    }
+    if !principals.is_empty() && !(kinds.is_empty() && accounts.is_empty() && folders.is_empty()) {
+        let finding = Finding::error(WRONG_VALUE, "`principals` stands alone: it is about no thing");
+        findings.push(finding.at(&item.span).help("make two entries of it"));
+        return None;
+    }
     if says_nothing {
         let finding = Finding::error(EMPTY_ENTRY, "this entry does not say what it is about").at(&item.span);
         findings.push(finding.help(format!("name one of `{}`, or `accounts`", plurals.join("`, `"))));
     }
     // A rule that lost its selectors to a mistake would match everything.
-    if kinds.is_empty() && accounts.is_empty() {
+    if kinds.is_empty() && accounts.is_empty() && folders.is_empty() && principals.is_empty() {
         return None;
     }
-    Some(OwnRule { kinds, accounts, may: body.may, span: item.span.clone() })
+    Some(OwnRule { kinds, accounts, folders, principals, may: body.may, span: item.span.clone() })
 }
 
 fn patterns(names: &[Spanned<String>], node: &Node, findings: &mut Vec<Finding>) -> Vec<Pattern> {

@@ -45,6 +45,7 @@ fn toy(
         access_schema: any,
         principal,
         settings,
+        places: None,
         settings_schema: any,
     }
 }

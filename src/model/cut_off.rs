@@ -26,6 +26,8 @@ pub struct CutOff {
     pub changes_account: bool,
     /// When it was last begun anew, where the vendor tells: what was ended later than that need not be ended again.
     pub last_begun: Option<Timestamp>,
+    /// What goes on for a while all the same, in words.
+    pub remains: Option<&'static str>,
 }
 
 /// What a cut-off is of.
@@ -43,20 +45,38 @@ impl CutOff {
     /// Ends all sessions and tokens. `last_begun` is when he last signed in.
     #[must_use]
     pub fn sessions(last_begun: Option<Timestamp>) -> Self {
-        Self { field: SESSIONS.into(), after: "ended".into(), changes_account: false, last_begun }
+        Self {
+            field: SESSIONS.into(),
+            after: "ended".into(),
+            changes_account: false,
+            last_begun,
+            remains: None,
+        }
     }
 
     /// Makes an access key inactive.
     #[must_use]
     pub fn access_key(id: &str) -> Self {
         let field = format!("{ACCESS_KEY}{id}").into();
-        Self { field, after: "inactive".into(), changes_account: true, last_begun: None }
+        Self { field, after: "inactive".into(), changes_account: true, last_begun: None, remains: None }
     }
 
     /// Deletes a password. Nobody can bring it back; another one can be made.
     #[must_use]
     pub fn password() -> Self {
-        Self { field: PASSWORD.into(), after: "deleted".into(), changes_account: true, last_begun: None }
+        Self {
+            field: PASSWORD.into(),
+            after: "deleted".into(),
+            changes_account: true,
+            last_begun: None,
+            remains: None,
+        }
+    }
+
+    /// With what goes on for a while all the same.
+    #[must_use]
+    pub fn remains(self, what: &'static str) -> Self {
+        Self { remains: Some(what), ..self }
     }
 
     /// In words: `access key AKIA… becomes inactive`.

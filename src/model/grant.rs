@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::address::{Address, Name};
 
+/// The attribute of an edge by which a provider is told when it ends: RFC 3339, in UTC.
+pub const EXPIRES: &str = "expires";
+
 /// What makes an edge itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct GrantKey {

@@ -13,9 +13,11 @@ use serde::de::DeserializeOwned;
 use super::address::{Address, Name};
 use super::decode::decode;
 use super::finding::Finding;
+use super::grant::GrantKey;
+use super::inventory::Account;
 use super::lowering::{AccessLowering, Lowering};
 use super::span::Node;
-use super::value::Value;
+use super::value::{Attributes, Value};
 
 /// What is true of an attribute, beyond its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,6 +40,8 @@ pub struct Flags {
     pub access: bool,
     /// Nothing is made without it, so that a name alone makes none.
     pub required: bool,
+    /// To read it takes a call for each thing, so that it is read only of what declares it.
+    pub on_demand: bool,
 }
 
 /// An attribute of a kind.
@@ -102,13 +106,22 @@ pub struct Schema {
     /// Whether one that is gone cannot be made again (a person's account, an AWS account): never deleted because its
     /// file vanished.
     pub irreplaceable: bool,
+    /// Whether whoever is named is taken to exist where none of this kind were looked for: people whom another directory
+    /// masters.
+    pub assumed: bool,
 }
 
 impl Schema {
     /// A schema without attributes.
     #[must_use]
     pub fn new(kind: &str, plural: &str) -> Self {
-        Self { kind: kind.into(), plural: plural.into(), attributes: Vec::new(), irreplaceable: false }
+        Self {
+            kind: kind.into(),
+            plural: plural.into(),
+            attributes: Vec::new(),
+            irreplaceable: false,
+            assumed: false,
+        }
     }
 
     /// With one more attribute.
@@ -128,7 +141,7 @@ impl Schema {
 /// A kind of edge that a provider has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relation {
-    /// Its name: `member`, `attached`, `assigned`.
+    /// Its name: `member`, `attached`, `assigned`. A `*` at its end stands for any rest: roles that a vendor binds.
     pub name: Name,
     /// Kinds that can be its principal.
     pub principals: Vec<Name>,
@@ -136,6 +149,17 @@ pub struct Relation {
     pub resources: Vec<Name>,
     /// In words, between principal and resource: `member of`.
     pub words: Name,
+    /// Whether authority over it goes pair by pair: of the edges of one such relation on one resource, those of known
+    /// people and of our own principals are ours, and all others stay.
+    pub pair: bool,
+}
+
+impl Relation {
+    /// Whether an edge of that name is of this sort.
+    #[must_use]
+    pub fn covers(&self, name: &str) -> bool {
+        self.name.strip_suffix('*').map_or(&*self.name == name, |start| name.starts_with(start))
+    }
 }
 
 /// A typed manifest of a provider's kind, ready to be lowered.
@@ -214,6 +238,19 @@ pub struct ProviderType {
     pub settings: fn(&Node, &mut Vec<Finding>) -> ProviderScope,
     /// The JSON Schema of its settings.
     pub settings_schema: fn(&mut SchemaGenerator) -> JsonSchemaDocument,
+    /// What it knows of things that are in one another; `None` where each stands for itself.
+    pub places: Option<Places>,
+}
+
+/// What a provider knows whose things are in one another: accounts in folders, and everything else in accounts.
+#[derive(Debug, Clone, Copy)]
+pub struct Places {
+    /// The thing that a thing is in, and cannot be without.
+    pub holder: fn(&Address) -> Option<Address>,
+    /// The account that a declared thing is, or would be.
+    pub account: fn(&Address, &Attributes) -> Option<Account>,
+    /// What a principal is called in policies: `group:x@acme.com`.
+    pub member: fn(&Address) -> Option<String>,
 }
 
 /// The scope that a provider's settings give to what names none.
@@ -259,7 +296,7 @@ impl ProviderType {
     /// A relation by name.
     #[must_use]
     pub fn relation(&self, name: &str) -> Option<&Relation> {
-        self.relations.iter().find(|relation| relation.name.as_ref() == name)
+        self.relations.iter().find(|relation| relation.covers(name))
     }
 }
 
@@ -275,6 +312,31 @@ impl Schemas {
     #[must_use]
     pub fn provider(&self, address: &Address) -> Option<&ProviderType> {
         self.instances.get(address.instance())
+    }
+
+    /// The thing that a thing is in.
+    #[must_use]
+    pub fn holder(&self, address: &Address) -> Option<Address> {
+        (self.provider(address)?.places?.holder)(address)
+    }
+
+    /// The account that a declared thing is, or would be.
+    #[must_use]
+    pub fn account(&self, address: &Address, attributes: &Attributes) -> Option<Account> {
+        (self.provider(address)?.places?.account)(address, attributes)
+    }
+
+    /// What a principal is called in policies.
+    #[must_use]
+    pub fn member(&self, principal: &Address) -> Option<String> {
+        (self.provider(principal)?.places?.member)(principal)
+    }
+
+    /// Whether authority over an edge goes pair by pair.
+    #[must_use]
+    pub fn is_pair(&self, key: &GrantKey) -> bool {
+        let provider = self.provider(&key.resource);
+        provider.and_then(|provider| provider.relation(&key.relation)).is_some_and(|relation| relation.pair)
     }
 
     /// The schema of the kind that an address is of.

@@ -22,6 +22,8 @@ pub struct Lowering<'a> {
     pub instance: &'a str,
     /// The scope: an account's id.
     pub scope: Option<&'a str>,
+    /// What people call that scope, or what the provider's things are all in.
+    pub scope_name: Option<&'a str>,
     /// The document's `name`.
     pub name: &'a Spanned<String>,
     /// Where the document stands.
@@ -206,6 +208,12 @@ pub struct Target {
     pub through: Through,
     /// Attributes of the edge.
     pub attributes: Attributes,
+    /// Under which condition, in canonical text.
+    pub condition: Option<Name>,
+    /// Whether the provider itself is told when the edge ends.
+    pub native_expiry: bool,
+    /// Whether all edges of this relation on it are what YAML says, no more.
+    pub exclusive: bool,
     /// Where YAML names it.
     pub span: Span,
 }
@@ -243,6 +251,9 @@ impl AccessLowering<'_> {
             relation: relation.into(),
             through,
             attributes: Attributes::new(),
+            condition: None,
+            native_expiry: false,
+            exclusive: false,
             span,
         });
     }

@@ -46,8 +46,8 @@ pub use grants::Grants;
 pub use guard::Guard;
 pub use inventory::{Account, DirectoryRecord, Inventory, Person, Status};
 pub use kind::{
-    Attribute, Declared, Flags, Kind, Native, ProviderScope, ProviderType, Registry, Relation, Schema,
-    Schemas,
+    Attribute, Declared, Flags, Kind, Native, Places, ProviderScope, ProviderType, Registry, Relation,
+    Schema, Schemas,
 };
 pub use lock::{LOCK_FILE, Lock, LockChanges};
 pub use lowering::{AccessLowering, Lowered, Lowering, Target, Through};

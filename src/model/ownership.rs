@@ -36,6 +36,11 @@ pub struct OwnRule {
     pub kinds: BTreeMap<Name, Vec<Pattern>>,
     /// Patterns of accounts (name, id, or `ou:PATH`); empty: every account.
     pub accounts: Vec<Pattern>,
+    /// Patterns of folders, which take in what lies below; empty: everywhere.
+    pub folders: Vec<Pattern>,
+    /// Patterns of principals as policies name them. A rule that has some is about what they are bound to, and about no
+    /// thing.
+    pub principals: Vec<Pattern>,
     /// What is allowed.
     pub may: May,
     /// Where it stands.
@@ -59,7 +64,18 @@ impl Ownership {
         rules.iter().find(|rule| self.matches(rule, address, plural)).map_or(May::Look, |rule| rule.may)
     }
 
+    /// What is allowed on edges that bind a principal, whatever they are on.
+    #[must_use]
+    pub fn may_bind(&self, instance: &str, member: &str) -> May {
+        let Some(rules) = self.rules.get(instance) else { return May::Look };
+        let about = rules.iter().find(|rule| any_matches(&rule.principals, member));
+        about.map_or(May::Look, |rule| rule.may)
+    }
+
     fn matches(&self, rule: &OwnRule, address: &Address, plural: &str) -> bool {
+        if !rule.principals.is_empty() || !(rule.folders.is_empty() || self.in_folders(rule, address)) {
+            return false;
+        }
         let kind_fits = rule.kinds.is_empty()
             || rule.kinds.get(plural).is_some_and(|patterns| any_matches(patterns, &address.name()));
         kind_fits
@@ -67,11 +83,31 @@ impl Ownership {
                 || address.scope().is_some_and(|id| self.in_accounts(rule, address, id)))
     }
 
+    fn account(&self, address: &Address, id: &str) -> Option<&Account> {
+        let is_it = |account: &&Account| &*account.instance == address.instance() && &*account.id == id;
+        self.accounts.iter().find(is_it)
+    }
+
+    /// Whether a thing is a folder that a rule names, or in one.
+    fn in_folders(&self, rule: &OwnRule, address: &Address) -> bool {
+        let name = address.name();
+        let path = match address.scope() {
+            Some(id) => self.account(address, id).map(|account| account.path.as_str()),
+            None if address.kind() == "folder" => Some(&*name),
+            None => self.account(address, &name).map(|account| account.path.as_str()),
+        };
+        let Some(path) = path else { return false };
+        let ends = path.char_indices().filter(|(_, character)| *character == '/').map(|(at, _)| at);
+        let above: Vec<&str> = ends.chain([path.len()]).filter_map(|end| path.get(..end)).collect();
+        let excepted = |pattern: &Pattern| {
+            let pattern = pattern.as_str().strip_prefix('!').map(Pattern::new);
+            pattern.is_some_and(|pattern| above.iter().any(|folder| pattern.matches(folder)))
+        };
+        !rule.folders.iter().any(excepted) && above.iter().any(|folder| any_matches(&rule.folders, folder))
+    }
+
     fn in_accounts(&self, rule: &OwnRule, address: &Address, id: &str) -> bool {
-        let account = self
-            .accounts
-            .iter()
-            .find(|account| account.instance.as_ref() == address.instance() && account.id.as_ref() == id);
+        let account = self.account(address, id);
         let path = account.map(|account| format!("ou:{}/{}", account.path, account.name));
         let names = [Some(id), account.map(|account| account.name.as_ref()), path.as_deref()];
         let excepted = |name: &&str| {
@@ -92,9 +128,53 @@ mod tests {
         OwnRule {
             kinds: BTreeMap::from([(plural.into(), vec![Pattern::new(pattern)])]),
             accounts: Vec::new(),
+            folders: Vec::new(),
+            principals: Vec::new(),
             may,
             span: Span::file("rolecall.yaml"),
         }
+    }
+
+    #[test]
+    fn a_folder_takes_in_what_lies_below() {
+        let account = |id: &str, path: &str| Account {
+            instance: "gcp".into(),
+            id: id.into(),
+            name: id.into(),
+            path: path.into(),
+        };
+        let mut rule = rule("x", "*", May::All);
+        rule.kinds.clear();
+        rule.folders = vec![Pattern::new("sandbox"), Pattern::new("!sandbox/red")];
+        let accounts = vec![account("a", "sandbox/blue"), account("b", "sandbox/red/x"), account("c", "")];
+        let own = Ownership { rules: BTreeMap::from([("gcp".into(), vec![rule])]), accounts };
+        let may = |text: &str| own.may(&text.parse().unwrap(), "whatever");
+        for (address, expected) in [
+            ("gcp:folder/sandbox", May::All),
+            ("gcp:folder/sandbox/blue", May::All),
+            ("gcp:folder/sandboxes", May::Look),
+            ("gcp:folder/sandbox/red/x", May::Look),
+            ("gcp:project/a", May::All),
+            ("gcp/a:service_account/ci", May::All),
+            ("gcp:project/b", May::Look),
+            ("gcp:project/c", May::Look),
+            ("gcp:project/unknown", May::Look),
+            ("gcp:organization/1", May::Look),
+        ] {
+            assert_eq!(may(address), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_rule_about_principals_is_about_no_thing() {
+        let mut rule = rule("x", "*", May::All);
+        rule.kinds.clear();
+        rule.principals = vec![Pattern::new("group:rbac-*")];
+        let own = Ownership { rules: BTreeMap::from([("gcp".into(), vec![rule])]), accounts: Vec::new() };
+        let group = "gcp:group/rbac-x@acme.com".parse().unwrap();
+        assert_eq!(own.may(&group, "groups"), May::Look);
+        assert_eq!(own.may_bind("gcp", "group:rbac-x@acme.com"), May::All);
+        assert_eq!(own.may_bind("gcp", "group:others@acme.com"), May::Look);
     }
 
     #[test]

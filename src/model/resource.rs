@@ -261,6 +261,8 @@ pub struct Desired {
     pub lapsed: BTreeMap<GrantKey, Lapse>,
     /// Collections that are what YAML says, no more, with the place that claims them.
     pub claims: BTreeMap<Collection, Arc<Origin>>,
+    /// Relations on resources that are named where authority goes pair by pair, each with the first place that does.
+    pub pairs: BTreeMap<(Address, Name), Arc<Origin>>,
     /// Targets that access entries name, declared or not.
     pub named: BTreeMap<Address, Arc<Origin>>,
     /// The principal of each known person in each instance, to recognise live edges of people.

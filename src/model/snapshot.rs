@@ -113,6 +113,19 @@ impl Snapshot {
         self.normalize();
     }
 
+    /// Takes in fields that were read apart, of resources that are here.
+    pub fn take_in_fields(&mut self, fields: Self) {
+        for (address, more) in fields.resources {
+            if let Some(resource) = self.resources.get_mut(&address) {
+                resource.attributes.extend(more.attributes);
+            }
+        }
+        self.coverage.extend(fields.coverage);
+        for (instance, calls) in fields.calls {
+            *self.calls.entry(instance).or_default() += calls;
+        }
+    }
+
     /// The edges on a resource.
     #[must_use]
     pub fn edges_on(&self, resource: &Address) -> &[LiveGrant] {

@@ -64,6 +64,28 @@ pub fn scopes(
     scopes
 }
 
+/// What is declared of fields that take a call each to read, by instance and resource: head's word, else base's.
+#[must_use]
+pub fn declared_fields(
+    head: &Desired,
+    base: Option<&Desired>,
+    schemas: &Schemas,
+) -> BTreeMap<Name, BTreeMap<Address, Attributes>> {
+    let mut fields: BTreeMap<Name, BTreeMap<Address, Attributes>> = BTreeMap::new();
+    let sides = std::iter::once(head).chain(base);
+    let wanted = sides.flat_map(|side| side.resources.values()).filter(|wanted| wanted.declared);
+    for wanted in wanted {
+        let Some(schema) = schemas.of(&wanted.address) else { continue };
+        for attribute in schema.attributes.iter().filter(|attribute| attribute.flags.on_demand) {
+            let Some(value) = wanted.attributes.get(&attribute.name) else { continue };
+            let of = fields.entry(wanted.address.instance().into()).or_default();
+            let of = of.entry(wanted.address.clone()).or_default();
+            of.entry(attribute.name.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    fields
+}
+
 /// What is demanded once a plan was applied, and whether it was seen to be true in `live_after`. `states` says of each
 /// effect that was tried what became of it; of one that is not there and not seen to be true, that it is unfinished.
 #[must_use]

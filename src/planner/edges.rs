@@ -13,7 +13,7 @@ use crate::model::plan::{Standing, UNTIL};
 use crate::model::snapshot::length;
 use crate::model::{
     Address, Attributes, Cause, Change, Coverage, DemandState, DemandedGrant, Draft, Finding, GrantKey,
-    Guard, LapseCause, LiveGrant, May, Name, Op, Origin, Snapshot, Span, Terms,
+    Guard, LapseCause, LiveGrant, May, Name, Op, Origin, Snapshot, Span, Terms, Value,
 };
 
 use super::facts::{Facts, Side};
@@ -292,8 +292,9 @@ impl<'a> Edges<'a, '_> {
         if cause == Cause::Drift && op == Op::Grant && !is_read(self.facts.input.live, &at.key) {
             return;
         }
-        let differs =
-            |name: &str| live.is_some_and(|live| live.attributes.get(name) != head.attributes.get(name));
+        let differs = |name: &str| {
+            live.is_some_and(|live| shown(&live.attributes, name) != shown(&head.attributes, name))
+        };
         let seen = |live: &LiveGrant| {
             let managed = live.attributes.iter().filter(|(name, _)| head.attributes.contains_key(*name));
             managed.map(|(name, value)| (name.clone(), value.clone())).collect()
@@ -453,8 +454,12 @@ impl<'a> Edges<'a, '_> {
         if gone && allowed {
             return change(Cause::Standing);
         }
-        let [head, base] = [Side::Head, Side::Base].map(|side| self.facts.claim(side, &at.key).is_some());
         let person = at.subject(self.facts).is_some();
+        let claims = |side| {
+            let pair = || self.facts.pair(side, &at.key, person);
+            self.facts.claim(side, &at.key).or_else(pair).is_some()
+        };
+        let [head, base] = [Side::Head, Side::Base].map(claims);
         match (head, base) {
             (true, false) if has_base && allowed => {
                 Removal::Change { cause: Cause::Request, taken_over: true }
@@ -503,7 +508,8 @@ impl<'a> Edges<'a, '_> {
         if let (Some(person), Some(gone)) = (subject, gone) {
             return Origin { text: format!("`{person}` {gone}"), ..known.unwrap_or_else(nowhere) };
         }
-        known.unwrap_or_else(|| match self.facts.claim(Side::Head, &at.key) {
+        let pair = || self.facts.pair(Side::Head, &at.key, subject.is_some());
+        known.unwrap_or_else(|| match self.facts.claim(Side::Head, &at.key).or_else(pair) {
             Some(claim) if taken_over => Origin {
                 text: format!("taken over: it is there, and not among what is declared: {}", claim.text),
                 ..(**claim).clone()
@@ -569,6 +575,11 @@ pub(super) fn is_read(live: &Snapshot, key: &GrantKey) -> bool {
         || is_absent(&key.principal)
 }
 
+/// An attribute's value; nothing, where it is not there.
+fn shown<'v>(attributes: &'v Attributes, name: &str) -> &'v Value {
+    attributes.get(name).unwrap_or(&Value::Null)
+}
+
 /// Whether a live edge is what is wanted, or nobody's to change.
 fn is_there(live: &LiveGrant, wanted: &Terms) -> bool {
     live.via.is_some() || holds(live, &wanted.attributes)
@@ -576,7 +587,8 @@ fn is_there(live: &LiveGrant, wanted: &Terms) -> bool {
 
 /// Whether a live edge has the attributes that are wanted; others are unmanaged.
 pub(super) fn holds(live: &LiveGrant, want: &Attributes) -> bool {
-    want.iter().all(|(name, value)| live.attributes.get(name) == Some(value))
+    // What is wanted to be nothing is so where it is not there.
+    want.iter().all(|(name, value)| live.attributes.get(name).unwrap_or(&Value::Null) == value)
 }
 
 /// For what no line of YAML says, but `own:` allows.

@@ -155,7 +155,40 @@ impl<'a> Facts<'a> {
 
     /// What one side's `own` allows on an edge.
     pub(super) fn own_edge(&self, side: Side, key: &GrantKey, person: bool) -> May {
-        self.deciding(key, person).map(|end| self.own(side, end)).max().unwrap_or_default()
+        let may = self.deciding(key, person).map(|end| self.own(side, end)).max().unwrap_or_default();
+        may.max(self.may_bind(side, key))
+    }
+
+    /// What one side's `own` allows on an edge for the sake of its principal, where that is bound by policies.
+    fn may_bind(&self, side: Side, key: &GrantKey) -> May {
+        let own = match side {
+            Side::Head => Some(self.input.own),
+            Side::Base => self.input.own_base,
+        };
+        let Some(own) = own.filter(|_| self.input.schemas.is_pair(key)) else { return May::Look };
+        let member = self.input.schemas.member(&key.principal);
+        member.map_or(May::Look, |member| own.may_bind(key.principal.instance(), &member))
+    }
+
+    /// The place where a side names a relation on a resource, where authority goes pair by pair and an edge is of a known
+    /// person or of a principal of our own.
+    pub(super) fn pair(&self, side: Side, key: &GrantKey, person: bool) -> Option<&'a Arc<Origin>> {
+        let desired = match side {
+            Side::Head => Some(self.input.head),
+            Side::Base => self.input.base,
+        };
+        let pairs = &desired?.pairs;
+        if pairs.is_empty() || !(person || self.is_ours(&key.principal)) {
+            return None;
+        }
+        pairs.get(&(key.resource.clone(), key.relation.clone()))
+    }
+
+    /// Whether head or base declares a principal.
+    fn is_ours(&self, principal: &Address) -> bool {
+        let sides = std::iter::once(self.input.head).chain(self.input.base);
+        let mut wanted = sides.filter_map(|side| side.resources.get(principal));
+        wanted.any(|wanted| wanted.declared)
     }
 
     /// What one side's `own` allows at least on every edge of one relation on one resource.
@@ -298,12 +331,26 @@ impl<'a> Facts<'a> {
         address.is_reserved()
             || self.input.live.resources.contains_key(address)
             || self.records().contains(address)
+            || self.is_assumed(address)
+    }
+
+    /// Whether a thing is of a kind that is not looked for here, so that whoever is named is taken to exist.
+    fn is_assumed(&self, address: &Address) -> bool {
+        self.input.schemas.of(address).is_some_and(|schema| schema.assumed)
+            && self.input.live.coverage_of(address).is_none()
+    }
+
+    /// Whether what a thing would be in is known not to exist, so that it cannot exist either.
+    pub(super) fn is_in_nothing(&self, address: &Address) -> bool {
+        let holder = self.input.schemas.holder(address);
+        holder.is_some_and(|holder| !self.exists(&holder) && self.would_be_seen(&holder))
     }
 
     /// Whether a thing would have been seen if it existed.
     pub(super) fn would_be_seen(&self, address: &Address) -> bool {
         match self.input.live.coverage_of(address) {
             Some(coverage) => *coverage == Coverage::Complete,
+            None if self.is_in_nothing(address) => true,
             // A provider that masters people may list them in the directory only.
             None => {
                 self.input.inventory.incomplete.is_empty()

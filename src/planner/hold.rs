@@ -107,6 +107,7 @@ fn incomplete_resource(facts: &Facts<'_>, change: &Change) -> Option<String> {
         _ if !Guard::Coverage.holds() => None,
         Some(Coverage::Complete) => None,
         Some(Coverage::Partial(why)) => Some(format!("`{address}` was not read whole: {why}")),
+        None if facts.is_in_nothing(address) => None,
         None => Some(format!("`{address}` was not read")),
     };
     match change.op {
@@ -156,7 +157,9 @@ pub(super) fn edge(
 fn giving(facts: &Facts<'_>, change: &Change, making: &HashSet<Address>) -> Option<Reason> {
     let key = change.grant.as_ref()?;
     let ends = [&key.resource, &key.principal];
-    if let Some(end) = ends.iter().find(|end| !making.contains(**end) && !facts.exists(end)) {
+    let relation = named_by(key);
+    let missing = |end: &&Address| !making.contains(*end) && !facts.exists(end);
+    if let Some(end) = ends.into_iter().chain(&relation).find(missing) {
         return Some(not_there(facts, end));
     }
     if let Some(text) = changed_hands(facts, change) {
@@ -322,9 +325,14 @@ pub(super) fn advice(input: &Input<'_>, person: bool, address: &Address, may: Ma
     })
 }
 
-/// What the attributes of a resource refer to.
+/// The thing that an edge's relation names, where it names one: a role of one's own that is bound.
+pub(super) fn named_by(key: &GrantKey) -> Option<Address> {
+    if key.relation.contains(':') { key.relation.parse().ok() } else { None }
+}
+
+/// What a resource cannot be without: what it is in, and what its attributes refer to.
 pub(super) fn references(schemas: &Schemas, address: &Address, attributes: &Attributes) -> BTreeSet<Address> {
-    let mut found = BTreeSet::new();
+    let mut found: BTreeSet<Address> = schemas.holder(address).into_iter().collect();
     let Some(schema) = schemas.of(address) else { return found };
     for attribute in schema.attributes.iter().filter(|attribute| attribute.reference.is_some()) {
         let value = attributes.get(&attribute.name);

@@ -30,7 +30,7 @@ mod tally;
 mod tests;
 
 pub use contain::{Containment, contain};
-pub use demand::{remember, scopes};
+pub use demand::{declared_fields, remember, scopes};
 pub use doubt::{Answer, Doubt, Doubted, doubts, settle};
 pub use strangers::{Strangers, strangers};
 

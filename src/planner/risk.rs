@@ -5,9 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::model::{Address, Attributes, Change, Draft, LiveGrant, Name, Op, Risk, Sensitivity, Value};
+use crate::model::{
+    Address, Attributes, Change, Draft, GrantKey, LiveGrant, Name, Op, Risk, Sensitivity, Value,
+};
 
 use super::facts::Facts;
+use super::hold::named_by;
 use super::resources::Asked;
 use super::tally::between;
 
@@ -20,6 +23,36 @@ const ADMINISTRATOR: &[(&str, &str)] = &[
     ("IAMFullAccess", "may give itself everything"),
     ("PowerUserAccess", "may do everything but manage access"),
 ];
+
+/// The roles that a vendor binds by policies, and that make an administrator, or nearly.
+/// Checked November 2026: https://cloud.google.com/iam/docs/understanding-roles
+const BOUND: &[(&str, &str)] = &[
+    ("roles/owner", "may do everything"),
+    ("roles/editor", "may change nearly everything"),
+    ("roles/resourcemanager.organizationAdmin", "may give itself everything"),
+    ("roles/resourcemanager.folderAdmin", "may give itself everything"),
+    ("roles/resourcemanager.folderIamAdmin", "may give itself everything"),
+    ("roles/resourcemanager.projectIamAdmin", "may give itself everything"),
+    ("roles/iam.securityAdmin", "may give itself everything"),
+    ("roles/iam.organizationRoleAdmin", "may widen every role of the organization's own"),
+    ("roles/iam.roleAdmin", "may widen every role of the project's own"),
+    ("roles/iam.serviceAccountAdmin", "may make itself every service account"),
+    ("roles/iam.serviceAccountKeyAdmin", "may make keys of service accounts"),
+    ("roles/iam.serviceAccountTokenCreator", "may act as service accounts"),
+    ("roles/iam.serviceAccountUser", "may act as service accounts"),
+    ("roles/iam.workloadIdentityUser", "may act as service accounts"),
+    ("roles/iam.workloadIdentityPoolAdmin", "may let in whom it likes"),
+    ("roles/billing.admin", "may give itself everything on the billing account"),
+];
+/// What a role allows that lets its principals give themselves more.
+const SELF_SERVICE: &[&str] = &[
+    "setIamPolicy",
+    "iam.roles.update",
+    "iam.serviceAccountKeys.create",
+    "iam.serviceAccounts.getAccessToken",
+];
+/// Principals that are everybody.
+const EVERYBODY: &[&str] = &["allUsers", "allAuthenticatedUsers"];
 
 /// From this many removals on one thing, each is worth a second look.
 const MANY: u64 = 10;
@@ -238,10 +271,32 @@ fn giving(facts: &Facts<'_>, given: &Given<'_>, change: &Change) -> Reasons {
     let mut reasons = Vec::new();
     let Some(key) = &change.grant else { return reasons };
     given.reasons(facts, &key.resource, &mut reasons);
+    if facts.input.schemas.is_pair(key) {
+        bound(facts, key, &mut reasons);
+    }
     if let Some(wanted) = facts.input.head.grant(key) {
         sensitive(wanted.sensitivity, &mut reasons);
     }
     reasons
+}
+
+/// What a role lets whoever is bound to it do.
+fn bound(facts: &Facts<'_>, key: &GrantKey, reasons: &mut Reasons) {
+    let relation = &*key.relation;
+    if let Some((_, what)) = BOUND.iter().find(|(role, _)| *role == relation) {
+        reasons.push((Risk::High, format!("`{relation}` {what}")));
+    }
+    let own = named_by(key);
+    let live = own.as_ref().and_then(|own| facts.input.live.resources.get(own)).map(|role| &role.attributes);
+    let wanted = own.as_ref().and_then(|own| Asked::of(facts.input.head, own)).map(|asked| asked.attributes);
+    let permissions = live.into_iter().chain(wanted).filter_map(|role| role.get("permissions")?.as_list());
+    let serves = |permission: &&str| SELF_SERVICE.iter().any(|end| permission.ends_with(end));
+    if let Some(permission) = permissions.flatten().filter_map(Value::as_text).find(serves) {
+        reasons.push((Risk::High, format!("`{relation}` allows `{permission}`")));
+    }
+    if EVERYBODY.contains(&&*key.principal.name()) {
+        reasons.push((Risk::High, "it gives that to everybody".to_owned()));
+    }
 }
 
 fn sensitive(sensitivity: Sensitivity, reasons: &mut Reasons) {

@@ -3,7 +3,7 @@
 //! Invariant: nothing can be written without a [`Permit`]; what was not read whole is told as partial coverage.
 //! It must not know any vendor.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::model::{
-    Account, Address, Change, Coverage, CutOff, DirectoryRecord, GrantKey, LiveGrant, Name, Permit, Snapshot,
+    Account, Address, Attributes, Change, Coverage, CutOff, DirectoryRecord, GrantKey, LiveGrant, Name,
+    Permit, Snapshot,
 };
 
 pub mod clock;
@@ -45,6 +46,12 @@ pub trait Provider: Send + Sync {
     /// Resources and edges. `edges_of` are the resources whose edges are needed; a provider that reads all at once may
     /// read more. What could not be read is told as partial coverage.
     async fn observe(&self, edges_of: &BTreeSet<Address>) -> Snapshot;
+
+    /// Of these resources, the fields that take a call each to read: those that somebody declares, each with what is wanted
+    /// of it. What could not be read is told as partial coverage.
+    async fn observe_fields(&self, _of: &BTreeMap<Address, Attributes>) -> Snapshot {
+        Snapshot::default()
+    }
 
     /// One resource with its edges, read just now; empty where it does not exist.
     async fn read(&self, address: &Address) -> Result<Snapshot, Error>;

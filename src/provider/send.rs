@@ -213,12 +213,28 @@ impl Api {
         self.send(Method::GET, target, None).await
     }
 
+    /// Asks with a body, where a vendor reads by `POST`: it may be sent again like any reading.
+    pub async fn ask(&self, target: &str, body: &serde_json::Value) -> Result<Answer, Error> {
+        self.exchange(Method::POST, target, Some(body), true).await
+    }
+
     /// Sends one request, with a JSON body where one is given; `target` is a path with its query.
     pub async fn send(
         &self,
         method: Method,
         target: &str,
         body: Option<&serde_json::Value>,
+    ) -> Result<Answer, Error> {
+        let reads = method == Method::GET;
+        self.exchange(method, target, body, reads).await
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        target: &str,
+        body: Option<&serde_json::Value>,
+        reads: bool,
     ) -> Result<Answer, Error> {
         let mut url = self.base.join(target).map_err(|_| self.wrong_target(target))?;
         if url.origin() != self.base.origin() {
@@ -230,7 +246,7 @@ impl Api {
         loop {
             tries += 1;
             let called = format!("{method} {}", url.path());
-            let after = match self.attempt(&method, &url, &body, &called, deadline).await? {
+            let after = match self.attempt(&method, reads, &url, &body, &called, deadline).await? {
                 Ok(answer) => return Ok(answer),
                 Err(after) => after,
             };
@@ -263,6 +279,7 @@ impl Api {
     async fn attempt(
         &self,
         method: &Method,
+        reads: bool,
         url: &Url,
         body: &Bytes,
         called: &str,
@@ -294,7 +311,6 @@ impl Api {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let result = self.transport.call(request).await;
         drop(turn);
-        let reads = *method == Method::GET;
         Ok(match result {
             Err(error) => Err(self.after_silence(reads, called, error)),
             Ok(response) => {

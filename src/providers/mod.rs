@@ -10,13 +10,14 @@ use crate::model::{Code, Registry};
 use crate::provider::{Clock, Error, ErrorKind, Provider, Transport};
 
 pub mod aws;
+pub mod gcp;
 pub mod okta;
 
 /// Finds a credential by the name of its environment variable.
 pub type Credentials = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// The findings of the providers.
-pub const CODES: &[&[Code]] = &[okta::CODES, aws::CODES];
+pub const CODES: &[&[Code]] = &[okta::CODES, aws::CODES, gcp::CODES];
 
 /// What providers are wired with.
 #[derive(Clone)]
@@ -38,7 +39,7 @@ impl fmt::Debug for Wiring {
 /// Every sort of provider that this build knows.
 #[must_use]
 pub fn registry() -> Registry {
-    Registry { types: vec![okta::provider_type(), aws::provider_type()] }
+    Registry { types: vec![okta::provider_type(), aws::provider_type(), gcp::provider_type()] }
 }
 
 /// Opens the provider that an entry of `providers:` names.
@@ -46,6 +47,7 @@ pub async fn open(settings: &ProviderSettings, wiring: &Wiring) -> Result<Box<dy
     match settings.provider.as_ref() {
         "okta" => okta::open(settings, wiring),
         "aws" => aws::open(settings, wiring),
+        "gcp" => gcp::open(settings, wiring),
         other => {
             let message =
                 format!("there is no provider `{other}`, which `providers.{}` asks for", settings.instance);

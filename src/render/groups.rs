@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::values::{Shown, show};
-use super::words::{Line, Piece, count, end, list, literal, plural, prose, relation, who, why, words};
+use super::words::{
+    Line, Piece, condition, count, end, list, literal, plural, prose, relation, who, why, words,
+};
 use crate::model::plan::Standing;
 use crate::model::{
     Attributes, Cause, Change, Drift, GrantKey, Held, Name, Op, Origin, Risk, Span, Value, Waived, Why,
@@ -366,9 +368,11 @@ fn item(group: &[&Change], zone: &TimeZone) -> Item {
         ],
         (None, op) => vec![words(format!("{op} ")), whom],
     };
-    let condition = first.grant.as_ref().and_then(|grant| grant.condition.as_ref());
-    let title =
-        title.into_iter().chain(condition.into_iter().flat_map(|c| [words(" if "), literal(&**c)])).collect();
+    let under = first.grant.as_ref().and_then(|grant| grant.condition.as_ref());
+    let title = title
+        .into_iter()
+        .chain(under.into_iter().flat_map(|c| [words(" if "), literal(condition(c))]))
+        .collect();
     let facts = if first.op.writes() || group.len() == 1 { facts(first, zone) } else { Vec::new() };
     let names = if names.len() > 1 { names } else { Vec::new() };
     Item { op: first.op, sign: sign(first.op), title, names, fields: fields(first), facts }

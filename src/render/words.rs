@@ -5,6 +5,8 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use serde_json::Value as Json;
+
 use crate::model::{Change, Why};
 
 /// A part of a line, each shown in its own manner and escaped by the medium.
@@ -95,9 +97,23 @@ pub fn relation(name: &str, given: bool) -> String {
         ("attached", false) => return "without policy".to_owned(),
         ("member", _) => "member of".to_owned(),
         ("assigned", _) => "assigned to".to_owned(),
+        // A role that is bound: its own name, or its address.
+        (role, true) if role.contains(['/', ':']) => return format!("with {role} on"),
+        (role, false) if role.contains(['/', ':']) => return format!("without {role} on"),
         (other, _) => format!("{}:", other.replace('_', " ")),
     };
     if given { words } else { format!("no longer {words}") }
+}
+
+/// A condition in words: its title, and what must be so.
+#[must_use]
+pub fn condition(text: &str) -> String {
+    let Ok(Json::Object(parts)) = serde_json::from_str::<Json>(text) else { return text.to_owned() };
+    let part = |name: &str| parts.get(name).and_then(Json::as_str);
+    match (part("title"), part("expression")) {
+        (Some(title), Some(expression)) => format!("{title}: {expression}"),
+        _ => text.to_owned(),
+    }
 }
 
 /// Why a change is held, in words.

@@ -98,6 +98,9 @@ impl Work<'_> {
                 relation,
                 through: Through::People,
                 attributes: Attributes::new(),
+                condition: None,
+                native_expiry: false,
+                exclusive: false,
                 span: role.name.span.clone(),
             };
             own.push(Own { target, kind: kind.map(|kind| kind.name.clone()) });
@@ -143,6 +146,8 @@ impl Work<'_> {
                     instance: instance.clone(),
                     link: None,
                     attributes: Attributes::new(),
+                    condition: None,
+                    native_expiry: false,
                     sensitivity: Sensitivity::Low,
                 });
             }

@@ -4,7 +4,7 @@
 //! are numbers in the order of handles.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{IDENTITY_CLASH, NO_IDENTITY, NO_SUCH_PROVIDER};
@@ -110,6 +110,18 @@ impl Principals {
     /// All providers that there are people in.
     pub(super) fn instances(&self) -> impl Iterator<Item = (&Name, &Named)> {
         self.instances.iter()
+    }
+
+    /// What some people are in one provider.
+    pub(super) fn ends_of(&self, instance: &str, people: &BTreeSet<u32>) -> Vec<End> {
+        let order = self.instances.get(instance).map_or(&[][..], |named| &named.order);
+        let those = order.iter().filter(|(_, person)| people.contains(person));
+        let end = |(principal, person): &(Address, u32)| End {
+            principal: principal.clone(),
+            condition: None,
+            subject: self.persons.get(*person as usize).cloned(),
+        };
+        those.map(end).collect()
     }
 
     /// Everyone who may get an edge for being a person.

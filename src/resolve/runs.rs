@@ -10,9 +10,11 @@ use std::sync::Arc;
 use super::entries::Crowd;
 use super::principals::Principals;
 use super::roles::{Members, Membership, later};
+use crate::model::grant::EXPIRES;
 use crate::model::grants::{Edge, End, Roster, Run, number};
 use crate::model::{
-    Address, Attributes, GrantKey, Lapse, LapseCause, Name, Origin, Sensitivity, Status, Terms, WantedGrant,
+    Address, Attributes, GrantKey, Lapse, LapseCause, Name, Origin, Sensitivity, Status, Terms, Value,
+    WantedGrant,
 };
 
 /// What one place asks for on a resource.
@@ -30,6 +32,10 @@ pub(super) enum Part {
         link: Option<String>,
         /// Attributes of each edge.
         attributes: Attributes,
+        /// Under which condition.
+        condition: Option<Name>,
+        /// Whether the provider is told when each ends.
+        native_expiry: bool,
         /// How sensitive it is.
         sensitivity: Sensitivity,
     },
@@ -91,8 +97,21 @@ impl<'a> Maker<'a> {
                     edges.push(Edge { end, terms: number(terms.len()) });
                     terms.push(grant.terms.clone());
                 }
-                Part::People { members, instance, link, attributes, sensitivity } => {
+                Part::People {
+                    members,
+                    instance,
+                    link,
+                    attributes,
+                    condition,
+                    native_expiry,
+                    sensitivity,
+                } => {
                     let Some(numbers) = self.numbers.get(instance) else { continue };
+                    let number_of = |person: u32| {
+                        let plain = numbers[person as usize]?;
+                        let Some(condition) = condition else { return Some(plain) };
+                        self.roster.number(&conditional(self.roster.end(plain), condition))
+                    };
                     // Terms are made for those alone on which somebody has an edge.
                     let mut places = vec![None; members.memberships.len()];
                     let mut place_of = |membership: u32| {
@@ -100,20 +119,23 @@ impl<'a> Maker<'a> {
                         *places[membership as usize].get_or_insert_with(|| {
                             let membership = &members.memberships[membership as usize];
                             let origins = linked(membership, link.as_ref());
-                            let (attributes, sensitivity) = (attributes.clone(), *sensitivity);
+                            let (mut attributes, sensitivity) = (attributes.clone(), *sensitivity);
                             let until = membership.until;
+                            if *native_expiry {
+                                set_end(&mut attributes, until);
+                            }
                             terms.push(Arc::new(Terms { attributes, origins, until, sensitivity }));
                             next
                         })
                     };
                     for (person, membership) in &members.current {
-                        match numbers[*person as usize] {
+                        match number_of(*person) {
                             Some(end) => edges.push(Edge { end, terms: place_of(*membership) }),
                             None => nameless.push((*person, instance.clone())),
                         }
                     }
                     for (person, (cause, origin)) in &members.lapsed {
-                        if let Some(end) = numbers[*person as usize].filter(|_| !members.has(*person)) {
+                        if let Some(end) = number_of(*person).filter(|_| !members.has(*person)) {
                             lapsed.push((end, self.lapse(*person, *cause, origin, link.as_ref())));
                         }
                     }
@@ -131,12 +153,8 @@ impl<'a> Maker<'a> {
         let (resource, relation) = (resource.clone(), relation.clone());
         let key = |end| {
             let (resource, relation) = (resource.clone(), relation.clone());
-            GrantKey {
-                resource,
-                relation,
-                principal: self.roster.end(end).principal.clone(),
-                condition: None,
-            }
+            let End { principal, condition, .. } = self.roster.end(end).clone();
+            GrantKey { resource, relation, principal, condition }
         };
         let lapsed = lapsed.into_iter().map(|(end, lapse)| (key(end), lapse)).collect();
         let run = Run { resource, relation, edges, terms };
@@ -181,6 +199,17 @@ pub(super) fn end_of(grant: &WantedGrant) -> End {
     End { principal: principal.clone(), condition: condition.clone(), subject: grant.subject.clone() }
 }
 
+/// The same person, under a condition.
+pub(super) fn conditional(end: &End, condition: &Name) -> End {
+    End { condition: Some(condition.clone()), ..end.clone() }
+}
+
+/// Tells the provider when an edge ends.
+fn set_end(attributes: &mut Attributes, until: Option<jiff::Timestamp>) {
+    let end = until.map_or(Value::Null, |until| until.to_string().into());
+    attributes.insert(EXPIRES.into(), end);
+}
+
 /// The origins of a membership, with one more link at the end of their chain.
 fn linked(membership: &Membership, link: Option<&String>) -> Vec<Arc<Origin>> {
     let mut origins = membership.origins.clone();
@@ -207,6 +236,10 @@ fn merge(edges: &mut Vec<Edge>, terms: &mut Vec<Arc<Terms>>) {
             both.origins.sort();
             both.origins.dedup();
             both.until = later(both.until, next.until);
+            // Who is told of an end is told of the later one.
+            if both.attributes.contains_key(EXPIRES) || next.attributes.contains_key(EXPIRES) {
+                set_end(&mut both.attributes, both.until);
+            }
             both.sensitivity = both.sensitivity.max(next.sensitivity);
             terms.push(Arc::new(both));
             number(terms.len() - 1)

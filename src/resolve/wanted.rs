@@ -12,14 +12,14 @@ use super::entries::Crowd;
 use super::own_groups::Own;
 use super::principals::Principals;
 use super::roles::{Members, Memberships, memberships};
-use super::runs::{Made, Maker, Part, end_of};
+use super::runs::{Made, Maker, Part, conditional, end_of};
 use super::{DECLARED_TWICE, NO_SUCH_MANIFEST, NO_SUCH_PERSON, NO_SUCH_PROVIDER, When};
 use crate::manifest::{NativeDocument, Role, Tree};
-use crate::model::grants::Roster;
+use crate::model::grants::{End, Roster};
 use crate::model::settings::Directory;
 use crate::model::{
-    AccessLowering, Address, Attributes, Desired, Finding, GrantKey, Grants, Inventory, Lowered, Lowering,
-    Name, Origin, Registry, Sensitivity, Span, Status, Target, Terms, Through, Wanted, WantedGrant,
+    AccessLowering, Address, Attributes, Collection, Desired, Finding, GrantKey, Grants, Inventory, Lowered,
+    Lowering, Name, Origin, Registry, Sensitivity, Span, Status, Target, Terms, Through, Wanted, WantedGrant,
     any_matches, nearest,
 };
 
@@ -106,8 +106,20 @@ pub(super) fn asked<'t>(
 pub(super) fn made<'t>(known: &Known<'_>, asked: impl IntoIterator<Item = Asked<'t>>) -> Vec<Desired> {
     let works: Vec<Work<'_>> = asked.into_iter().map(|asked| asked.work).collect();
     let parts = works.iter().flat_map(|work| work.parts.values().flatten());
-    let others = parts.filter_map(|part| if let Part::Edge(edge) = part { Some(end_of(edge)) } else { None });
-    let roster = Arc::new(Roster::of(known.principals.ends().chain(others).collect()));
+    let mut ends: Vec<End> = known.principals.ends().collect();
+    for part in parts {
+        match part {
+            Part::Edge(edge) => ends.push(end_of(edge)),
+            Part::People { members, instance, condition: Some(condition), .. } => {
+                let people = members.current.iter().map(|(person, _)| *person);
+                let people = people.chain(members.lapsed.keys().copied()).collect();
+                let plain = known.principals.ends_of(instance, &people);
+                ends.extend(plain.iter().map(|end| conditional(end, condition)));
+            }
+            Part::People { .. } => {}
+        }
+    }
+    let roster = Arc::new(Roster::of(ends));
     let maker = Maker::new(&known.crowd, &known.principals, &known.suspended, &roster);
     let mut like = Runs::new();
     let mut all = Vec::new();
@@ -190,6 +202,7 @@ impl Work<'_> {
             if matches!(status, Some(Status::Left | Status::Suspended)) {
                 continue;
             }
+            self.pair(&key.resource, &key.relation, &origin);
             self.want(key, attributes, origin, subject, Sensitivity::Low);
         }
         for grant in lowered.people {
@@ -221,6 +234,8 @@ impl Work<'_> {
                 instance,
                 link: None,
                 attributes: grant.attributes,
+                condition: None,
+                native_expiry: false,
                 sensitivity: Sensitivity::Low,
             });
         }
@@ -278,7 +293,7 @@ impl Work<'_> {
     }
 
     fn role(&mut self, role: &Role, members: &Arc<Members>) {
-        let groups = self.groups(role);
+        let mut groups = self.groups(role);
         let mut targets = Vec::new();
         for entry in &role.access {
             let instance = entry.instance.value.as_str();
@@ -297,15 +312,29 @@ impl Work<'_> {
             };
             (provider.access)(&entry.body, &mut lowering);
         }
-        for target in &targets {
+        for target in &mut targets {
             self.name(role, target);
-            if target.through == Through::Group {
-                for group in groups.iter().filter(|group| group.target.instance == target.instance) {
-                    let key = GrantKey::new(&group.target.resource, &target.relation, &target.resource);
-                    let origin = access_origin(role, target);
-                    self.want(key, target.attributes.clone(), origin, None, role.sensitivity);
-                }
+            let mut own = groups.iter().filter(|group| group.target.instance == target.instance).peekable();
+            // Where a role has no group, each of its people gets the edge.
+            if own.peek().is_none() {
+                target.through = Through::People;
             }
+            for group in own.filter(|_| target.through == Through::Group) {
+                let key = GrantKey {
+                    condition: target.condition.clone(),
+                    ..GrantKey::new(&group.target.resource, &target.relation, &target.resource)
+                };
+                let origin = access_origin(role, target);
+                self.want(key, target.attributes.clone(), origin, None, role.sensitivity);
+            }
+        }
+        // What the group is given has no end of its own: it ends with each one's place in the group.
+        for own in &mut groups {
+            own.target.native_expiry = targets.iter().any(|target| {
+                target.native_expiry
+                    && target.through == Through::Group
+                    && target.instance == own.target.instance
+            });
         }
         targets.retain(|target| target.through == Through::People);
         let given = targets.iter().map(|target| target.resource.clone()).collect();
@@ -325,12 +354,14 @@ impl Work<'_> {
 
     /// Gives a target to all members of a role.
     fn members(&mut self, role: &Role, target: Target, members: &Arc<Members>, link: Option<String>) {
-        let Target { instance, resource, relation, attributes, .. } = target;
+        let Target { instance, resource, relation, attributes, condition, native_expiry, .. } = target;
         self.parts.entry((resource, relation)).or_default().push(Part::People {
             members: members.clone(),
             instance,
             link,
             attributes,
+            condition,
+            native_expiry,
             sensitivity: role.sensitivity,
         });
     }
@@ -348,7 +379,22 @@ impl Work<'_> {
                 sensitivity: role.sensitivity,
             });
         }
+        if target.exclusive {
+            let all = Collection::of_resource(&target.resource, &target.relation);
+            self.out.claims.entry(all).or_insert_with(|| origin.clone());
+        }
+        self.pair(&target.resource, &target.relation, &origin);
         self.out.named.entry(target.resource.clone()).or_insert(origin);
+    }
+
+    /// Takes note that edges of a relation on a resource are named, where authority over it goes pair by pair.
+    fn pair(&mut self, resource: &Address, relation: &Name, origin: &Arc<Origin>) {
+        let settings = self.tree.settings.providers.get(resource.instance());
+        let provider = settings.and_then(|settings| self.registry.provider(&settings.provider));
+        if provider.and_then(|it| it.relation(relation)).is_some_and(|relation| relation.pair) {
+            let pair = (resource.clone(), relation.clone());
+            self.out.pairs.entry(pair).or_insert_with(|| origin.clone());
+        }
     }
 
     /// Asks for one edge.
@@ -412,6 +458,7 @@ pub(super) fn native(tree: &Tree, document: &NativeDocument, lowered: &mut Lower
     let mut lowering = Lowering {
         instance: &document.instance,
         scope: scope.scope.as_deref(),
+        scope_name: scope.name.as_deref(),
         name: &document.name,
         origin: document.origin.clone(),
         sources: &tree.sources,

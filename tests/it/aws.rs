@@ -60,6 +60,7 @@ pub(crate) fn lowered(kind: &str, name: &str, body: &str, account: &str, sources
     native.lower(&mut Lowering {
         instance: "aws",
         scope: Some(account),
+        scope_name: None,
         name: &name,
         origin: Arc::new(origin()),
         sources,

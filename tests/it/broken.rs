@@ -60,6 +60,7 @@ fn toy() -> Registry {
         access_schema: any,
         principal,
         settings,
+        places: None,
         settings_schema: |generator| ToySettings::json_schema(generator),
     };
     Registry { types: vec![toy] }

@@ -188,6 +188,7 @@ fn part(desired: &Desired, edges: &[WantedGrant], things: &BTreeSet<Address>) ->
         resources: desired.resources.iter().filter(|(address, _)| of(address)).map(owned).collect(),
         grants: edges.iter().cloned().collect(),
         claims: desired.claims.iter().filter(|(claim, _)| of(claim.owner())).map(owned).collect(),
+        pairs: desired.pairs.iter().filter(|((address, _), _)| of(address)).map(owned).collect(),
         named: desired.named.iter().filter(|(address, _)| of(address)).map(owned).collect(),
         people: desired.people.clone(),
         frozen: desired.frozen.clone(),

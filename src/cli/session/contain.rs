@@ -161,6 +161,12 @@ impl Session {
                 let help = "disable that by hand; `may: all` on his account would let rolecall do it";
                 findings.push(Finding::warning(STAYS, message).about(account).help(help));
             }
+            let stays: BTreeSet<&str> = may.iter().filter_map(|cut| cut.remains).collect();
+            for what in stays {
+                let message = format!("`{account}`: {what}");
+                let help = "wait for that before you take him to be out";
+                findings.push(Finding::warning(STAYS, message).about(account).help(help));
+            }
             let open = |cut: &CutOff| is_open(cut, ended.get(&effect(account, cut)));
             cut_offs.insert(account.clone(), may.into_iter().filter(open).collect());
         }

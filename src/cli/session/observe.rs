@@ -61,16 +61,31 @@ impl Session {
             When { now, begun: self.demand().map(|demand| &demand.begun) },
         );
         findings.extend(head.findings.iter().cloned());
-        let own =
-            |tree: &Tree| Ownership { accounts: inventory.accounts.clone(), ..tree.settings.own.clone() };
-        let (own_head, own_base) = (own(&self.head), self.base.as_deref().map(own));
+        // An account that is declared and not made yet is where its document says.
+        let declared = |desired: &Desired| -> Vec<Account> {
+            let wanted = desired.resources.values().filter(|wanted| wanted.declared);
+            wanted.filter_map(|wanted| self.schemas.account(&wanted.address, &wanted.attributes)).collect()
+        };
+        let own = |tree: &Tree, desired: &Desired| {
+            let accounts = inventory.accounts.iter().cloned().chain(declared(desired)).collect();
+            Ownership { accounts, ..tree.settings.own.clone() }
+        };
+        let own_head = own(&self.head, &head);
+        let own_base = self.base.as_deref().zip(base.as_ref()).map(|(tree, desired)| own(tree, desired));
         let mut scopes =
             planner::scopes(&head, base.as_ref(), self.demand(), &own_head, own_base.as_ref(), &self.schemas);
         let holdings = self.holdings(&head, [Some(&own_head), own_base.as_ref()], &mut scopes).await;
         let nothing = BTreeSet::new();
+        let fields = planner::declared_fields(&head, base.as_ref(), &self.schemas);
         let seen = join_all(self.providers.iter().map(|(instance, provider)| {
-            let edges_of = scopes.get(instance).unwrap_or(&nothing);
-            async move { provider.observe(edges_of).await }
+            let (edges_of, fields) = (scopes.get(instance).unwrap_or(&nothing), fields.get(instance));
+            async move {
+                let mut seen = provider.observe(edges_of).await;
+                if let Some(fields) = fields {
+                    seen.take_in_fields(provider.observe_fields(fields).await);
+                }
+                seen
+            }
         }));
         let mut live = Snapshot::default();
         for part in seen.await {

@@ -65,6 +65,7 @@ fn schemas() -> Schemas {
         access_schema: |_| true.into(),
         principal: |instance, scope, identity| Address::new(instance, scope, "user", identity),
         settings: |_, _| ProviderScope::default(),
+        places: None,
         settings_schema: |_| true.into(),
     };
     let groups = Schema::new("group", "groups")
@@ -103,7 +104,14 @@ pub(super) fn own(rules: &str) -> Ownership {
             _ => May::Look,
         };
         let kinds = BTreeMap::from([(plural.into(), vec![Pattern::new(pattern)])]);
-        let rule = OwnRule { kinds, accounts: Vec::new(), may, span: Span::file("rolecall.yaml") };
+        let rule = OwnRule {
+            kinds,
+            accounts: Vec::new(),
+            folders: Vec::new(),
+            principals: Vec::new(),
+            may,
+            span: Span::file("rolecall.yaml"),
+        };
         own.rules.entry(instance.into()).or_default().push(rule);
     }
     own

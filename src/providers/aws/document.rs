@@ -408,6 +408,7 @@ mod tests {
         let mut lowering = Lowering {
             instance: "aws",
             scope: None,
+            scope_name: None,
             name: &name,
             origin: Arc::new(origin),
             sources,

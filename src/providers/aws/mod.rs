@@ -71,6 +71,7 @@ pub fn provider_type() -> ProviderType {
         principals: names(principals),
         resources: names(resources),
         words: words.into(),
+        pair: false,
     };
     ProviderType {
         name: "aws",
@@ -87,6 +88,7 @@ pub fn provider_type() -> ProviderType {
         },
         principal,
         settings,
+        places: None,
         settings_schema: |generator: &mut SchemaGenerator| -> JsonSchemaDocument {
             Options::json_schema(generator)
         },

@@ -191,6 +191,7 @@ impl OktaKind for Groups {
             principals: vec![user::KIND.into()],
             resources: vec![KIND.into()],
             words: "member of".into(),
+            pair: false,
         }]
     }
 

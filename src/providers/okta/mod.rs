@@ -91,6 +91,7 @@ pub fn provider_type() -> ProviderType {
         access_schema: access::schema,
         principal: |instance, _, identity| user::address(instance, identity),
         settings: settings::check,
+        places: None,
         settings_schema: settings::schema,
     }
 }

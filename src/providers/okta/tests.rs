@@ -563,8 +563,15 @@ fn a_declared_group_claims_its_members() {
     let origin = Arc::new(Origin { text: "x".into(), span, chain: Vec::new(), role: None });
     let mut out = Lowered::default();
     let sources = Sources::default();
-    let mut lowering =
-        Lowering { instance: "okta", scope: None, name: &name, origin, sources: &sources, out: &mut out };
+    let mut lowering = Lowering {
+        instance: "okta",
+        scope: None,
+        scope_name: None,
+        name: &name,
+        origin,
+        sources: &sources,
+        out: &mut out,
+    };
     native.lower(&mut lowering);
     let sales = address("okta:group/sales");
     assert_eq!(out.resources[0].address, sales);

@@ -1,0 +1,1 @@
+//! The provider over the simulator: what it declares, reads and writes.
