@@ -18,7 +18,7 @@ use super::order::{Moment, Order, Reply, Service};
 use super::store::Line;
 use super::watch::Written;
 use super::world::World;
-use super::{Inner, Simulator, State, aws, keyed, okta};
+use super::{Inner, Simulator, State, aws, gcp, keyed, okta};
 use crate::model::Digest;
 use crate::provider::clock::breath;
 use crate::provider::{Clock, Transport, TransportError, VirtualClock};
@@ -42,6 +42,7 @@ impl Simulator {
     #[must_use]
     pub fn handle(&self, request: &Request<Bytes>) -> Response<Bytes> {
         let state = &mut *self.lock();
+        self.remember(state);
         let asked = Asked::of(request, state, self.inner.clock.now(), SignedDuration::ZERO);
         let reply = self.answer(state, &asked);
         reply.http(asked.moment.now)
@@ -65,7 +66,7 @@ impl Simulator {
     fn exchange(&self, request: &Request<Bytes>) -> (Answered, Duration, Option<Turn<'_>>) {
         let Inner { clock, faults, .. } = &*self.inner;
         let state = &mut *self.lock();
-        state.history.keep(faults.reach(), clock.now(), &state.world);
+        self.remember(state);
         let mut asked = Asked::of(request, state, clock.now(), faults.ahead());
         let lot = faults.lot(&asked.action, asked.order.to);
         let mut silence = Duration::ZERO;
@@ -109,12 +110,20 @@ impl Simulator {
         (answered, silence, turn)
     }
 
+    /// Keeps what reads may still look back at.
+    pub(super) fn remember(&self, state: &mut State) {
+        let Inner { clock, faults, .. } = &*self.inner;
+        let behind = Duration::from_secs(state.world.gcp.asset_lag_seconds);
+        state.history.keep(faults.reach().max(behind), clock.now(), &state.world);
+    }
+
     /// Counts the call and says what a fault says.
     fn fail(&self, state: &mut State, asked: &Asked, fault: Fault) -> Reply {
         state.count(&asked.action.name);
         match (fault, asked.order.to) {
             (Fault::Html(status), _) => Reply::html(status),
             (fault, Service::Okta) => okta::fault(fault, &asked.moment),
+            (fault, Service::Google) => gcp::fault(fault, &asked.moment),
             (fault, _) => aws::fault(fault, &asked.order, &asked.moment),
         }
     }
@@ -146,13 +155,25 @@ impl Simulator {
                 }
                 None
             }
+            Service::Google => {
+                if !state.limits.google(&state.world, action.write, moment.now) {
+                    state.throttled += 1;
+                    return gcp::fault(Fault::Throttled, moment);
+                }
+                None
+            }
         };
+        if order.to == Service::Google && gcp::catch_up(&mut state.world, moment.now) {
+            state.history.changed(moment.now, &state.world);
+        }
         let before = (action.write && state.watched.is_some()).then(|| Arc::clone(&state.world));
+        let age = moment.age.max(gcp::behind(&state.world, order));
         let mut reply = if window.is_some_and(|window| window.left.is_none()) {
             state.throttled += 1;
             okta::throttled()
-        } else if let Some(past) = state.history.past(moment.age, moment.now) {
-            run(&mut Arc::clone(past), &mut state.sessions, order, moment)
+        } else if let Some(past) = state.history.past(age, moment.now) {
+            let moment = Moment { age, ..moment.clone() };
+            run(&mut Arc::clone(past), &mut state.sessions, order, &moment)
         } else {
             run(&mut state.world, &mut state.sessions, order, moment)
         };
@@ -264,6 +285,7 @@ impl Asked {
             n: state.world.folded + 1,
             base: format!("{scheme}://{host}"),
             request_id: keyed::token(&["request", &state.world.now.to_string(), &number.to_string()], 20),
+            number,
             ahead,
             ..Moment::default()
         };
@@ -279,6 +301,9 @@ impl Asked {
         let authorization = header("authorization").unwrap_or_default();
         let refused = if order.plain_path().starts_with("/api/") {
             okta::refuse(authorization, &moment)
+        } else if gcp::is_asked(&host, order.plain_path(), authorization) {
+            order.to = Service::Google;
+            gcp::refuse(authorization, &moment)
         } else {
             order.to = aws::service(authorization, &host);
             // A client of a served world has a time of its own, which is judged only where clocks are to differ.
@@ -310,6 +335,7 @@ pub(super) fn action(order: &Order) -> Action {
     match order.to {
         Service::Okta => okta::action(order),
         Service::Iam | Service::Sts => aws::action(order),
+        Service::Google => gcp::action(order),
     }
 }
 
@@ -324,6 +350,7 @@ pub(super) fn run(
         Service::Okta => okta::run(world, order, moment),
         Service::Iam => aws::iam(world, order, moment),
         Service::Sts => aws::sts(world, sessions, order, moment),
+        Service::Google => gcp::run(world, order, moment),
     }
 }
 

@@ -114,6 +114,8 @@ pub struct Lag {
     pub okta: u64,
     /// IAM's, in seconds.
     pub iam: u64,
+    /// Google's, in seconds.
+    pub gcp: u64,
     /// Each read meets a replica of its own, which is behind by anything up to that.
     pub replicas: bool,
 }
@@ -273,7 +275,7 @@ impl Faults {
     /// How far back a read may look at most.
     pub(super) fn reach(&self) -> Duration {
         let lag = self.lock().lag;
-        Duration::from_secs(lag.okta.max(lag.iam))
+        Duration::from_secs(lag.okta.max(lag.iam).max(lag.gcp))
     }
 
     /// How long this call takes.
@@ -353,6 +355,7 @@ impl Plans {
             _ if write => 0,
             Service::Okta => self.lag.okta,
             Service::Iam => self.lag.iam,
+            Service::Google => self.lag.gcp,
             Service::Sts => 0,
         };
         let most = Duration::from_secs(lag);

@@ -4,18 +4,33 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::world::{IamGroup, IamPolicy, IamRole, IamUser, OktaGroup, OktaRule, OktaUser};
+use super::world::{
+    GcpBillingAccount, GcpFolder, GcpGroup, GcpKey, GcpMember, GcpOperation, GcpPool, GcpPoolProvider,
+    GcpProject, GcpRole, GcpServiceAccount, GcpToken, GcpUser, IamGroup, IamPolicy, IamRole, IamUser,
+    OktaGroup, OktaRule, OktaUser,
+};
 
 /// Letters and digits made of `parts`: as an id looks, and the same each time.
 pub(super) fn token(parts: &[&str], length: usize) -> String {
     const SIGNS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    let sign = |byte: &u8| char::from(SIGNS[usize::from(*byte) % SIGNS.len()]);
+    bytes(parts).iter().take(length).map(sign).collect()
+}
+
+/// Digits made of `parts`, the first of which is no zero.
+pub(super) fn digits(parts: &[&str], length: usize) -> String {
+    let digit = |(at, byte): (usize, &u8)| char::from(b'0' + if at == 0 { 1 + byte % 9 } else { byte % 10 });
+    bytes(parts).iter().take(length).enumerate().map(digit).collect()
+}
+
+/// What ids and etags are made of.
+pub(super) fn bytes(parts: &[&str]) -> Vec<u8> {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
-    let sign = |byte: &u8| char::from(SIGNS[usize::from(*byte) % SIGNS.len()]);
-    hash.finalize().iter().take(length).map(sign).collect()
+    hash.finalize().to_vec()
 }
 
 /// An item of a list that has a key.
@@ -40,6 +55,19 @@ macro_rules! keyed {
 }
 
 keyed!(OktaUser: login, IamUser: name, IamGroup: name, IamRole: name, IamPolicy: name);
+keyed!(GcpProject: id, GcpServiceAccount: name, GcpKey: id, GcpRole: id, GcpPool: id, GcpPoolProvider: id);
+keyed!(GcpBillingAccount: id, GcpGroup: email, GcpMember: email, GcpUser: email, GcpToken: client);
+keyed!(GcpOperation: name);
+
+impl Keyed for GcpFolder {
+    fn key(&self) -> String {
+        if self.id.is_empty() { super::world::folder_id(&self.path) } else { self.id.clone() }
+    }
+
+    fn order(&self) -> &str {
+        &self.path
+    }
+}
 
 impl Keyed for OktaGroup {
     fn key(&self) -> String {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::order::Order;
-use super::world::{AwsLimits, World};
+use super::world::{AwsLimits, GcpLimits, World};
 
 /// Okta's limits for Workforce Identity: calls a minute, by what they count towards, and calls at once.
 pub(super) const BUCKETS: [(&str, u32); 7] = [
@@ -41,7 +41,19 @@ pub(super) struct Window {
 impl Limits {
     /// Counts a call to Okta.
     pub(super) fn okta(&mut self, world: &World, bucket: &'static str, now: Timestamp) -> Window {
-        let limit = limit(world, bucket);
+        self.minute(limit(world, bucket), bucket, now)
+    }
+
+    /// Counts a call to Google; `false`: it is too many.
+    pub(super) fn google(&mut self, world: &World, write: bool, now: Timestamp) -> bool {
+        let Some(GcpLimits { reads_per_minute, writes_per_minute }) = world.gcp.limits else { return true };
+        let (limit, bucket) =
+            if write { (writes_per_minute, "google writes") } else { (reads_per_minute, "google reads") };
+        self.minute(limit, bucket, now).left.is_some()
+    }
+
+    /// Counts a call among those of its minute.
+    fn minute(&mut self, limit: u32, bucket: &str, now: Timestamp) -> Window {
         let minute = SignedDuration::from_secs(60);
         let (start, used) = self.windows.entry(bucket.to_owned()).or_insert((now, 0));
         if now.duration_since(*start) >= minute {

@@ -1,6 +1,6 @@
-//! An Okta organization and AWS accounts in one file, which answer as the vendors do.
+//! An Okta organization, AWS accounts and a Google Cloud organization in one file, which answer as the vendors do.
 //!
-//! `Simulator` speaks Okta's REST and the AWS Query protocol (IAM, STS) to whoever asks: through a [`Transport`], or over
+//! `Simulator` speaks Okta's REST, the AWS Query protocol (IAM, STS) and Google's REST to whoever asks: through a [`Transport`], or over
 //! loopback HTTP with [`Simulator::serve`]. The format of the file is shown at [`World`].
 //! Invariant: a write is in the log on disk before it is answered; time is the world's own.
 //! It must not know the providers that talk to it.
@@ -16,6 +16,7 @@ mod aws;
 mod edits;
 mod exchange;
 mod faults;
+mod gcp;
 mod history;
 mod keyed;
 mod limits;
@@ -39,8 +40,11 @@ pub use seed::{Seen, seed};
 pub use store::{BUSY, INVALID, UNREADABLE, WorldError};
 pub use watch::Written;
 pub use world::{
-    Aws, AwsAccount, AwsLimits, GroupType, IamGroup, IamPolicy, IamRole, IamUser, Okta, OktaGroup, OktaRule,
-    OktaUser, RuleStatus, UserStatus, World, WorldFaults,
+    Aws, AwsAccount, AwsLimits, Gcp, GcpBillingAccount, GcpBinding, GcpCondition, GcpFolder, GcpGroup,
+    GcpKey, GcpKeyManager, GcpLien, GcpLimits, GcpMember, GcpOperation, GcpOutcome, GcpPolicy, GcpPool,
+    GcpPoolProvider, GcpProject, GcpRole, GcpServiceAccount, GcpStage, GcpState, GcpToken, GcpUser,
+    GroupType, IamGroup, IamPolicy, IamRole, IamUser, Okta, OktaGroup, OktaRule, OktaUser, RuleStatus,
+    UserStatus, World, WorldFaults,
 };
 
 use history::History;
@@ -51,7 +55,7 @@ use store::Store;
 /// The codes of this module's findings.
 pub const CODES: &[Code] = &[UNREADABLE, INVALID, BUSY];
 
-/// A simulated Okta and AWS. Clones share the same world.
+/// A simulated Okta, AWS and Google Cloud. Clones share the same world.
 #[derive(Debug, Clone)]
 pub struct Simulator {
     inner: Arc<Inner>,
@@ -182,7 +186,7 @@ impl Simulator {
         &self.inner.faults
     }
 
-    /// How often each action was called: `GET /groups/{id}/users`, `iam:CreateUser`.
+    /// How often each action was called: `GET /groups/{id}/users`, `iam:CreateUser`, `GET /v3/projects:search`.
     #[must_use]
     pub fn calls(&self) -> BTreeMap<String, u64> {
         self.lock().calls.clone()
@@ -215,7 +219,7 @@ impl Simulator {
     /// Changes the world behind the vendors' back, as someone with another tool would. What is in a file is written there.
     pub fn edit<T>(&self, change: impl FnOnce(&mut World) -> T) -> Result<T, WorldError> {
         let state = &mut *self.lock();
-        state.history.keep(self.inner.faults.reach(), self.inner.clock.now(), &state.world);
+        self.remember(state);
         state.edit(&self.inner.clock, change)
     }
 

@@ -23,6 +23,8 @@ pub(super) enum Service {
     Iam,
     /// AWS STS.
     Sts,
+    /// Google's REST APIs.
+    Google,
 }
 
 /// How HTTP writes times.
@@ -58,7 +60,13 @@ impl Order {
 
     /// A parameter of the query, decoded.
     pub(super) fn query(&self, name: &str) -> Option<String> {
-        pairs(self.path.split_once('?')?.1).into_iter().find(|(key, _)| key == name).map(|(_, value)| value)
+        self.queries(name).into_iter().next()
+    }
+
+    /// All values of a parameter that may be given more than once.
+    pub(super) fn queries(&self, name: &str) -> Vec<String> {
+        let query = self.path.split_once('?').map_or("", |(_, query)| query);
+        pairs(query).into_iter().filter(|(key, _)| key == name).map(|(_, value)| value).collect()
     }
 }
 
@@ -73,6 +81,8 @@ pub(super) struct Moment {
     pub(super) base: String,
     /// The id of the request.
     pub(super) request_id: String,
+    /// The number of the request in this run.
+    pub(super) number: u64,
     /// How far ahead the server's own clock is.
     pub(super) ahead: SignedDuration,
     /// How old what a read shows is.

@@ -25,7 +25,7 @@ pub const INVALID: Code = Code { code: "RC591", title: "the world file is not va
 pub const BUSY: Code = Code { code: "RC592", title: "the world file is in use or has changed meanwhile" };
 
 const HEADER: &str = "\
-# The simulated Okta and AWS. Edit it freely: that is drift. It is rewritten when simulated writes are folded in from
+# The simulated Okta, AWS and Google Cloud. Edit it freely: that is drift. It is rewritten when simulated writes are folded in from
 # the log beside it, and comments of your own are lost then; values, and what you left out, stay.
 ";
 

@@ -177,10 +177,10 @@ impl Trouble {
             }
             Network::Lost(per_mille) => faults.seeded(self.seed, lost(*per_mille)),
             Network::Lag { okta, iam, replicas } => {
-                faults.lag(Lag { okta: *okta, iam: *iam, replicas: *replicas });
+                faults.lag(Lag { okta: *okta, iam: *iam, replicas: *replicas, ..Lag::default() });
             }
             Network::LostInLag { okta, iam } => {
-                faults.lag(Lag { okta: *okta, iam: *iam, replicas: true });
+                faults.lag(Lag { okta: *okta, iam: *iam, replicas: true, ..Lag::default() });
                 faults.seeded(self.seed, lost(60));
             }
             Network::Blind(action, skip) => every(action, *skip, Fault::Denied),

@@ -42,7 +42,7 @@ async fn users(simulator: &Simulator) -> usize {
 #[tokio::test]
 async fn reads_are_behind_and_writes_are_not() {
     let simulator = world(&WORLD.replace("page_size: 3", "page_size: 100"));
-    simulator.faults().lag(Lag { okta: 10, iam: 4, replicas: false });
+    simulator.faults().lag(Lag { okta: 10, iam: 4, ..Lag::default() });
     let clock = simulator.clock();
     simulator.call(create("three")).await.unwrap();
     simulator.call(iam("Action=CreateUser&UserName=cleo")).await.unwrap();
@@ -171,7 +171,7 @@ proptest! {
         let simulator = world(WORLD);
         let (clock, faults) = (simulator.clock(), simulator.faults());
         faults.seeded(seed, Mix::none());
-        faults.lag(Lag { okta, iam, replicas: true });
+        faults.lag(Lag { okta, iam, gcp: 0, replicas: true });
         // Since when which body was the true answer to each read; the first before anything was done.
         let mut truths: Vec<Vec<(Timestamp, String)>> = vec![Vec::new(); reads.len()];
         let body = |answer: &Response<Bytes>| {
@@ -205,7 +205,7 @@ proptest! {
             let faults = simulator.faults();
             faults.seeded(seed, Mix::drawn(seed));
             faults.latency(Latency { ms: 20, jitter_ms: 400 });
-            faults.lag(Lag { okta: 5, iam: 3, replicas: true });
+            faults.lag(Lag { okta: 5, iam: 3, gcp: 0, replicas: true });
             faults.skew(seed.cast_signed() % 1000);
             faults.die_at_call(40, When::After);
             let answers: Vec<_> = take(&simulator, &steps).iter().map(|it| it.as_ref().map(shown).map_err(Clone::clone)).collect();

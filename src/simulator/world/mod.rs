@@ -1,7 +1,7 @@
-//! The world: everything that the simulated Okta and AWS hold, as a person writes it in `world.yaml`.
+//! The world: everything that the simulated Okta, AWS and Google Cloud hold, as a person writes it in `world.yaml`.
 //!
 //! Invariant: names are the keys; ids and times that the file omits are derived, and the same each time.
-//! It must not answer requests: `okta` and `aws` do.
+//! It must not answer requests: `okta`, `aws` and `gcp` do.
 //!
 //! The format, with every key that it knows, is shown at [`World`].
 
@@ -14,12 +14,19 @@ use super::mix::Mix;
 use super::store::WorldError;
 
 mod aws;
+mod gcp;
 mod okta;
 
 pub use aws::{Aws, AwsAccount, AwsLimits, IamGroup, IamPolicy, IamRole, IamUser};
+pub use gcp::{
+    Gcp, GcpBillingAccount, GcpBinding, GcpCondition, GcpFolder, GcpGroup, GcpKey, GcpKeyManager, GcpLien,
+    GcpLimits, GcpMember, GcpOperation, GcpOutcome, GcpPolicy, GcpPool, GcpPoolProvider, GcpProject, GcpRole,
+    GcpServiceAccount, GcpStage, GcpState, GcpToken, GcpUser,
+};
 pub use okta::{GroupType, Okta, OktaGroup, OktaRule, OktaUser, RuleStatus, UserStatus};
 
 pub(super) use aws::iam_id;
+pub(super) use gcp::{account_email, folder_id};
 pub(super) use okta::group_id;
 
 /// What `world.yaml` says. What is omitted has the default told here.
@@ -48,6 +55,9 @@ pub struct World {
     /// The AWS accounts.
     #[serde(default)]
     pub aws: Aws,
+    /// The Google Cloud organization.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub gcp: Gcp,
 }
 
 /// What goes wrong in a world, and when.
@@ -101,6 +111,7 @@ impl World {
             faults: WorldFaults::default(),
             okta: Okta::default(),
             aws: Aws::default(),
+            gcp: Gcp::default(),
         }
     }
 
@@ -123,7 +134,7 @@ impl World {
             }
             account.settle(id)?;
         }
-        Ok(())
+        self.gcp.settle()
     }
 
     /// What is worth writing down: without what would be derived again.
@@ -131,6 +142,7 @@ impl World {
         let mut world = self.clone();
         world.okta.tersen();
         world.aws.accounts.iter_mut().for_each(|(id, account)| account.tersen(id));
+        world.gcp.tersen();
         world
     }
 }
@@ -182,6 +194,7 @@ mod tests {
         let world = World::parse(EXAMPLE).unwrap();
         assert_eq!(world.okta.user("00u1dmurphy").unwrap().login, "dmurphy@acme.com");
         assert_eq!(world.aws.accounts["222222222222"].policies["deny-data"].last_version, 2);
+        assert_eq!(world.gcp.projects["eng-dev-a1"].policy.bindings.len(), 2);
         let text = world.to_yaml().unwrap();
         assert_eq!(World::parse(&text).unwrap(), world, "{text}");
         assert_eq!(World::parse(&text).unwrap().to_yaml().unwrap(), text);
@@ -198,6 +211,11 @@ mod tests {
             ("\"222222222222\":", "\"2222\":", "twelve digits"),
             ("path: /service/", "paths: /service/", "paths"),
             ("token_owner: svc", "token_owner: xvc", "xvc_rolecall"),
+            ("folder: eng/dev", "folder: eng/div", "eng/div"),
+            ("- { path: eng/dev, state", "- { path: ing/dev, state", "`ing`"),
+            ("billing: 01ABCD-234567-89ABCD", "billing: 01ABCD", "01ABCD"),
+            ("liens: [{ reason", "leins: [{ reason", "leins"),
+            ("audit_configs: [{ service", "audit: [{ service", "audit"),
             ("page_size: 20", "page_size: 0", "page_size"),
             ("- { login: svc_rolecall@acme.com }", "- { login: dmurphy@acme.com }", "stands here twice"),
         ];
