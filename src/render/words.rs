@@ -107,7 +107,7 @@ pub fn relation(name: &str, given: bool) -> String {
 
 /// A condition in words: its title, and what must be so.
 #[must_use]
-pub fn condition(text: &str) -> String {
+pub(super) fn condition(text: &str) -> String {
     let Ok(Json::Object(parts)) = serde_json::from_str::<Json>(text) else { return text.to_owned() };
     let part = |name: &str| parts.get(name).and_then(Json::as_str);
     match (part("title"), part("expression")) {
