@@ -1,4 +1,4 @@
-//! Servers that we did not write, started for one test: moto for AWS, Prism for Okta's description.
+//! Servers that we did not write, started for one test: moto for AWS, Prism for Okta's and Google's descriptions.
 //!
 //! `tests/servers/install` puts them into `$ROLECALL_TEST_SERVERS` (default `target/servers`). Where they
 //! are missing, a test says so through `skip` and passes, unless `ROLECALL_REQUIRE_SERVERS=1` forbids it.
@@ -11,8 +11,13 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rolecall::provider::{HttpTransport, Transport, TransportError};
 
 /// Moto behind its counter: an empty AWS of its own for the test that starts it.
 pub(crate) struct Moto {
@@ -87,7 +92,7 @@ pub(crate) struct Judged {
 }
 
 impl Prism {
-    /// Starts one for the test `name`, or says that the test is skipped. `spec` is a file, or `okta`.
+    /// Starts one for the test `name`, or says that the test is skipped. `spec` is a file, `okta` or `google`.
     pub(crate) fn start(name: &str, spec: &str, upstream: &str) -> Option<Self> {
         let servers = installed(name, "prism")?;
         // Between choosing a free port and using it, another process may take it: then Prism ends at once.
@@ -124,6 +129,58 @@ fn judge(log: &str) -> Judged {
     Judged {
         exchanges: log.matches("Forwarding \"").count(),
         violations: violations.map(|(_, violation)| violation.trim_end().to_owned()).collect(),
+    }
+}
+
+/// Passes exchanges on and keeps what Prism says of them in the header `sl-violations`.
+#[derive(Debug)]
+pub(crate) struct Watching {
+    network: HttpTransport,
+    said: Mutex<Vec<Said>>,
+}
+
+/// What Prism says of one exchange.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) called: String,
+    pub(crate) status: http::StatusCode,
+    pub(crate) body: serde_json::Value,
+    pub(crate) violation: serde_json::Value,
+}
+
+impl Watching {
+    pub(crate) fn new() -> Self {
+        Self { network: HttpTransport::new(1 << 20).unwrap(), said: Mutex::default() }
+    }
+
+    /// What was said since this was asked last.
+    pub(crate) fn said(&self) -> Vec<Said> {
+        std::mem::take(&mut self.said.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl std::fmt::Display for Said {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, answered {} {}: {}", self.called, self.status, self.body, self.violation)
+    }
+}
+
+#[async_trait]
+impl Transport for Watching {
+    async fn call(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, TransportError> {
+        let called = format!("{} {}", request.method(), request.uri());
+        let answer = self.network.call(request).await?;
+        if let Some(said) = answer.headers().get("sl-violations") {
+            let said: Vec<serde_json::Value> = serde_json::from_slice(said.as_bytes()).unwrap();
+            let said = said.into_iter().map(|violation| Said {
+                called: called.clone(),
+                status: answer.status(),
+                body: serde_json::from_slice(answer.body()).unwrap_or_default(),
+                violation,
+            });
+            self.said.lock().unwrap_or_else(PoisonError::into_inner).extend(said);
+        }
+        Ok(answer)
     }
 }
 
