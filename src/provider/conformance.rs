@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use super::{Clock, Error, ErrorKind, Outcome, Provider};
 use crate::model::{
-    Address, Attributes, Cause, Change, Coverage, Digest, GrantKey, Op, Origin, Permit, Risk, Snapshot, Span,
+    Address, Attributes, Cause, Change, Coverage, Digest, GrantKey, Name, Op, Origin, Permit, Risk, Snapshot,
+    Span, Value,
 };
 
 /// How often it looks whether what was written can be seen, a second apart at first, then longer and longer.
@@ -262,7 +263,9 @@ fn not_done(live: &Snapshot, change: &Change) -> Option<String> {
 
 fn lacks<'c>(live: &Attributes, change: &'c Change) -> Option<&'c str> {
     let after = change.after.as_ref()?;
-    after.iter().find(|(name, value)| live.get(*name) != Some(*value)).map(|(name, _)| name.as_ref())
+    // What is wanted to be nothing is so where it is not there.
+    let is_so = |(name, value): &(&Name, &Value)| live.get(*name).unwrap_or(&Value::Null) == *value;
+    after.iter().find(|pair| !is_so(pair)).map(|(name, _)| name.as_ref())
 }
 
 async fn write(

@@ -6,10 +6,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::world::{AwsAccount, RuleStatus, World};
+use super::world::{AwsAccount, Gcp, GcpMember, GcpPolicy, RuleStatus, World};
 
 /// What another administrator does. Groups and people are Okta's by name and login; holders are `user/NAME`,
-/// `group/NAME`, `role/NAME` or `policy/NAME` of the world's first account.
+/// `group/NAME`, `role/NAME` or `policy/NAME` of the world's first account. Google's policies are `organization`,
+/// `folders/PATH`, `projects/ID`, `projects/ID/serviceAccounts/EMAIL` or `billingAccounts/ID`, its groups addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[expect(missing_docs, reason = "the fields are what the names say")]
@@ -30,6 +31,14 @@ pub enum Edit {
     Tag { on: String, key: String, value: String },
     /// Takes a tag away.
     Untag { on: String, key: String },
+    /// Binds a member in one of Google's policies, without a condition.
+    Bind { on: String, role: String, member: String },
+    /// Takes a member out of the bindings of a role, under whatever condition.
+    Unbind { on: String, role: String, member: String },
+    /// Puts someone into a Google group.
+    AddGroupMember { group: String, member: String },
+    /// Takes someone out of a Google group.
+    RemoveGroupMember { group: String, member: String },
 }
 
 /// On which side of a call something happens.
@@ -127,7 +136,41 @@ impl Edit {
                     tags.remove(key);
                 }
             }
+            Self::Bind { on, role, member } => {
+                if let Some(policy) = world.gcp.policy_at(on) {
+                    policy.bind(role, member);
+                }
+            }
+            Self::Unbind { on, role, member } => {
+                if let Some(policy) = world.gcp.policy_at(on) {
+                    policy.unbind(role, member);
+                }
+            }
+            Self::AddGroupMember { group, member } => {
+                let created = Some(world.now);
+                if let Some(group) = world.gcp.groups.get_mut(&group.to_lowercase()) {
+                    let new = GcpMember { email: member.to_lowercase(), created, ..GcpMember::default() };
+                    group.members.entry(new.email.clone()).or_insert(new);
+                }
+            }
+            Self::RemoveGroupMember { group, member } => {
+                if let Some(group) = world.gcp.groups.get_mut(&group.to_lowercase()) {
+                    group.members.remove(&member.to_lowercase());
+                }
+            }
         }
+    }
+}
+
+impl Gcp {
+    /// A policy by what a person calls the thing that has it.
+    fn policy_at(&mut self, on: &str) -> Option<&mut GcpPolicy> {
+        let name = match on.strip_prefix("folders/") {
+            Some(path) => format!("folders/{}", self.folder_at(path)?.id),
+            None if on == "organization" => self.organization_name(),
+            None => on.to_owned(),
+        };
+        self.policy_mut(&name)
     }
 }
 

@@ -22,6 +22,8 @@ use crate::model::{
 /// The largest page that any list of the vendors has: how many there are on it is for who asks to say.
 const LARGEST_PAGE: usize = 1000;
 
+mod gcp;
+
 /// What was observed of live.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
@@ -42,16 +44,11 @@ pub struct Seen<'a> {
 /// A world that shows what was seen, under the limits that the vendors document.
 pub fn seed(seen: &Seen<'_>) -> Result<World, WorldError> {
     let mut world = World { page_size: LARGEST_PAGE, ..World::at(seen.now) };
-    let mut organization: Option<&Name> = None;
+    let (mut organization, mut cloud) = (None, None);
     for (instance, settings) in seen.providers {
         match settings.provider.as_ref() {
             "okta" => {
-                if let Some(other) = organization.replace(instance) {
-                    let message = format!(
-                        "`{other}` and `{instance}` are two Okta organizations, and the simulator has one"
-                    );
-                    return Err(WorldError { code: INVALID, message, help: None });
-                }
+                only(&mut organization, instance, "Okta")?;
                 world.okta = Organization::new(seen, instance).okta();
             }
             "aws" => {
@@ -59,11 +56,23 @@ pub fn seed(seen: &Seen<'_>) -> Result<World, WorldError> {
                     seen.aws(&mut world, settings, account);
                 }
             }
+            "gcp" => {
+                only(&mut cloud, instance, "Google Cloud")?;
+                world.gcp = gcp::Cloud::new(seen, instance, settings).gcp();
+            }
             // An unknown provider cannot have been observed.
             _ => {}
         }
     }
     Ok(world)
+}
+
+/// Remembers the instance that an organization is of, which is the only one of its vendor.
+fn only<'a>(known: &mut Option<&'a Name>, instance: &'a Name, vendor: &str) -> Result<(), WorldError> {
+    let Some(other) = known.replace(instance) else { return Ok(()) };
+    let message =
+        format!("`{other}` and `{instance}` are two {vendor} organizations, and the simulator has one");
+    Err(WorldError { code: INVALID, message, help: None })
 }
 
 impl<'a> Seen<'a> {

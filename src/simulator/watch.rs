@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::model::Digest;
 
-use super::world::{IamPolicy, OktaGroup, OktaUser, World};
+use super::world::{Gcp, IamPolicy, OktaGroup, OktaUser, World};
 
 /// A write that was carried out.
 #[derive(Debug, Clone)]
@@ -63,6 +63,17 @@ fn same(one: &World, other: &World) -> bool {
                 && one.roles == other.roles
                 && all(&one.policies, &other.policies, policies)
         })
+        && (one.gcp == other.gcp || plain(&one.gcp) == plain(&other.gcp))
+}
+
+/// Google's part without counters, and without operations that are done: what they did is there.
+fn plain(gcp: &Gcp) -> Gcp {
+    let mut gcp = gcp.clone();
+    gcp.operations.retain(|_, operation| operation.outcome.is_none());
+    gcp.policies_mut().for_each(|policy| policy.revision = 0);
+    let roles = gcp.projects.values_mut().flat_map(|project| project.roles.values_mut());
+    gcp.roles.values_mut().chain(roles).for_each(|role| role.revision = 0);
+    gcp
 }
 
 /// Whether two maps have the same keys, and things that are equal or `alike` at each.

@@ -15,6 +15,7 @@ mod example;
 mod explain;
 mod filling;
 mod fuzz_note;
+mod gcp;
 mod gitlab;
 mod init;
 mod invariants;

@@ -115,6 +115,10 @@ pub(super) fn touches(edit: &Edit, fact: &Fact) -> bool {
         }
         Edit::Attach { to: holder, .. } | Edit::Detach { from: holder, .. } => format!("aws:{holder}"),
         Edit::Tag { on, .. } | Edit::Untag { on, .. } => format!("aws:{on}"),
+        Edit::Bind { on, .. } | Edit::Unbind { on, .. } => format!("gcp:{on}"),
+        Edit::AddGroupMember { group, .. } | Edit::RemoveGroupMember { group, .. } => {
+            format!("gcp:group/{group}")
+        }
     };
     fact.things().contains(&thing.as_str())
 }

@@ -76,6 +76,18 @@ impl GcpKind for Folders {
         Ok(seen)
     }
 
+    async fn poll(&self, session: &Session, change: &Change, poll: &str) -> Result<Outcome, Error> {
+        match session.gcp.writes.poll(poll).await {
+            Err(error) if change.op == Op::Create && error.kind == ErrorKind::Conflict => {
+                match id_of(&session.gcp.writes, &session.gcp, &change.address).await? {
+                    Some(_) => Ok(Outcome::Done { request_id: error.request_id }),
+                    None => Err(error),
+                }
+            }
+            outcome => outcome,
+        }
+    }
+
     async fn write(&self, session: &Session, change: &Change) -> Result<Outcome, Error> {
         let (gcp, address) = (&session.gcp, &change.address);
         let client = &gcp.writes;
@@ -93,16 +105,15 @@ impl GcpKind for Folders {
                 };
                 let body = json!({ "displayName": name, "parent": parent });
                 let sent = client.send(Service::Resources, Method::POST, "/v3/folders", Some(&body)).await;
-                match sent {
-                    Ok(answer) => Client::operation(&answer, Service::Resources),
-                    // A name that is taken is refused in one of two ways.
+                match sent.and_then(|answer| Client::operation(&answer, Service::Resources)) {
+                    // A name that is taken is refused at once, or by the operation.
                     Err(error) if error.effect == Effect::None && error.kind == ErrorKind::Conflict => {
                         match id_of(client, gcp, address).await? {
                             Some(_) => Ok(Outcome::Done { request_id: error.request_id }),
                             None => Err(error),
                         }
                     }
-                    Err(error) => Err(error),
+                    outcome => outcome,
                 }
             }
             Op::Delete => {

@@ -239,7 +239,7 @@ async fn set_end(
         None => json!({ "name": PLAIN }),
     };
     let body = json!({
-        "updateRolesParams": [{ "fieldMask": "expiryDetail.expire_time", "membershipRole": role }],
+        "updateRolesParams": [{ "fieldMask": "expiryDetail.expireTime", "membershipRole": role }],
     });
     let target = format!("/v1/{}:modifyMembershipRoles", there.name);
     let answer = session.gcp.writes.send(Service::Identity, Method::POST, &target, Some(&body)).await?;

@@ -7,6 +7,7 @@
 //! It must not touch what Google keeps for itself: service agents, what was deleted, audit configs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -173,6 +174,7 @@ pub fn open(settings: &ProviderSettings, wiring: &Wiring) -> Result<Box<dyn Prov
         writes,
         tree: tokio::sync::Mutex::default(),
         people: tokio::sync::Mutex::default(),
+        stale: AtomicBool::new(false),
         written: Mutex::default(),
         memberships: Mutex::default(),
     };
@@ -190,6 +192,8 @@ pub(super) struct Gcp {
     tree: tokio::sync::Mutex<Option<Arc<Tree>>>,
     /// People as last read.
     people: tokio::sync::Mutex<Option<Arc<user::People>>>,
+    /// Whether a folder or project was written since the tree was read.
+    stale: AtomicBool,
     written: Mutex<Written>,
     /// What memberships are called, as far as they were seen: taking one away asks for that.
     memberships: Mutex<BTreeMap<GrantKey, String>>,
@@ -227,6 +231,9 @@ impl Gcp {
     }
 
     fn note_thing(&self, address: &Address) {
+        if [FOLDER, PROJECT].contains(&address.kind()) {
+            self.stale.store(true, Ordering::Release);
+        }
         self.written.lock().unwrap_or_else(PoisonError::into_inner).things.insert(address.clone());
     }
 

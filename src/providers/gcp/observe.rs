@@ -44,6 +44,14 @@ pub(super) async fn observe(gcp: &Arc<Gcp>, edges_of: &BTreeSet<Address>) -> Sna
     for part in [policies, groups, people.snapshot(gcp), accounts] {
         live.merge(part);
     }
+    // What is in a project that does not exist does not exist either.
+    let projects = live.coverage.get(&gcp.scope(PROJECT)).cloned().unwrap_or(Coverage::Complete);
+    for address in edges_of {
+        let nowhere = names::scope(address).is_some_and(|id| !tree.projects.contains_key(&id));
+        if nowhere {
+            live.coverage.insert(address.place().into(), projects.clone());
+        }
+    }
     exactly(gcp, &mut live).await;
     live.normalize();
     live

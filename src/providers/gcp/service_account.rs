@@ -195,7 +195,8 @@ async fn find(session: Option<&Session>, gcp: &Gcp, address: &Address) -> Result
         Ok(json) => serde_json::from_value(json)
             .map(Some)
             .map_err(|_| Error::new(ErrorKind::Malformed, format!("`{address}` is not what it should be"))),
-        Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+        // What is in a project that ends cannot be reached any more.
+        Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Conflict) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use serde::Deserialize;
 
@@ -301,6 +302,7 @@ pub(super) async fn find_project(client: &Client, id: &str) -> Result<Option<Pro
 /// A tree that is read once for one look, whichever part of the look comes first.
 pub(super) async fn shared(gcp: &Gcp, anew: bool) -> Arc<Tree> {
     let mut known = gcp.tree.lock().await;
+    let anew = gcp.stale.swap(false, Ordering::AcqRel) || anew;
     match &*known {
         Some(tree) if !anew => tree.clone(),
         _ => {

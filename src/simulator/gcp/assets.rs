@@ -132,7 +132,7 @@ fn bound(gcp: &Gcp) -> BTreeMap<String, Bound<'_>> {
         let name = format!("projects/{}", project.id);
         let live = project.state == GcpState::Active;
         for account in project.service_accounts.values().filter(|_| live) {
-            let name = format!("{name}/serviceAccounts/{}", account.email(&project.id));
+            let name = format!("{name}/serviceAccounts/{}", account.email);
             let bound = plain(ACCOUNT, &account.policy, name);
             all.push(Bound { project: Some(project), folders: folders.clone(), ..bound });
         }

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::super::keyed;
 use super::super::order::Reply;
-use super::super::world::{GcpKey, GcpKeyManager, GcpProject, GcpServiceAccount, account_email};
+use super::super::world::{GcpKey, GcpKeyManager, GcpProject, GcpServiceAccount};
 use super::{Answer, Context, Problem, etag, put, stamp, text};
 
 /// How long a deleted account can be restored (November 2026):
@@ -74,10 +74,9 @@ impl Context<'_> {
             let projects = &self.gcp().projects;
             let of =
                 key.split_once('@').and_then(|(_, domain)| domain.strip_suffix(".iam.gserviceaccount.com"));
-            match of {
-                Some(id) => projects.get(id).and_then(|it| Some((it, it.service_account(key)?))),
-                None => projects.values().find_map(|it| Some((it, it.service_account(key)?))),
-            }
+            let of = of.and_then(|id| projects.get(id));
+            let mut some = of.into_iter().chain(projects.values().filter(|_| of.is_none()));
+            some.find_map(|it| Some((it, it.service_account(key)?)))
         } else {
             let project = self.live_project(project)?;
             project.service_account(key).map(|account| (project, account))
@@ -119,7 +118,9 @@ impl Context<'_> {
             return Err(Problem::exists(message));
         }
         let sent = &body["serviceAccount"];
+        let email = format!("{name}@{id}.iam.gserviceaccount.com");
         let account = GcpServiceAccount {
+            email: email.clone(),
             unique_id: keyed::digits(&["service account", &id, &name, &self.moment.n.to_string()], 21),
             display_name: text(sent, "displayName").to_owned(),
             description: text(sent, "description").to_owned(),
@@ -129,7 +130,7 @@ impl Context<'_> {
         if let Some(project) = self.gcp_mut().projects.get_mut(&id) {
             project.service_accounts.insert(name.clone(), account);
         }
-        let (project, account) = self.find_account(&id, &account_email(&name, &id))?;
+        let (project, account) = self.find_account(&id, &email)?;
         Ok(Reply::json(200, &shown(project, account)))
     }
 
@@ -161,7 +162,7 @@ impl Context<'_> {
     fn delete_account(&mut self, project: &str, key: &str) -> Answer {
         let (project, account) = self.find_account(project, key)?;
         let (id, name) = (project.id.clone(), account.name.clone());
-        let (email, unique) = (account.email(&id), account.unique_id.clone());
+        let (email, unique) = (account.email.clone(), account.unique_id.clone());
         let now = Some(self.moment.now);
         let gcp = self.gcp_mut();
         if let Some(project) = gcp.projects.get_mut(&id)
@@ -193,7 +194,7 @@ impl Context<'_> {
         };
         let account = GcpServiceAccount { deleted: None, ..account.clone() };
         self.live_project(&id)?;
-        let (name, email) = (account.name.clone(), account.email(&id));
+        let (name, email) = (account.name.clone(), account.email.clone());
         if self.gcp().projects.get(&id).is_some_and(|it| it.service_accounts.contains_key(&name)) {
             return Err(Problem::precondition(format!("A service account {email} exists.")));
         }
@@ -264,7 +265,7 @@ fn etag_of(account: &GcpServiceAccount) -> String {
 
 /// An account as Google shows it.
 pub(super) fn shown(project: &GcpProject, account: &GcpServiceAccount) -> Json {
-    let email = account.email(&project.id);
+    let email = &account.email;
     let mut json = json!({"name": format!("projects/{}/serviceAccounts/{email}", project.id), "email": email,
         "projectId": project.id, "uniqueId": account.unique_id, "oauth2ClientId": account.unique_id,
         "etag": etag_of(account)});
@@ -285,7 +286,7 @@ fn kind(key: &GcpKey) -> &'static str {
 
 /// A key as Google shows it.
 pub(super) fn shown_key(project: &GcpProject, account: &GcpServiceAccount, key: &GcpKey) -> Json {
-    let email = account.email(&project.id);
+    let email = &account.email;
     let end = key.expires.map_or_else(|| "9999-12-31T23:59:59Z".to_owned(), |end| end.to_string());
     let mut json = json!({"name": format!("projects/{}/serviceAccounts/{email}/keys/{}", project.id, key.id),
         "validAfterTime": stamp(key.created), "validBeforeTime": end, "keyAlgorithm": "KEY_ALG_RSA_2048",

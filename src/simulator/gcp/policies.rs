@@ -24,7 +24,7 @@ impl Context<'_> {
             ["folders", id] => Ok(format!("folders/{}", self.find_folder(id)?.id)),
             ["projects", id, "serviceAccounts", key] => {
                 let (project, account) = self.find_account(id, key)?;
-                Ok(format!("projects/{}/serviceAccounts/{}", project.id, account.email(&project.id)))
+                Ok(format!("projects/{}/serviceAccounts/{}", project.id, account.email))
             }
             _ => Ok(asked.to_owned()),
         }

@@ -5,8 +5,8 @@ use http::Request;
 use serde_json::{Value as Json, json};
 
 use super::super::tests::{json_of, world};
-use super::super::{Fault, Simulator};
-use crate::provider::{Clock as _, Transport as _};
+use super::super::{Edit, Fault, Simulator};
+use crate::provider::Transport as _;
 
 mod resources;
 
@@ -490,6 +490,48 @@ async fn faults_speak_as_google_does() {
     assert_eq!(simulator.handle(&request).status(), 401);
     assert_eq!(refused(&simulator, "GET", "/v1/nothing", &Json::Null), is(404, "NOT_FOUND"));
     assert_eq!(ask(&simulator, "POST", "/v1/groups", &json!("{")).0, 400);
+}
+
+#[test]
+fn others_bind_and_unbind_and_change_groups_meanwhile() {
+    let simulator = world(WORLD);
+    let (role, member) = ("roles/browser".to_owned(), "user:b@acme.com".to_owned());
+    let group = "x@acme.com".to_owned();
+    let all = ["organization", "folders/eng/dev", "projects/dev-a1", "projects/nothing"];
+    let edit = |edit: Edit| simulator.edit(|world| edit.make(world)).unwrap();
+    let etag = policy(&simulator, "/v3/folders/2")["etag"].clone();
+    for on in all {
+        edit(Edit::Bind { on: on.to_owned(), role: role.clone(), member: member.clone() });
+    }
+    assert_eq!(policy(&simulator, "/v3/folders/2")["bindings"], json!([{"role": role, "members": [member]}]));
+    assert_ne!(policy(&simulator, "/v3/folders/2")["etag"], etag);
+    for on in all {
+        edit(Edit::Unbind { on: on.to_owned(), role: role.clone(), member: member.clone() });
+    }
+    assert_eq!(policy(&simulator, "/v3/folders/2").get("bindings"), None);
+    edit(Edit::Unbind {
+        on: "projects/dev-a1".into(),
+        role: "roles/logging.viewer".into(),
+        member: "user:a@acme.com".into(),
+    });
+    assert_eq!(policy(&simulator, "/v3/projects/dev-a1")["version"], 1, "whatever the condition");
+    edit(Edit::AddGroupMember { group: group.clone(), member: "new@else.com".into() });
+    edit(Edit::RemoveGroupMember { group, member: "a@acme.com".into() });
+    let members = simulator.world().gcp.groups["x@acme.com"].members.clone();
+    assert!(members["new@else.com"].roles.contains("MEMBER") && !members.contains_key("a@acme.com"));
+}
+
+#[test]
+fn a_write_that_only_counts_has_changed_nothing() {
+    let simulator = world(WORLD);
+    simulator.watch();
+    let rename = |name: &str| {
+        let body = json!({"displayName": name});
+        ask(&simulator, "PATCH", "/v3/projects/prod-b2?updateMask=displayName", &body).0
+    };
+    assert_eq!((rename("Name"), rename("Name")), (200, 200));
+    let changed: Vec<bool> = simulator.watched().iter().map(|written| written.changed).collect();
+    assert_eq!(changed, [true, false]);
 }
 
 #[test]

@@ -11,6 +11,8 @@ use crate::provider::{Caller, Inventoried, Provider};
 use crate::providers::{Wiring, open};
 use crate::simulator::Simulator;
 
+mod google;
+
 const EXAMPLE: &str = include_str!("../world/example.yaml");
 const ACME: &str = include_str!("../../../examples/acme/world.yaml");
 

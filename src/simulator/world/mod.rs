@@ -26,7 +26,7 @@ pub use gcp::{
 pub use okta::{GroupType, Okta, OktaGroup, OktaRule, OktaUser, RuleStatus, UserStatus};
 
 pub(super) use aws::iam_id;
-pub(super) use gcp::{account_email, folder_id};
+pub(super) use gcp::folder_id;
 pub(super) use okta::group_id;
 
 /// What `world.yaml` says. What is omitted has the default told here.

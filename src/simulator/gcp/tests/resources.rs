@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 use super::{WORLD, all, ask, is, names, policy, read, refused};
-use crate::provider::Clock as _;
 use crate::simulator::tests::world;
 use crate::simulator::{GcpState, Simulator};
 

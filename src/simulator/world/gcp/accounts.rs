@@ -20,6 +20,9 @@ pub struct GcpServiceAccount {
     /// The unique id; derived from project and name where it is omitted.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub unique_id: String,
+    /// The address; `NAME@PROJECT.iam.gserviceaccount.com` where it is omitted. Those that Google makes have others.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub email: String,
     /// The display name.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub display_name: String,
@@ -150,22 +153,19 @@ pub struct GcpPoolProvider {
 impl GcpServiceAccount {
     pub(super) fn settle(&mut self, project: &str) {
         fill(&mut self.unique_id, || unique_id(project, &self.name));
+        fill(&mut self.email, || account_email(&self.name, project));
     }
 
     pub(super) fn tersen(&mut self, project: &str) {
         let derived = unique_id(project, &self.name);
         forget(&mut self.unique_id, &derived);
-    }
-
-    /// Its address.
-    #[must_use]
-    pub fn email(&self, project: &str) -> String {
-        account_email(&self.name, project)
+        let derived = account_email(&self.name, project);
+        forget(&mut self.email, &derived);
     }
 }
 
 /// The address of a service account.
-pub(in super::super::super) fn account_email(name: &str, project: &str) -> String {
+pub(in super::super) fn account_email(name: &str, project: &str) -> String {
     format!("{name}@{project}.iam.gserviceaccount.com")
 }
 

@@ -21,7 +21,6 @@ pub use directory::{GcpGroup, GcpMember, GcpToken, GcpUser};
 pub use policy::{GcpBinding, GcpCondition, GcpPolicy};
 pub use tree::{GcpBillingAccount, GcpFolder, GcpLien, GcpOperation, GcpOutcome, GcpProject, GcpState};
 
-pub(in super::super) use accounts::account_email;
 pub(in super::super) use tree::folder_id;
 
 /// A Google Cloud organization with its Cloud Identity.

@@ -139,19 +139,23 @@ impl Gcp {
         }
     }
 
+    /// Every policy.
+    pub(in super::super::super) fn policies_mut(&mut self) -> impl Iterator<Item = &mut GcpPolicy> {
+        let projects = self.projects.values_mut().flat_map(|project| {
+            let accounts = project.service_accounts.values_mut().map(|account| &mut account.policy);
+            std::iter::once(&mut project.policy).chain(accounts)
+        });
+        std::iter::once(&mut self.policy)
+            .chain(self.folders.values_mut().map(|folder| &mut folder.policy))
+            .chain(projects)
+            .chain(self.billing_accounts.values_mut().map(|account| &mut account.policy))
+    }
+
     /// Writes a member otherwise in every policy.
     ///
     /// Whoever is deleted stays in policies as `deleted:…?uid=…`; by Google's account of November 2026:
     /// <https://cloud.google.com/iam/docs/principal-identifiers#deleted>.
     pub(in super::super::super) fn rename_member(&mut self, from: &str, to: &str) {
-        let projects = self.projects.values_mut().flat_map(|project| {
-            let accounts = project.service_accounts.values_mut().map(|account| &mut account.policy);
-            std::iter::once(&mut project.policy).chain(accounts)
-        });
-        let policies = std::iter::once(&mut self.policy)
-            .chain(self.folders.values_mut().map(|folder| &mut folder.policy))
-            .chain(projects)
-            .chain(self.billing_accounts.values_mut().map(|account| &mut account.policy));
-        policies.for_each(|policy| policy.rename(from, to));
+        self.policies_mut().for_each(|policy| policy.rename(from, to));
     }
 }

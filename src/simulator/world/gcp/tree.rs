@@ -211,7 +211,7 @@ impl GcpProject {
         for lien in &mut self.liens {
             fill(&mut lien.id, || lien_id(&self.id, &lien.origin, &lien.reason));
         }
-        for account in self.service_accounts.values_mut() {
+        for account in self.service_accounts.values_mut().chain(&mut self.deleted_accounts) {
             account.settle(&self.id);
         }
     }
@@ -223,16 +223,16 @@ impl GcpProject {
         for lien in &mut self.liens {
             forget(&mut lien.id, &lien_id(&id, &lien.origin, &lien.reason));
         }
-        self.service_accounts.values_mut().for_each(|account| account.tersen(&id));
+        let accounts = self.service_accounts.values_mut().chain(&mut self.deleted_accounts);
+        accounts.for_each(|account| account.tersen(&id));
     }
 
     /// A service account by address or unique id.
     pub(in super::super::super) fn service_account(&self, key: &str) -> Option<&GcpServiceAccount> {
-        if let Some((name, domain)) = key.split_once('@') {
-            let own = domain.strip_suffix(".iam.gserviceaccount.com") == Some(self.id.as_str());
-            return self.service_accounts.get(name).filter(|_| own);
-        }
-        self.service_accounts.values().find(|account| account.unique_id == key)
+        let is_it = |account: &&GcpServiceAccount| account.email == key || account.unique_id == key;
+        let name = key.split('@').next().unwrap_or_default();
+        let named = self.service_accounts.get(name).filter(is_it);
+        named.or_else(|| self.service_accounts.values().find(is_it))
     }
 }
 

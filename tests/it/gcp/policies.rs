@@ -1,0 +1,3 @@
+//! Policies that somebody else writes at the same time.
+
+use super::*;

@@ -1,0 +1,3 @@
+//! How little is read, and what becomes of reads that fail.
+
+use super::*;
