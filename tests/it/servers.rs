@@ -197,10 +197,19 @@ pub(crate) fn skip(name: &str, needs: &str) {
     let _ = writeln!(std::io::stderr().lock(), "skipped: {name} needs {needs}");
 }
 
+/// What Google publishes of its APIs, as Prism reads it; for a test that has a Prism.
+pub(crate) fn google_description() -> serde_json::Value {
+    serde_json::from_slice(&std::fs::read(folder().join("google.json")).unwrap()).unwrap()
+}
+
+fn folder() -> PathBuf {
+    let folder = std::env::var_os("ROLECALL_TEST_SERVERS").unwrap_or_else(|| "target/servers".into());
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)
+}
+
 /// The folder with the servers, or `None` after saying that `name` is skipped.
 fn installed(name: &str, server: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("ROLECALL_TEST_SERVERS").unwrap_or_else(|| "target/servers".into());
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let folder = folder();
     // The installer writes this file last.
     if folder.join("stamp").exists() {
         return Some(folder);
@@ -327,6 +336,30 @@ fn prism_tells_a_wrong_answer_from_a_right_one() {
     }
     let judged = prism.finish();
     assert_eq!((judged.exchanges, judged.violations.len()), (2, 1), "{judged:?}");
+}
+
+#[test]
+fn prism_tells_googles_paths_apart() {
+    let name = "servers::prism_tells_googles_paths_apart";
+    let (group, policy, found) =
+        (r#"{"groupKey": {"id": "x"}}"#, r#"{"bindings": []}"#, r#"{"results": []}"#);
+    let exchanges = [
+        ("/v1/groups/0x", group, false),
+        ("/v1/groups:lookup?groupKey.id=x", group, true),
+        ("/v1/billingAccounts/0:getIamPolicy?options.requestedPolicyVersion=3", policy, false),
+        ("/v1/billingAccounts/0", policy, true),
+        ("/v1/organizations/1:searchAllIamPolicies?assetTypes=a&assetTypes=b", found, false),
+        ("/v1/organizations/1/assets?contentType=RESOURCE", found, true),
+    ];
+    let upstream = answers_in_turn(exchanges.map(|(_, json, _)| json).to_vec());
+    let Some(prism) = Prism::start(name, "google", &upstream) else { return };
+    for (target, json, is_wrong) in exchanges {
+        let answer = ask(&prism.url(), &format!("GET {target}"), "Authorization: Bearer x\r\n", "").unwrap();
+        assert!(body_of(&answer).contains(json), "{answer}");
+        assert_eq!(answer.contains("sl-violations"), is_wrong, "{target}: {answer}");
+    }
+    let judged = prism.finish();
+    assert_eq!((judged.exchanges, judged.violations.len()), (6, 3), "{judged:?}");
 }
 
 /// The address of a server that answers each request with the next JSON, and then with the first again, as long as the
