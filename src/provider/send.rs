@@ -213,9 +213,9 @@ impl Api {
         self.send(Method::GET, target, None).await
     }
 
-    /// Asks with a body, where a vendor reads by `POST`: it may be sent again like any reading.
-    pub async fn ask(&self, target: &str, body: &serde_json::Value) -> Result<Answer, Error> {
-        self.exchange(Method::POST, target, Some(body), true).await
+    /// Asks, where a vendor reads by `POST`: it may be sent again like any reading.
+    pub async fn ask(&self, target: &str, body: Option<&serde_json::Value>) -> Result<Answer, Error> {
+        self.exchange(Method::POST, target, body, true).await
     }
 
     /// Sends one request, with a JSON body where one is given; `target` is a path with its query.

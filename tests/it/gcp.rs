@@ -17,6 +17,7 @@ use rolecall::provider::{Clock, Effect, Provider, Transport};
 use rolecall::providers::{Wiring, open};
 use rolecall::simulator::{Fault, Planned, Simulator};
 
+mod contract;
 mod policies;
 mod reading;
 

@@ -2,10 +2,8 @@
 //! Okta's published description.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use rolecall::model::settings::ProviderSettings;
 use rolecall::model::span::Entry;
 use rolecall::model::{
@@ -15,13 +13,13 @@ use rolecall::model::{
 use rolecall::provider::conformance::{
     self, Step, create, delete, grant, revoke, tells_what_is_missing, update,
 };
-use rolecall::provider::{Clock, Effect, HttpTransport, Provider, SystemClock, Transport, TransportError};
+use rolecall::provider::{Clock, Effect, Provider, SystemClock, Transport};
 use rolecall::providers::{Wiring, open};
 use rolecall::simulator::{
     Fault, GroupType, OktaGroup, OktaRule, OktaUser, Planned, Simulator, UserStatus, World,
 };
 
-use crate::servers::Prism;
+use crate::servers::{Prism, Said, Watching};
 
 mod edges;
 
@@ -271,59 +269,21 @@ async fn invariant_28_limits_are_kept_by_what_the_headers_say() {
     assert!((4.0..=5.5).contains(&minutes), "{minutes}");
 }
 
-/// Passes exchanges on and keeps what Prism says of them in the header `sl-violations`.
-#[derive(Debug)]
-struct Watching {
-    network: HttpTransport,
-    said: Mutex<Vec<Said>>,
-}
-
-/// What Prism says of one exchange.
-#[derive(Debug)]
-struct Said {
-    called: String,
-    status: http::StatusCode,
-    body: serde_json::Value,
-    violation: serde_json::Value,
-}
-
-impl Said {
-    /// The one thing that is no violation: what Okta published on npm describes no refusals at all, only what is
-    /// answered when all goes well. So the status of a refusal may be unknown to it, if the refusal is worded as Okta
-    /// words each.
-    fn is_a_refusal(&self) -> bool {
-        let unknown = self.violation["message"]
-            .as_str()
-            .is_some_and(|message| message.starts_with("Unable to match the returned status code"));
-        let worded = ["errorCode", "errorSummary", "errorLink", "errorId"]
-            .iter()
-            .all(|key| self.body[key].is_string())
-            && self.body["errorCauses"].is_array();
-        unknown
-            && worded
-            && self.violation["severity"] == "Warning"
-            && self.violation["location"] == serde_json::json!(["response"])
-            && (self.status.is_client_error() || self.status.is_server_error())
-    }
-}
-
-#[async_trait]
-impl Transport for Watching {
-    async fn call(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, TransportError> {
-        let called = format!("{} {}", request.method(), request.uri().path());
-        let answer = self.network.call(request).await?;
-        if let Some(said) = answer.headers().get("sl-violations") {
-            let said: Vec<serde_json::Value> = serde_json::from_slice(said.as_bytes()).unwrap();
-            let said = said.into_iter().map(|violation| Said {
-                called: called.clone(),
-                status: answer.status(),
-                body: serde_json::from_slice(answer.body()).unwrap_or_default(),
-                violation,
-            });
-            self.said.lock().unwrap().extend(said);
-        }
-        Ok(answer)
-    }
+/// The one thing that is no violation: what Okta published on npm describes no refusals at all, only what is
+/// answered when all goes well. So the status of a refusal may be unknown to it, if the refusal is worded as Okta
+/// words each.
+fn is_a_refusal(said: &Said) -> bool {
+    let unknown = said.violation["message"]
+        .as_str()
+        .is_some_and(|message| message.starts_with("Unable to match the returned status code"));
+    let worded =
+        ["errorCode", "errorSummary", "errorLink", "errorId"].iter().all(|key| said.body[key].is_string())
+            && said.body["errorCauses"].is_array();
+    unknown
+        && worded
+        && said.violation["severity"] == "Warning"
+        && said.violation["location"] == serde_json::json!(["response"])
+        && (said.status.is_client_error() || said.status.is_server_error())
 }
 
 /// What the provider asks of Okta, as the simulator calls it.
@@ -402,8 +362,7 @@ async fn okta_conforms_through_prism_without_breaking_the_published_description(
     let started = tokio::task::spawn_blocking(move || Prism::start(name, "okta", &upstream)).await.unwrap();
     let Some(prism) = started else { return };
 
-    let watching =
-        Arc::new(Watching { network: HttpTransport::new(1 << 20).unwrap(), said: Mutex::default() });
+    let watching = Arc::new(Watching::new());
     let okta = provider(Some(&prism.url()), watching.clone(), Arc::new(SystemClock)).await;
     let ran = conformance::run(&*okta, &SystemClock, &observed(), &narrative(), &permit).await;
     let inventory = okta.inventory().await;
@@ -419,12 +378,8 @@ async fn okta_conforms_through_prism_without_breaking_the_published_description(
     let judged = tokio::task::spawn_blocking(move || prism.finish()).await.unwrap();
     serving.abort();
     // First of all, since what breaks the description explains what else goes wrong.
-    let said = watching.said.lock().unwrap();
-    let (refusals, others): (Vec<_>, Vec<_>) = said.iter().partition(|said| said.is_a_refusal());
-    let violations: Vec<String> = others
-        .iter()
-        .map(|said| format!("{}, answered {} {}: {}", said.called, said.status, said.body, said.violation))
-        .collect();
+    let (refusals, others): (Vec<_>, Vec<_>) = watching.said().into_iter().partition(is_a_refusal);
+    let violations: Vec<String> = others.iter().map(ToString::to_string).collect();
     assert!(violations.is_empty(), "{violations:#?}");
     assert_eq!(judged.violations.len(), refusals.len(), "{:#?}", judged.violations);
 

@@ -1,4 +1,4 @@
-//! Servers that we did not write, started for one test: moto for AWS, Prism for Okta's description.
+//! Servers that we did not write, started for one test: moto for AWS, Prism for Okta's and Google's descriptions.
 //!
 //! `tests/servers/install` puts them into `$ROLECALL_TEST_SERVERS` (default `target/servers`). Where they
 //! are missing, a test says so through `skip` and passes, unless `ROLECALL_REQUIRE_SERVERS=1` forbids it.
@@ -11,8 +11,13 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rolecall::provider::{HttpTransport, Transport, TransportError};
 
 /// Moto behind its counter: an empty AWS of its own for the test that starts it.
 pub(crate) struct Moto {
@@ -87,7 +92,7 @@ pub(crate) struct Judged {
 }
 
 impl Prism {
-    /// Starts one for the test `name`, or says that the test is skipped. `spec` is a file, or `okta`.
+    /// Starts one for the test `name`, or says that the test is skipped. `spec` is a file, `okta` or `google`.
     pub(crate) fn start(name: &str, spec: &str, upstream: &str) -> Option<Self> {
         let servers = installed(name, "prism")?;
         // Between choosing a free port and using it, another process may take it: then Prism ends at once.
@@ -127,6 +132,58 @@ fn judge(log: &str) -> Judged {
     }
 }
 
+/// Passes exchanges on and keeps what Prism says of them in the header `sl-violations`.
+#[derive(Debug)]
+pub(crate) struct Watching {
+    network: HttpTransport,
+    said: Mutex<Vec<Said>>,
+}
+
+/// What Prism says of one exchange.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) called: String,
+    pub(crate) status: http::StatusCode,
+    pub(crate) body: serde_json::Value,
+    pub(crate) violation: serde_json::Value,
+}
+
+impl Watching {
+    pub(crate) fn new() -> Self {
+        Self { network: HttpTransport::new(1 << 20).unwrap(), said: Mutex::default() }
+    }
+
+    /// What was said since this was asked last.
+    pub(crate) fn said(&self) -> Vec<Said> {
+        std::mem::take(&mut self.said.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl std::fmt::Display for Said {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, answered {} {}: {}", self.called, self.status, self.body, self.violation)
+    }
+}
+
+#[async_trait]
+impl Transport for Watching {
+    async fn call(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, TransportError> {
+        let called = format!("{} {}", request.method(), request.uri());
+        let answer = self.network.call(request).await?;
+        if let Some(said) = answer.headers().get("sl-violations") {
+            let said: Vec<serde_json::Value> = serde_json::from_slice(said.as_bytes()).unwrap();
+            let said = said.into_iter().map(|violation| Said {
+                called: called.clone(),
+                status: answer.status(),
+                body: serde_json::from_slice(answer.body()).unwrap_or_default(),
+                violation,
+            });
+            self.said.lock().unwrap_or_else(PoisonError::into_inner).extend(said);
+        }
+        Ok(answer)
+    }
+}
+
 /// Says that the test `name` cannot run without what it `needs`, in a line that starts with `skipped: `.
 ///
 /// The line goes around the test runner's capture, so plain `cargo test` shows it.
@@ -140,10 +197,19 @@ pub(crate) fn skip(name: &str, needs: &str) {
     let _ = writeln!(std::io::stderr().lock(), "skipped: {name} needs {needs}");
 }
 
+/// What Google publishes of its APIs, as Prism reads it; for a test that has a Prism.
+pub(crate) fn google_description() -> serde_json::Value {
+    serde_json::from_slice(&std::fs::read(folder().join("google.json")).unwrap()).unwrap()
+}
+
+fn folder() -> PathBuf {
+    let folder = std::env::var_os("ROLECALL_TEST_SERVERS").unwrap_or_else(|| "target/servers".into());
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)
+}
+
 /// The folder with the servers, or `None` after saying that `name` is skipped.
 fn installed(name: &str, server: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("ROLECALL_TEST_SERVERS").unwrap_or_else(|| "target/servers".into());
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let folder = folder();
     // The installer writes this file last.
     if folder.join("stamp").exists() {
         return Some(folder);
@@ -270,6 +336,30 @@ fn prism_tells_a_wrong_answer_from_a_right_one() {
     }
     let judged = prism.finish();
     assert_eq!((judged.exchanges, judged.violations.len()), (2, 1), "{judged:?}");
+}
+
+#[test]
+fn prism_tells_googles_paths_apart() {
+    let name = "servers::prism_tells_googles_paths_apart";
+    let (group, policy, found) =
+        (r#"{"groupKey": {"id": "x"}}"#, r#"{"bindings": []}"#, r#"{"results": []}"#);
+    let exchanges = [
+        ("/v1/groups/0x", group, false),
+        ("/v1/groups:lookup?groupKey.id=x", group, true),
+        ("/v1/billingAccounts/0:getIamPolicy?options.requestedPolicyVersion=3", policy, false),
+        ("/v1/billingAccounts/0", policy, true),
+        ("/v1/organizations/1:searchAllIamPolicies?assetTypes=a&assetTypes=b", found, false),
+        ("/v1/organizations/1/assets?contentType=RESOURCE", found, true),
+    ];
+    let upstream = answers_in_turn(exchanges.map(|(_, json, _)| json).to_vec());
+    let Some(prism) = Prism::start(name, "google", &upstream) else { return };
+    for (target, json, is_wrong) in exchanges {
+        let answer = ask(&prism.url(), &format!("GET {target}"), "Authorization: Bearer x\r\n", "").unwrap();
+        assert!(body_of(&answer).contains(json), "{answer}");
+        assert_eq!(answer.contains("sl-violations"), is_wrong, "{target}: {answer}");
+    }
+    let judged = prism.finish();
+    assert_eq!((judged.exchanges, judged.violations.len()), (6, 3), "{judged:?}");
 }
 
 /// The address of a server that answers each request with the next JSON, and then with the first again, as long as the

@@ -124,8 +124,13 @@ impl Client {
         self.api(service).get(target).await?.json()
     }
 
-    /// Asks with a body, where Google reads by `POST`.
-    pub(super) async fn ask(&self, service: Service, target: &str, body: &Json) -> Result<Json, Error> {
+    /// Asks where Google reads by `POST`.
+    pub(super) async fn ask(
+        &self,
+        service: Service,
+        target: &str,
+        body: Option<&Json>,
+    ) -> Result<Json, Error> {
         self.api(service).ask(target, body).await?.json()
     }
 

@@ -67,10 +67,10 @@ async fn read_by(client: &Client, resource: &Address, name: &str) -> Result<Opti
     let version = "options.requestedPolicyVersion=3";
     let read = match service(resource) {
         Service::Billing => client.get(Service::Billing, &format!("{name}:getIamPolicy?{version}")).await,
-        Service::Iam => client.ask(Service::Iam, &format!("{name}:getIamPolicy?{version}"), &json!({})).await,
+        Service::Iam => client.ask(Service::Iam, &format!("{name}:getIamPolicy?{version}"), None).await,
         _ => {
             let body = json!({ "options": { "requestedPolicyVersion": 3 } });
-            client.ask(Service::Resources, &format!("{name}:getIamPolicy"), &body).await
+            client.ask(Service::Resources, &format!("{name}:getIamPolicy"), Some(&body)).await
         }
     };
     match read {

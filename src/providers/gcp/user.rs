@@ -228,7 +228,7 @@ pub(super) async fn me(gcp: &Gcp) -> Result<Caller, Error> {
         #[serde(default)]
         directory_customer_id: String,
     }
-    let info = gcp.reads.get(Service::Accounts, "/oauth2/v3/userinfo").await?;
+    let info = gcp.reads.get(Service::Accounts, "/oauth2/v2/userinfo").await?;
     let email = serde_json::from_value::<Info>(info).ok().and_then(|info| info.email).unwrap_or_default();
     let organization = gcp.organization();
     let target = format!("/v3/organizations/{}", encoded(&organization));

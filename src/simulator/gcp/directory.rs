@@ -116,7 +116,7 @@ impl Context<'_> {
     pub(super) fn caller(&self) -> Answer {
         let caller = &self.gcp().caller;
         let email = caller.split_once(':').map_or(caller.as_str(), |(_, email)| email);
-        let sub = super::keyed::digits(&["caller", email], 21);
-        Ok(Reply::json(200, &json!({"sub": sub, "email": email, "email_verified": true})))
+        let id = super::keyed::digits(&["caller", email], 21);
+        Ok(Reply::json(200, &json!({"id": id, "email": email, "verified_email": true})))
     }
 }

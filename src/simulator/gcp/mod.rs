@@ -86,7 +86,7 @@ pub(super) fn is_asked(host: &str, path: &str, authorization: &str) -> bool {
     let host = host.split(':').next().unwrap_or_default();
     authorization.starts_with("Bearer ")
         || host.ends_with(".googleapis.com")
-        || ["/v1/", "/v3/", "/admin/directory/", "/oauth2/v3/"].iter().any(|start| path.starts_with(start))
+        || ["/v1/", "/v3/", "/admin/directory/", "/oauth2/v2/"].iter().any(|start| path.starts_with(start))
 }
 
 /// The answer to a token that is none.
@@ -292,7 +292,7 @@ impl Context<'_> {
             ["v1", "operations", id] if method == "GET" => self.read_operation(id),
             ["v1", "organizations" | "projects", ..] => self.iam(method, &words[1..], &verb),
             ["admin", "directory", "v1", "users", rest @ ..] => self.directory(method, rest),
-            ["oauth2", "v3", "userinfo"] if method == "GET" => self.caller(),
+            ["oauth2", "v2", "userinfo"] if method == "GET" => self.caller(),
             _ => Err(unknown()),
         }
     }

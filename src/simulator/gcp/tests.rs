@@ -215,7 +215,7 @@ fn calls_are_named_without_their_ids() {
             "/v1/organizations/1:searchAllIamPolicies",
             "GET /v1/organizations/{id}:searchAllIamPolicies",
         ),
-        ("GET", "/oauth2/v3/userinfo", "GET /oauth2/v3/userinfo"),
+        ("GET", "/oauth2/v2/userinfo", "GET /oauth2/v2/userinfo"),
         ("POST", "/v1/projects/p/services:batchEnable", "POST /v1/projects/{id}/services:batchEnable"),
     ] {
         let _ = ask(&simulator, method, path, &Json::Null);
@@ -448,7 +448,7 @@ fn people_are_signed_out_and_apps_shut_out() {
     assert_eq!(ask(&simulator, "DELETE", &format!("{users}/a@acme.com/tokens/app"), &Json::Null).0, 204);
     assert_eq!(ask(&simulator, "DELETE", &format!("{users}/a@acme.com/tokens/app"), &Json::Null).0, 404);
     assert_eq!(ask(&simulator, "GET", &format!("{users}/c@acme.com"), &Json::Null).0, 404);
-    assert_eq!(read(&simulator, "/oauth2/v3/userinfo")["email"], "rolecall@iam-a.iam.gserviceaccount.com");
+    assert_eq!(read(&simulator, "/oauth2/v2/userinfo")["email"], "rolecall@iam-a.iam.gserviceaccount.com");
 }
 
 #[tokio::test]
