@@ -41,6 +41,7 @@ mod group;
 mod membership;
 mod names;
 mod observe;
+pub mod permissions;
 mod policies;
 mod policy;
 mod project;
