@@ -208,6 +208,16 @@ pub fn uncommitted(root: &Path, sources: &Sources, folders: &[String]) -> Option
     Some(names)
 }
 
+/// Something at or below a path of the access repo that Git's checked-out commit has, or a link or submodule on the way to it.
+#[must_use]
+pub fn tracked(root: &Path, path: &str) -> Option<String> {
+    let ways = path.match_indices('/').map(|(at, _)| &path[..at]);
+    let is_folder = |row: &str| row.starts_with("040000 ");
+    let listed = |path: &str| git(root, &["ls-tree", "HEAD", "--", path]).filter(|rows| !rows.is_empty());
+    let on_the_way = ways.into_iter().find(|way| listed(way).is_some_and(|row| !is_folder(&row)));
+    on_the_way.map(str::to_owned).or_else(|| listed(path).map(|_| path.to_owned()))
+}
+
 /// The files of the access repo as they were at a revision.
 ///
 /// # Errors

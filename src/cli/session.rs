@@ -26,6 +26,7 @@ mod look;
 mod names;
 mod observe;
 mod planning;
+pub(super) mod trust;
 
 pub(super) use contain::CODES as CONTAIN_CODES;
 pub(super) use observe::Observed;
@@ -41,11 +42,8 @@ const NO_DIRECTORY: Code = Code { code: "RC502", title: "the directory names no 
 /// Another apply has ended meanwhile.
 const MOVED_ON: Code = Code { code: "RC704", title: "another apply has moved base meanwhile" };
 
-/// The settings look for the memory where it is not.
-const MOVED_MEMORY: Code = Code { code: "RC706", title: "the memory is somewhere else" };
-
 /// All codes of this module.
-pub(super) const CODES: &[Code] = &[WORLD, NO_PROVIDER, NO_DIRECTORY, MOVED_ON, MOVED_MEMORY];
+pub(super) const CODES: &[Code] = &[WORLD, NO_PROVIDER, NO_DIRECTORY, MOVED_ON, trust::MEMORY];
 
 /// What a run over an access repo's folder needs to be told.
 #[derive(Debug, Clone, Default)]
@@ -128,7 +126,7 @@ impl Session {
         let Options { repo: root, base, selection, looks_only, asks_only } = options;
         let registry = providers::registry();
         let head = Arc::new(load(&root, &registry)?);
-        moved_memory(&root, &head)?;
+        trust::own_memory(&root, &head.settings, &head.sources, &registry)?;
         let base = match base {
             Some(named) => {
                 let folder = Path::new(&named);
@@ -384,19 +382,6 @@ pub(super) fn open_world(
         return Err(Finding::error(WORLD, message).help("name a file beside `rolecall.yaml`").into());
     }
     open(&path).map_err(|error| error.finding().into())
-}
-
-/// Without this, a change could bring its own past: a memory elsewhere, in which nothing was ever protected.
-pub(super) fn moved_memory(root: &Path, head: &Tree) -> Result<(), Failure> {
-    let usual = ".rolecall";
-    let is_empty = |memory: &str| Ok::<_, Finding>(Memory::at(root.join(memory)).verified()?.is_none());
-    if head.settings.memory == usual || !is_empty(&head.settings.memory)? || is_empty(usual)? {
-        return Ok(());
-    }
-    let message = format!("`memory: {}` is empty, and there is a memory in `{usual}`", head.settings.memory);
-    let help =
-        "move the folder there by hand, in a change of its own; what judges a change must not come from it";
-    Err(Failure::in_sources(vec![Finding::error(MOVED_MEMORY, message).help(help)], &head.sources))
 }
 
 fn schemas(tree: &Tree, registry: &Registry) -> Schemas {

@@ -14,6 +14,7 @@ use crate::repo::{Ran, Repo};
 use crate::served::Served;
 
 mod posts;
+mod trust;
 
 const WORLD: &str = r#"now: 2026-11-22T17:00:00Z
 okta:
