@@ -32,8 +32,6 @@ pub(super) use contain::CODES as CONTAIN_CODES;
 pub(super) use observe::Observed;
 pub(super) use planning::{Planned, deletions};
 
-/// The simulated world is not below the access repo.
-const WORLD: Code = Code { code: "RC703", title: "`simulate` does not name a file of the access repo" };
 /// A provider refuses to talk to us.
 const NO_PROVIDER: Code = Code { code: "RC501", title: "a provider cannot be used" };
 /// The directory that people come from is not a provider.
@@ -43,7 +41,7 @@ const NO_DIRECTORY: Code = Code { code: "RC502", title: "the directory names no 
 const MOVED_ON: Code = Code { code: "RC704", title: "another apply has moved base meanwhile" };
 
 /// All codes of this module.
-pub(super) const CODES: &[Code] = &[WORLD, NO_PROVIDER, NO_DIRECTORY, MOVED_ON, trust::MEMORY];
+pub(super) const CODES: &[Code] = &[trust::WORLD, NO_PROVIDER, NO_DIRECTORY, MOVED_ON, trust::MEMORY];
 
 /// What a run over an access repo's folder needs to be told.
 #[derive(Debug, Clone, Default)]
@@ -180,6 +178,10 @@ impl Session {
             }
             (base, _) => base.map(Arc::new),
         };
+        // A base that was named by hand is only read against.
+        if let Some(base) = base.as_deref().filter(|_| !base_was_named) {
+            trust::same_reality(&head, base)?;
+        }
         let clock: Arc<dyn Clock> = match &simulator {
             Some(simulator) => simulator.clock(),
             None => Arc::new(SystemClock),
@@ -379,7 +381,7 @@ pub(super) fn open_world(
     });
     if !plain || linked {
         let message = format!("`simulate` names `{world}`, which is not a plain relative path to a file");
-        return Err(Finding::error(WORLD, message).help("name a file beside `rolecall.yaml`").into());
+        return Err(Finding::error(trust::WORLD, message).help("name a file beside `rolecall.yaml`").into());
     }
     open(&path).map_err(|error| error.finding().into())
 }

@@ -53,3 +53,30 @@ fn invariant_43_a_memory_that_is_added_where_the_usual_one_is_is_refused() {
     company.commit("mallory@acme.com");
     refused_everywhere(&company, &[], "RC706");
 }
+
+#[test]
+fn invariant_43_what_is_simulated_becomes_no_base_of_what_is_real() {
+    let company = Company::settled();
+    let real = company.repo.read("rolecall.yaml");
+    company.add("mallory");
+    company.repo.write("world.yaml", super::WORLD);
+    company.repo.write("rolecall.yaml", &format!("{real}simulate: world.yaml\n"));
+    company.commit("mallory@acme.com");
+    refused_everywhere(&company, &[], "RC703");
+    // Nor in a pipeline in which nothing real may be written: base, which would serve in its place, is real.
+    let branch = [("CI", "true"), ("CI_PIPELINE_SOURCE", "push"), ("CI_COMMIT_REF_PROTECTED", "false")];
+    let ran = company.run(&["apply", "--standing", "--yes"], &branch);
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains("RC703"), "{}", ran.stderr);
+    // And not the other way.
+    let company = Company::new();
+    company.repo.write("world.yaml", super::WORLD);
+    let real = company.repo.read("rolecall.yaml");
+    company.repo.write("rolecall.yaml", &format!("{real}simulate: world.yaml\n"));
+    assert_eq!(company.apply().code, 0);
+    company.repo.write("rolecall.yaml", &real);
+    company.commit("mallory@acme.com");
+    let ran = company.run(&["plan"], &[]);
+    assert_eq!(ran.code, 1, "{}", ran.stdout);
+    assert!(ran.stderr.contains("RC703"), "{}", ran.stderr);
+}
