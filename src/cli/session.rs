@@ -41,7 +41,8 @@ const NO_DIRECTORY: Code = Code { code: "RC502", title: "the directory names no 
 const MOVED_ON: Code = Code { code: "RC704", title: "another apply has moved base meanwhile" };
 
 /// All codes of this module.
-pub(super) const CODES: &[Code] = &[trust::WORLD, NO_PROVIDER, NO_DIRECTORY, MOVED_ON, trust::MEMORY];
+pub(super) const CODES: &[Code] =
+    &[trust::WORLD, NO_PROVIDER, NO_DIRECTORY, trust::ELSEWHERE, MOVED_ON, trust::MEMORY];
 
 /// What a run over an access repo's folder needs to be told.
 #[derive(Debug, Clone, Default)]
@@ -221,6 +222,12 @@ impl Session {
     async fn connect(&mut self, wiring: &Wiring) -> Result<(), Failure> {
         let mut findings = Vec::new();
         for (instance, settings) in &self.head.settings.providers {
+            if self.simulator.is_none()
+                && let Err(finding) = trust::own_address(settings, self.base.as_deref(), &*wiring.credentials)
+            {
+                findings.push(finding);
+                continue;
+            }
             let opened = match providers::open(settings, wiring).await {
                 Ok(provider) => provider.identity().await.map(|caller| (provider, caller)),
                 Err(error) => Err(error),

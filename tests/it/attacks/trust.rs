@@ -2,6 +2,10 @@
 //!
 //! Invariant: each is refused before anything of it is believed and before the first call to whoever it names.
 
+use std::io::Read as _;
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
 use super::Company;
 
 /// Demands that plan, apply and the standing job are refused with this code, and that nothing was written.
@@ -79,4 +83,51 @@ fn invariant_43_what_is_simulated_becomes_no_base_of_what_is_real() {
     let ran = company.run(&["plan"], &[]);
     assert_eq!(ran.code, 1, "{}", ran.stdout);
     assert!(ran.stderr.contains("RC703"), "{}", ran.stderr);
+}
+
+/// A host that keeps what it is sent.
+fn listener() -> (String, Arc<Mutex<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let heard = Arc::new(Mutex::new(String::new()));
+    let kept = heard.clone();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut bytes = [0; 4096];
+            let length = stream.read(&mut bytes).unwrap_or(0);
+            kept.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..length]));
+        }
+    });
+    (url, heard)
+}
+
+#[test]
+fn invariant_35_credentials_go_to_no_host_that_a_merge_request_names() {
+    let (evil, heard) = listener();
+    let company = Company::settled();
+    let okta = company.okta.url.clone();
+    let settings = company.repo.read("rolecall.yaml");
+    let second = format!("providers:\n  two: {{ provider: okta, url: {evil} }}\n");
+    for head in [
+        settings.replace(&okta, &evil),
+        // Another instance with the same token, and another sort under the same name.
+        settings.replace("providers:\n", &second),
+        settings.replace("okta: { url", "okta: { provider: aws, url"),
+    ] {
+        company.repo.write("rolecall.yaml", &head);
+        let ran = company.run(&["plan"], &[]);
+        assert_eq!(ran.code, 1, "{}", ran.stdout);
+        assert!(ran.stderr.contains("RC505") || ran.stderr.contains("RC110"), "{}", ran.stderr);
+    }
+    company.repo.write("rolecall.yaml", &settings.replace(&okta, &evil));
+    company.commit("mallory@acme.com");
+    refused_everywhere(&company, &[], "RC505");
+    // Where there is no base it is the variable beside the token that says so.
+    std::fs::remove_dir_all(company.repo.path().join(".rolecall")).unwrap();
+    refused_everywhere(&company, &[("OKTA_ORG_URL", &okta)], "RC505");
+    assert_eq!(heard.lock().unwrap().as_str(), "", "something was sent there");
+    // The same address written otherwise is the same, and the variable may name another than base.
+    company.repo.write("rolecall.yaml", &settings);
+    let written = format!("https://acme.okta.com, {okta}/");
+    assert_eq!(company.run(&["plan"], &[("OKTA_ORG_URL", &written)]).code, 0);
 }
