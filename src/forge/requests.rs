@@ -81,6 +81,9 @@ struct Note {
     updated_at: Timestamp,
     #[serde(default)]
     system: bool,
+    /// `DiffNote`, `DiscussionNote`; nothing for one that stands by itself, as that of a plan does.
+    #[serde(rename = "type")]
+    kind: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -186,7 +189,8 @@ impl Gitlab {
         let mark = Shown::mark(asked.target);
         let is_bots = |note: &&Note| {
             let by_bot = asked.bot.is_some_and(|bot| bot.eq_ignore_ascii_case(&note.author.username));
-            !note.system && by_bot && note.body.lines().next().is_some_and(|line| line.trim_end() == mark)
+            let alone = !note.system && note.kind.is_none();
+            alone && by_bot && note.body.lines().next().is_some_and(|line| line.trim_end() == mark)
         };
         let notes = notes.iter().filter(is_bots).map(|note| {
             let shown = Shown::of_note(&note.body);

@@ -160,7 +160,7 @@ impl State {
     /// Somebody writes a note, or GitLab does in his name.
     pub(crate) fn say(&mut self, iid: u64, by: &str, body: &str, system: bool) -> Value {
         let note = json!({
-            "id": self.next, "body": body, "author": user(by), "system": system, "resolvable": false,
+            "id": self.next, "body": body, "author": user(by), "system": system, "resolvable": false, "type": null,
             "created_at": self.now, "updated_at": self.now,
         });
         self.next += 1;
@@ -406,7 +406,9 @@ fn of_request(state: &mut State, call: &Call, iid: u64, rest: &[&str]) -> Answer
             if call.body["position"]["new_line"].as_u64().is_none_or(|line| line >= 100) {
                 return refuse(400, "400 Bad request - Note {:line_code=>[\"can't be blank\"]}");
             }
-            let note = state.say(iid, BOT, call.body["body"].as_str().unwrap_or_default(), false);
+            let mut note = state.say(iid, BOT, call.body["body"].as_str().unwrap_or_default(), false);
+            note["type"] = json!("DiffNote");
+            *state.requests.get_mut(&iid).unwrap().notes.last_mut().unwrap() = note.clone();
             (201, json!({ "id": "d1", "notes": [note] }), Vec::new())
         }
         _ => refuse(404, "404 Not Found"),

@@ -109,7 +109,13 @@ fn of_request<'a>(request: &'a MergeRequest, said: &Said<'a>) -> Source<'a> {
         source.not.push(format!("the note of {name} is only advice: {why}"));
         return source;
     }
-    let Some(note) = request.notes.iter().max_by_key(|note| note.edited) else {
+    let (Some(note), None) = (request.notes.first(), request.notes.get(1)) else {
+        if !request.notes.is_empty() {
+            source.not.push(format!(
+                "{name} has several notes that show a plan, and it is not known which is the true one"
+            ));
+            return source;
+        }
         let bot = said.history.bot.as_deref().unwrap_or("the bot that `forge.bot` names");
         source.not.push(format!("{name} has no note by {bot} that shows a plan"));
         return source;

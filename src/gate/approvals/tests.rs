@@ -288,6 +288,9 @@ fn invariant_5_a_note_that_is_only_advice_shows_nothing() {
     let mut none = request(1, &[1]);
     none.notes.clear();
     assert!(Case::of(vec![none]).refused(quorum(&[1], 1, &["klibby"])).contains("has no note by bot"));
+    let mut several = request(1, &[1]);
+    several.notes.push(several.notes[0].clone());
+    assert!(Case::of(vec![several]).refused(quorum(&[1], 1, &["klibby"])).contains("has several notes"));
     let mut unsealed = request(1, &[1]);
     unsealed.notes[0].effect = None;
     assert!(
