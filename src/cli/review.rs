@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
+
 use super::session::{Planned, Session};
 use super::{Exit, Failure, pipeline, repo};
 use crate::apply::approve;
@@ -72,7 +74,7 @@ impl Inquiry {
         let quorums = &fresh.plan.quorums;
         let mut accounts = resolve::accounts(session.judging_tree(), &fresh.people);
         let history = self.history(session).await?;
-        self.groups(quorums, &mut accounts).await?;
+        self.groups(quorums, session.clock.now(), &mut accounts).await?;
         let statements = self.statements(session)?;
         let effects: BTreeSet<Digest> = approved.effects.iter().cloned().collect();
         let stands_for = approve::stands_for(approved, &fresh.plan);
@@ -139,12 +141,17 @@ impl Inquiry {
     }
 
     /// Who is in the groups that own something.
-    async fn groups(&self, quorums: &[Quorum], accounts: &mut Accounts) -> Result<(), Failure> {
+    async fn groups(
+        &self,
+        quorums: &[Quorum],
+        now: Timestamp,
+        accounts: &mut Accounts,
+    ) -> Result<(), Failure> {
         let Some((forge, Ok(gitlab))) = &self.forge else { return Ok(()) };
         let owners = quorums.iter().flat_map(|quorum| &quorum.owners);
         let groups: BTreeSet<&String> = owners.filter(|owner| owner.starts_with('@')).collect();
         for group in groups {
-            let members = gitlab.members(group.trim_start_matches('@')).await;
+            let members = gitlab.members(group.trim_start_matches('@'), now).await;
             let members = match members {
                 Ok(members) => members,
                 // Whoever is named by himself can still have approved.

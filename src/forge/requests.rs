@@ -26,6 +26,19 @@ struct User {
     username: String,
 }
 
+/// The least role whose members own code for GitLab.
+const DEVELOPER: u32 = 30;
+
+#[derive(Debug, Deserialize)]
+struct Member {
+    username: String,
+    access_level: u32,
+    state: Option<String>,
+    membership_state: Option<String>,
+    /// A date.
+    expires_at: Option<String>,
+}
+
 #[derive(Debug, Deserialize)]
 struct Request {
     iid: u64,
@@ -240,11 +253,21 @@ impl Gitlab {
         })
     }
 
-    /// The accounts that are in a group, by its path, those of the groups above it too.
-    pub async fn members(&self, group: &str) -> Result<Vec<String>, Error> {
-        let target = self.path(&format!("/groups/{}/members/all", encoded(group)));
-        let members: Vec<User> = self.list(&target).await?;
-        Ok(members.into_iter().map(|member| member.username).collect())
+    /// The accounts that are members of a group itself, by its path, as GitLab takes owners of code: with the role Developer
+    /// or more, and neither blocked, awaited nor past their end. Whoever is in a group above it need not be one of them.
+    pub async fn members(&self, group: &str, now: Timestamp) -> Result<Vec<String>, Error> {
+        let target = self.path(&format!("/groups/{}/members", encoded(group)));
+        let members: Vec<Member> = self.list(&target).await?;
+        let today = now.strftime("%F").to_string();
+        let counts = |member: &Member| {
+            let active = |state: &Option<String>| state.as_deref().is_none_or(|state| state == "active");
+            let lasts = member.expires_at.as_ref().is_none_or(|end| *end > today);
+            active(&member.state)
+                && active(&member.membership_state)
+                && lasts
+                && member.access_level >= DEVELOPER
+        };
+        Ok(members.into_iter().filter(counts).map(|member| member.username).collect())
     }
 
     /// What the project's settings say.

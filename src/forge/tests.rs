@@ -88,7 +88,7 @@ async fn invariant_39_a_refusal_that_repeats_the_token_is_told_by_its_message_al
     let mut refused = answers(&json!({ "message": "403 Forbidden", "sent": "glpat-canary" }));
     *refused.status_mut() = StatusCode::FORBIDDEN;
     let gitlab = gitlab(Arc::new(Scripted::new(vec![Ok(refused)])), clock.clone());
-    let error = clock.drive(gitlab.members("acme/leads")).await.unwrap_err();
+    let error = clock.drive(gitlab.members("acme/leads", jiff::Timestamp::UNIX_EPOCH)).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Denied);
     assert!(!format!("{error} {error:?} {gitlab:?}").contains("canary"), "{error:?}");
 }
