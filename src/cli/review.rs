@@ -19,7 +19,7 @@ use crate::model::settings::Forge;
 use crate::model::{
     Accounts, Code, Commit, Digest, Finding, MergeRequest, Name, Plan, Quorum, Reviewed, Statement,
 };
-use crate::provider::Error;
+use crate::provider::{Error, ErrorKind};
 use crate::resolve;
 
 /// The forge could not be asked.
@@ -77,12 +77,19 @@ impl Inquiry {
         self.groups(quorums, session.clock.now(), &mut accounts).await?;
         let statements = self.statements(session)?;
         let effects: BTreeSet<Digest> = approved.effects.iter().cloned().collect();
+        let document = Digest::of(approved);
         let stands_for = approve::stands_for(approved, &fresh.plan);
         let said = Said {
             history: &history,
             statements: &statements,
             accounts: &accounts,
-            plan: (&approved.effect, &effects, approved.created),
+            plan: approvals::Asked {
+                id: &approved.id,
+                document: &document,
+                effect: &approved.effect,
+                effects: &effects,
+                created: approved.created,
+            },
             stands_for: &stands_for,
             lenient: self.forge.as_ref().is_some_and(|(forge, _)| forge.lenient),
         };
@@ -99,21 +106,21 @@ impl Inquiry {
             return Ok(History { direct, ..History::default() });
         };
         let told = async {
-            let gitlab = gitlab.as_ref().map_err(|error| unknown(forge, error))?;
+            let gitlab = gitlab.as_ref().map_err(Unasked::of)?;
             let mut history = History { bot: forge.bot.clone(), ..History::default() };
-            let commits = repo::commits_since(root, base, true).map_err(no_history)?;
-            let fail = |error: Error| unknown(forge, &error);
+            let commits =
+                repo::commits_since(root, base, true).map_err(|why| Unasked::Git(no_history(why)))?;
             let mut known: BTreeSet<u64> = BTreeSet::new();
-            let project = gitlab.project().await.map_err(fail)?;
+            let project = gitlab.project().await?;
             let asked = Asked { bot: forge.bot.as_deref(), target: &forge.target };
             for commit in commits {
-                let requests = gitlab.merged_as(&commit.id, &project.branch).await.map_err(fail)?;
+                let requests = gitlab.merged_as(&commit.id, &project.branch).await?;
                 if requests.is_empty() {
                     history.direct.push(commit);
                 }
                 for iid in requests {
                     if known.insert(iid) {
-                        history.requests.push(gitlab.request(iid, asked).await.map_err(fail)?);
+                        history.requests.push(gitlab.request(iid, asked).await?);
                     }
                 }
             }
@@ -122,22 +129,32 @@ impl Inquiry {
                 history.notes_are_advice = notes_are_advice(forge, project.pipeline.as_deref());
             }
             if let (Some(environment), Some(job)) = (&forge.environment, self.job) {
-                history.deployment = gitlab.deployment(environment, job).await.map_err(fail)?;
+                history.deployment = gitlab.deployment(environment, job).await?;
             }
-            Ok::<_, Failure>(history)
+            Ok::<_, Unasked>(history)
         };
         match told.await {
             Ok(mut history) => {
                 history.requests.sort_by_key(|request: &MergeRequest| request.merged);
                 Ok(history)
             }
-            // Statements stand for themselves, and Git tells who must not have made them.
-            Err(failure) if self.envelopes.is_empty() => Err(failure),
-            Err(_) => {
+            // Statements stand for themselves, and Git tells who must not have made them. That is less than the forge knows, so
+            // it serves only where nobody answers.
+            Err(Unasked::Forge(error)) if self.stands_alone(&error) => {
                 let direct: Vec<Commit> = repo::commits_since(root, base, false).map_err(no_history)?;
-                Ok(History { direct, ..History::default() })
+                let not_asked =
+                    Some(format!("the forge could not be asked who wrote and pushed what: {error}"));
+                Ok(History { direct, not_asked, ..History::default() })
             }
+            Err(Unasked::Forge(error)) => Err(unknown(forge, &error)),
+            Err(Unasked::Git(finding)) => Err(finding.into()),
         }
+    }
+
+    /// Whether statements can do without a forge that failed like this: only where it did not answer. One that refuses may be
+    /// refused by whoever starts the apply, who leaves its token away.
+    fn stands_alone(&self, error: &Error) -> bool {
+        error.kind == ErrorKind::Unreachable && !self.envelopes.is_empty()
     }
 
     /// Who is in the groups that own something.
@@ -155,7 +172,7 @@ impl Inquiry {
             let members = match members {
                 Ok(members) => members,
                 // Whoever is named by himself can still have approved.
-                Err(_) if !self.envelopes.is_empty() => continue,
+                Err(error) if self.stands_alone(&error) => continue,
                 Err(error) => return Err(unknown(forge, &error)),
             };
             let handles: BTreeSet<Name> =
@@ -177,6 +194,24 @@ impl Inquiry {
             }
         }
         if findings.is_empty() { Ok(statements) } else { Err(Failure::from(findings).exit(Exit::Stale)) }
+    }
+}
+
+/// Why it is not known what was merged.
+enum Unasked {
+    Forge(Error),
+    Git(Finding),
+}
+
+impl Unasked {
+    fn of(error: &Error) -> Self {
+        Self::Forge(error.clone())
+    }
+}
+
+impl From<Error> for Unasked {
+    fn from(error: Error) -> Self {
+        Self::Forge(error)
     }
 }
 

@@ -112,6 +112,21 @@ pub fn quorums(
     quorums
 }
 
+/// The plan that was to be approved.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// The digest of all that it says.
+    pub document: &'a Digest,
+    /// The digest of its effects.
+    pub effect: &'a Digest,
+    /// Its effects.
+    pub effects: &'a BTreeSet<Digest>,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
 /// What was said, and who is who.
 #[derive(Debug, Clone, Copy)]
 pub struct Said<'a> {
@@ -121,8 +136,8 @@ pub struct Said<'a> {
     pub statements: &'a [Statement],
     /// Who is who.
     pub accounts: &'a Accounts,
-    /// The plan that was to be approved: its effect, effects, and when it was made.
-    pub plan: (&'a Digest, &'a BTreeSet<Digest>, Timestamp),
+    /// The plan that was to be approved.
+    pub plan: Asked<'a>,
     /// Effects that are what remains of another one, which was to be approved.
     pub stands_for: &'a BTreeMap<Digest, Digest>,
     /// Whether weak settings of the forge are recorded and let pass.
@@ -134,7 +149,7 @@ pub struct Said<'a> {
 /// # Errors
 /// What is missing, of every effect that has to be approved before anything may be written.
 pub fn review(quorums: &[Quorum], said: Said<'_>) -> Result<Reviewed, Vec<Finding>> {
-    let mut not_compliant = Vec::new();
+    let mut not_compliant: Vec<String> = said.history.not_asked.iter().cloned().collect();
     let mut findings = Vec::new();
     if let Some(why) = weakness(said.history)
         && !said.history.requests.is_empty()

@@ -57,6 +57,8 @@ pub struct OwnedRole {
 /// Who is who at the forge, as base says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Accounts {
+    /// Handles of those who are at work.
+    pub at_work: BTreeSet<Name>,
     /// Handles of those who are at work, by the name of their account in lower case.
     pub by_account: BTreeMap<String, Name>,
     /// Handles of everyone, by e-mail address in lower case.
@@ -136,6 +138,8 @@ pub struct History {
     pub direct: Vec<Commit>,
     /// The account whose notes count.
     pub bot: Option<String>,
+    /// Why the forge was not asked, though there is one.
+    pub not_asked: Option<String>,
     /// Why what notes show is not believed; `None`: a merge request cannot have changed it.
     pub notes_are_advice: Option<String>,
     /// The approval of the deployment that this run is.
@@ -164,6 +168,10 @@ pub struct Statement {
     pub by: Name,
     /// When, as it says.
     pub at: Timestamp,
+    /// The plan that was read, by its id.
+    pub plan: String,
+    /// The digest of all that it said.
+    pub document: Digest,
     /// The digest of the effects that it approves.
     pub effect: Digest,
 }

@@ -75,6 +75,7 @@ pub fn accounts(tree: &Tree, people: &Inventory) -> Accounts {
         if person.status != Status::Active {
             continue;
         }
+        accounts.at_work.insert(person.handle.clone());
         let identity = tree.settings.identities.get(FORGE);
         let own = person.identities.get(FORGE);
         let account = match (own, identity) {

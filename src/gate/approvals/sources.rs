@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::Said;
+use super::{Asked, Said};
 use crate::model::{Accounts, Commit, Digest, MergeRequest, Name};
 
 /// What forges commit as, where somebody merges or edits in the browser (GitHub's and GitLab's, checked in November 2026).
@@ -41,7 +41,7 @@ impl Source<'_> {
 
 /// All places, the merge requests first and in their order.
 pub(super) fn sources<'a>(said: &Said<'a>) -> Vec<Source<'a>> {
-    let (effect, effects, created) = said.plan;
+    let Asked { id, document, effect, effects, created } = said.plan;
     let mut sources: Vec<Source<'a>> =
         said.history.requests.iter().map(|request| of_request(request, said)).collect();
     if let Some(deployment) = &said.history.deployment {
@@ -71,7 +71,17 @@ pub(super) fn sources<'a>(said: &Said<'a>) -> Vec<Source<'a>> {
     for statement in said.statements {
         let name = format!("statement `{}`", statement.file);
         let mut source = Source { name, shows: Shows::Each(effects), by: BTreeMap::new(), not: Vec::new() };
-        if statement.effect == *effect {
+        if !said.accounts.at_work.contains(&statement.by) {
+            source.not.push(format!(
+                "`{}`, who signed {}, is nobody who is at work here",
+                statement.by, source.name
+            ));
+        } else if statement.effect == *effect && statement.plan != id {
+            // The same may be asked for once more, after it was taken back.
+            source.not.push(format!("{} is of plan `{}`, and this is `{id}`", source.name, statement.plan));
+        } else if statement.effect == *effect && statement.document != *document {
+            source.not.push(format!("{} is of a plan `{id}` that said something else", source.name));
+        } else if statement.effect == *effect {
             source.by.insert(statement.by.clone(), statement.at);
         } else {
             source.shows = Shows::Nothing;
@@ -128,7 +138,7 @@ fn of_request<'a>(request: &'a MergeRequest, said: &Said<'a>) -> Source<'a> {
         source.not.push(format!("the note of {name} is older than its last change of {changed}"));
         return source;
     }
-    let (effect, effects, _) = said.plan;
+    let Asked { effect, effects, .. } = said.plan;
     source.shows =
         if note.effect.as_ref() == Some(effect) { Shows::Each(effects) } else { Shows::Each(&note.effects) };
     let since = note.edited.max(*changed);

@@ -82,6 +82,7 @@ impl Case {
             },
             statements: Vec::new(),
             accounts: Accounts {
+                at_work: PEOPLE.iter().map(|name| Name::from(*name)).collect(),
                 by_account: PEOPLE.iter().map(|name| ((*name).to_owned(), Name::from(*name))).collect(),
                 by_email: PEOPLE.iter().map(|name| (format!("{name}@acme.com"), Name::from(*name))).collect(),
                 groups: [("@acme/leads".to_owned(), ["tnguyen".into()].into())].into(),
@@ -100,7 +101,13 @@ impl Case {
                 history: &self.history,
                 statements: &self.statements,
                 accounts: &self.accounts,
-                plan: (&effect, &self.plan, at(6)),
+                plan: Asked {
+                    id: "p1",
+                    document: &self::effect(0),
+                    effect: &effect,
+                    effects: &self.plan,
+                    created: at(6),
+                },
                 stands_for: &self.stands_for,
                 lenient: self.lenient,
             },
@@ -345,14 +352,29 @@ fn a_statement_approves_the_plan_whose_effect_it_names() {
     let mut case = Case::of(Vec::new());
     case.history = History { direct: vec![commit("d1", "rpatel@acme.com")], ..History::default() };
     let whole = Digest::of(&case.plan.iter().collect::<Vec<_>>());
-    let statement = Statement { file: "a.json".to_owned(), by: "klibby".into(), at: at(6), effect: whole };
+    let (file, plan) = ("a.json".to_owned(), "p1".to_owned());
+    let statement =
+        Statement { file, by: "klibby".into(), at: at(6), plan, document: effect(0), effect: whole };
     case.statements = vec![statement.clone()];
     let reviewed = case.review(&[quorum(&[1], 1, &["klibby"])]).unwrap();
     assert_eq!(reviewed.covered[0].source, "statement `a.json`");
     case.statements[0].effect = effect(9);
     assert!(case.refused(quorum(&[1], 1, &["klibby"])).contains("approves effect"));
-    case.statements = vec![Statement { by: "rpatel".into(), ..statement }];
+    case.statements = vec![Statement { by: "rpatel".into(), ..statement.clone() }];
     assert!(case.refused(quorum(&[1], 1, &["rpatel"])).contains("wrote some of it"));
+    // Of a plan that asked for just the same before it was taken back.
+    case.statements = vec![Statement { plan: "p0".to_owned(), ..statement.clone() }];
+    assert!(case.refused(quorum(&[1], 1, &["klibby"])).contains("is of plan `p0`, and this is `p1`"));
+    case.statements = vec![Statement { document: effect(9), ..statement.clone() }];
+    assert!(case.refused(quorum(&[1], 1, &["klibby"])).contains("said something else"));
+    // A key outlives whose it was.
+    case.statements = vec![statement];
+    case.accounts.at_work.remove("klibby");
+    let refused = case.refused(quorum(&[1], 1, &["klibby"]));
+    assert!(
+        refused.contains("`klibby`, who signed statement `a.json`, is nobody who is at work"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::{Company, ROLE};
-use crate::gitlab::JOB_TOKEN;
+use crate::gitlab::{Fault, JOB_TOKEN};
 
 #[test]
 fn a_note_is_written_once_edited_in_place_and_left_alone_while_it_says_the_same() {
@@ -135,7 +135,7 @@ fn invariant_05_what_a_commit_brings_under_the_name_of_a_report_is_no_note() {
 }
 
 #[test]
-fn a_signed_statement_approves_where_there_is_no_forge() {
+fn a_signed_statement_approves_where_the_forge_is_down_and_not_where_it_refuses() {
     const PEM: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
     const PUBLIC: &str = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
     let company = Company::new();
@@ -156,16 +156,24 @@ fn a_signed_statement_approves_where_there_is_no_forge() {
     let said = sign();
     assert!(said.contains("signed by the key of `klibby`"), "{said}");
     assert!(said.contains("rbac_infra"), "whoever signs sees what he signs: {said}");
-    let apply =
-        |file: &str| company.run(&["apply", "--yes", "--approval", file], &[("ROLECALL_FORGE_TOKEN", "")]);
+    let apply = |file: &str| company.run(&["apply", "--yes", "--approval", file], &[]);
     let text = company.repo.read("out/statement.json");
     company.repo.write("out/altered.json", &text.replacen("eyJ", "eyK", 1));
     let ran = apply("out/altered.json");
     assert_eq!(ran.code, 4, "{}", ran.stderr);
     assert!(ran.stderr.contains("RC653"), "{}", ran.stderr);
+    // A forge that refuses to tell is no forge that is down: what it knows of authors would be left away.
+    let ran =
+        company.run(&["apply", "--yes", "--approval", "out/statement.json"], &[("ROLECALL_FORGE_TOKEN", "")]);
+    assert_eq!(ran.code, 4, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains("there is no token"), "{}", ran.stderr);
+    company.gitlab.state().faults = vec![("/api/v4".to_owned(), Fault::Status(403))];
+    assert_eq!(apply("out/statement.json").code, 4);
+    company.gitlab.state().faults = vec![("/api/v4".to_owned(), Fault::Status(503))];
     let ran = apply("out/statement.json");
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stdout.contains("by klibby (statement `out/statement.json`)"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("not compliant: the forge could not"), "{}", ran.stdout);
     // For another plan it counts for nothing.
     company.add("mallory");
     company.commit("mallory@acme.com");
