@@ -163,8 +163,18 @@ pub fn reconcile<'a>(
     let wanted = by_target(fresh.changes.iter());
     for change in fresh.changes.iter().filter(|change| needs_approval(change)) {
         let candidates = asked.get(&target(change)).map_or(&[][..], Vec::as_slice);
-        if !candidates.iter().any(|approved| remains_of(change, approved)) {
-            let message = format!("{} `{}` was not approved", change.op, change.target());
+        let origin = candidates.iter().find(|approved| remains_of(change, approved));
+        if origin.is_none_or(|approved| approved.risk < change.risk) {
+            let message = match origin {
+                None => format!("{} `{}` was not approved", change.op, change.target()),
+                Some(approved) => format!(
+                    "{} `{}` was approved as of {} risk, and is of {}",
+                    change.op,
+                    change.target(),
+                    approved.risk,
+                    change.risk
+                ),
+            };
             reasons.push(
                 Finding::error(NOT_APPROVED, message)
                     .at(&change.reason.span)

@@ -3,7 +3,7 @@
 //! Invariant: base's settings say which forge is asked, whose notes count and whose keys; what could not be asked is refused
 //! and never taken for an answer. It must not judge: the gate does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -17,7 +17,8 @@ use crate::gate::approvals::{self, Said};
 use crate::model::approval::History;
 use crate::model::settings::Forge;
 use crate::model::{
-    Accounts, Code, Commit, Digest, Finding, MergeRequest, Name, Plan, Quorum, Reviewed, Statement,
+    Accounts, Cause, Change, Code, Commit, DemandState, Digest, Finding, MergeRequest, Name, Plan, Quorum,
+    Reviewed, Statement,
 };
 use crate::provider::{Error, ErrorKind};
 use crate::resolve;
@@ -91,6 +92,7 @@ impl Inquiry {
                 created: approved.created,
             },
             stands_for: &stands_for,
+            wrote: &waited(session, &fresh.plan),
             lenient: self.forge.as_ref().is_some_and(|(forge, _)| forge.lenient),
         };
         approvals::review(quorums, said).map_err(|findings| Failure::from(findings).exit(Exit::Stale))
@@ -195,6 +197,25 @@ impl Inquiry {
         }
         if findings.is_empty() { Ok(statements) } else { Err(Failure::from(findings).exit(Exit::Stale)) }
     }
+}
+
+/// Who wrote what base asked for already and what has been held since: no merge request after base tells. By effect.
+fn waited(session: &Session, plan: &Plan) -> BTreeMap<Digest, Vec<Option<Commit>>> {
+    let Some(root) = session.root() else { return BTreeMap::new() };
+    let waits = |change: &&Change| {
+        let demand = session.demand_of(change);
+        let gives = change.cause == Cause::Request && !change.op.is_removal();
+        gives && demand.is_some_and(|demand| demand.state != DemandState::True)
+    };
+    let of = |change: &Change| {
+        let lines = std::iter::once(&change.reason).chain(&change.also).map(|origin| {
+            let lines = BTreeSet::from([origin.span.line]);
+            let commits = repo::commits_of(root, &origin.span.file, &lines);
+            commits.get(&origin.span.line).and_then(|commit| repo::commit_as(root, commit))
+        });
+        (change.effect.clone(), lines.collect())
+    };
+    plan.changes.iter().filter(waits).map(of).collect()
 }
 
 /// Why it is not known what was merged.

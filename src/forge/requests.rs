@@ -282,10 +282,10 @@ impl Gitlab {
     /// The deployment to an environment that a job is, with its approvals.
     pub async fn deployment(&self, environment: &str, job: u64) -> Result<Option<Deployment>, Error> {
         let query = format!("/deployments?environment={}&order_by=id&sort=desc", encoded(environment));
-        let deployments: Vec<DeploymentOf> = self.list(&self.of_project(&query)).await?;
         let is_ours =
-            |one: &&DeploymentOf| one.deployable.as_ref().is_some_and(|deployable| deployable.id == job);
-        let Some(ours) = deployments.iter().find(is_ours) else { return Ok(None) };
+            |one: &DeploymentOf| one.deployable.as_ref().is_some_and(|deployable| deployable.id == job);
+        // The newest come first, and ours is one of them: there may be years of them.
+        let Some(ours) = self.first(&self.of_project(&query), is_ours).await? else { return Ok(None) };
         let whole: DeploymentOf = self.read(&self.of_project(&format!("/deployments/{}", ours.id))).await?;
         let (mut approvals, mut rejected) = (Vec::new(), Vec::new());
         for approval in whole.approvals {

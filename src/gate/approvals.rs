@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use crate::model::approval::History;
 use crate::model::settings::Approvals;
 use crate::model::{
-    Accounts, Address, Cause, Change, Code, Covered, Digest, Finding, Held, Inventory, Name, Owners, Quorum,
-    Reviewed, Risk, Statement, Waived, Why,
+    Accounts, Address, Cause, Change, Code, Commit, Covered, Digest, Finding, Held, Inventory, Name,
+    OwnedRole, Owners, Quorum, Reviewed, Risk, Statement, Waived, Why,
 };
 
 mod sources;
@@ -25,6 +25,9 @@ use sources::{Source, asked, sources};
 pub const NOT_COVERED: Code = Code { code: "RC650", title: "effects that nobody who may has approved" };
 /// The forge lets authors approve, or keeps approvals when something is pushed.
 pub const WEAK_FORGE: Code = Code { code: "RC652", title: "the forge's settings let approvals mean little" };
+
+/// Why nobody can approve what has no owner.
+const NOBODY: &str = "nobody answers for it: name `owners` in the role or in `rolecall.yaml`";
 
 /// What a plan asks to be approved.
 #[derive(Debug, Clone, Copy)]
@@ -39,8 +42,8 @@ pub struct ToApprove<'a> {
 
 /// What it takes to approve each effect of a plan, effects that take the same together.
 ///
-/// The owners of the roles that a change comes through, as many as its risk asks for; besides them the manager of whoever
-/// gets a role that asks for that. What comes through no role, and waivers, are for the owners of the whole.
+/// The owners of each role that a change comes through, of each as many as its risk asks for; besides them the manager of
+/// whoever gets a role that asks for that. What comes through no role, and waivers, are for the owners of the whole.
 #[must_use]
 pub fn quorums(
     asked: ToApprove<'_>,
@@ -54,44 +57,39 @@ pub fn quorums(
         asked.changes.iter().filter(|change| change.cause == Cause::Request).map(|change| (false, change));
     let queued = asked.held.iter().filter(|held| held.why == Why::Queued).map(|held| (true, &held.change));
     for (queued, change) in requests.chain(queued) {
+        // Each role that it comes through has to agree: one that takes another in would else be its owners' to give.
         let roles: BTreeSet<&str> = change.roles().collect();
-        let owned: Vec<_> = roles.iter().filter_map(|role| owners.roles.get(*role)).collect();
-        let mut names: Vec<String> = owned.iter().flat_map(|role| role.owners.iter().cloned()).collect();
-        if owned.is_empty() {
-            names.clone_from(&owners.rest);
+        let nobodys = OwnedRole { owners: owners.rest.clone(), manager: false };
+        let mut parts: Vec<(&OwnedRole, String)> = roles
+            .iter()
+            .map(|role| (owners.roles.get(*role).unwrap_or(&nobodys), format!("role `{role}`")))
+            .collect();
+        if parts.is_empty() {
+            parts.push((&nobodys, format!("`{}`", change.reason.span.file)));
         }
-        names.sort();
-        names.dedup();
-        let mut impossible = names
-            .is_empty()
-            .then(|| "nobody answers for it: name `owners` in the role or in `rolecall.yaml`".to_owned());
-        let mut managers = Vec::new();
-        if owned.iter().any(|role| role.manager)
-            && !change.op.is_removal()
-            && let Some(person) = change.subject.as_ref().map(Address::name)
-        {
-            match people.people.get(&*person).and_then(|person| person.manager.clone()) {
-                Some(manager) => managers.push(manager),
-                None => {
-                    impossible =
-                        Some(format!("the manager of `{person}` has to approve it, and is not known"));
+        for (owned, of) in parts {
+            let mut impossible = owned.owners.is_empty().then(|| NOBODY.to_owned());
+            let mut managers = Vec::new();
+            if owned.manager
+                && !change.op.is_removal()
+                && let Some(person) = change.subject.as_ref().map(Address::name)
+            {
+                match people.people.get(&*person).and_then(|person| person.manager.clone()) {
+                    Some(manager) => managers.push(manager),
+                    None => {
+                        impossible =
+                            Some(format!("the manager of `{person}` has to approve it, and is not known"));
+                    }
                 }
             }
+            let key = (queued, change.risk, owned.owners.clone(), managers, impossible);
+            let entry = quorums.entry(key).or_default();
+            entry.0.insert(change.effect.clone());
+            entry.1.insert(of);
         }
-        let of: BTreeSet<String> = if roles.is_empty() {
-            [format!("`{}`", change.reason.span.file)].into()
-        } else {
-            roles.iter().map(|role| format!("role `{role}`")).collect()
-        };
-        let entry = quorums.entry((queued, change.risk, names, managers, impossible)).or_default();
-        entry.0.insert(change.effect.clone());
-        entry.1.extend(of);
     }
     for waived in asked.waived {
-        let impossible = owners
-            .rest
-            .is_empty()
-            .then(|| "nobody answers for it: name `owners` in the role or in `rolecall.yaml`".to_owned());
+        let impossible = owners.rest.is_empty().then(|| NOBODY.to_owned());
         let entry =
             quorums.entry((false, Risk::High, owners.rest.clone(), Vec::new(), impossible)).or_default();
         entry.0.insert(waived.effect.clone());
@@ -140,6 +138,8 @@ pub struct Said<'a> {
     pub plan: Asked<'a>,
     /// Effects that are what remains of another one, which was to be approved.
     pub stands_for: &'a BTreeMap<Digest, Digest>,
+    /// Who wrote what was asked for before base and has waited since, by effect; nothing where nobody knows.
+    pub wrote: &'a BTreeMap<Digest, Vec<Option<Commit>>>,
     /// Whether weak settings of the forge are recorded and let pass.
     pub lenient: bool,
 }
@@ -166,6 +166,7 @@ pub fn review(quorums: &[Quorum], said: Said<'_>) -> Result<Reviewed, Vec<Findin
     }
     let sources = sources(&said);
     let mut covered: BTreeMap<(usize, Vec<String>), Vec<Covered>> = BTreeMap::new();
+    let mut waiting: BTreeSet<&Digest> = BTreeSet::new();
     for (at, quorum) in quorums.iter().enumerate() {
         // What each effect lacks, effects that lack the same together.
         let mut missing: BTreeMap<Vec<String>, usize> = BTreeMap::new();
@@ -174,7 +175,10 @@ pub fn review(quorums: &[Quorum], said: Said<'_>) -> Result<Reviewed, Vec<Findin
                 Ok(found) => {
                     add(covered.entry((at, found.source.clone())).or_default(), quorum, effect, found);
                 }
-                Err(why) => *missing.entry(why).or_default() += 1,
+                Err(why) => {
+                    waiting.insert(effect);
+                    *missing.entry(why).or_default() += 1;
+                }
             }
         }
         if quorum.queued {
@@ -187,6 +191,12 @@ pub fn review(quorums: &[Quorum], said: Said<'_>) -> Result<Reviewed, Vec<Findin
     if !findings.is_empty() {
         return Err(findings);
     }
+    // What only waits goes on once all who have to approve it did.
+    for row in covered.values_mut().flatten() {
+        row.quorum.effects.retain(|effect| !waiting.contains(effect));
+    }
+    covered.values_mut().for_each(|rows| rows.retain(|row| !row.quorum.effects.is_empty()));
+    covered.retain(|_, rows| !rows.is_empty());
     let used: BTreeSet<String> = covered.keys().flat_map(|(_, source)| source.iter().cloned()).collect();
     Ok(Reviewed {
         covered: covered.into_values().flatten().collect(),
@@ -289,6 +299,10 @@ fn covering(
     for source in sources {
         why.extend(source.not.iter().cloned());
         if !source.shows(effect) {
+            continue;
+        }
+        if let Some(later) = source.taken_back(effect, sources) {
+            why.push(format!("{} showed it, and {} took it back after that was merged", source.name, later));
             continue;
         }
         shown = true;

@@ -62,7 +62,9 @@ pub fn judging_people(
 /// Who is who at the forge. An account or address that two people would have is nobody's.
 #[must_use]
 pub fn accounts(tree: &Tree, people: &Inventory) -> Accounts {
-    let mut accounts = Accounts::default();
+    let forge = tree.settings.forge.as_ref();
+    let forge = forge.and_then(|forge| forge.url.value.host_str()).map(str::to_lowercase);
+    let mut accounts = Accounts { forge, ..Accounts::default() };
     let mut twice = (Vec::new(), Vec::new());
     for person in people.people.values() {
         if let Some(email) = &person.email {
