@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::model::approval::History;
 use crate::model::settings::Approvals;
 use crate::model::{
-    Accounts, Address, Cause, Change, Code, Commit, Covered, Digest, Finding, Held, Inventory, Name,
+    Accounts, Address, Amended, Cause, Change, Code, Commit, Covered, Digest, Finding, Held, Inventory, Name,
     OwnedRole, Owners, Quorum, Reviewed, Risk, Statement, Waived, Why,
 };
 
@@ -38,12 +38,14 @@ pub struct ToApprove<'a> {
     pub held: &'a [Held],
     /// The waivers that are used.
     pub waived: &'a [Waived],
+    /// The documents that are otherwise than base has them.
+    pub amended: &'a [Amended],
 }
 
 /// What it takes to approve each effect of a plan, effects that take the same together.
 ///
 /// The owners of each role that a change comes through, of each as many as its risk asks for; besides them the manager of
-/// whoever gets a role that asks for that. What comes through no role, and waivers, are for the owners of the whole.
+/// whoever gets a role that asks for that. So for documents that differ, by the role that one is or the roles that it gives. What comes through no role, and waivers, are for the owners of the whole.
 #[must_use]
 pub fn quorums(
     asked: ToApprove<'_>,
@@ -94,6 +96,33 @@ pub fn quorums(
             quorums.entry((false, Risk::High, owners.rest.clone(), Vec::new(), impossible)).or_default();
         entry.0.insert(waived.effect.clone());
         entry.1.insert(format!("waiver `{}`", waived.name));
+    }
+    for amended in asked.amended {
+        let nobodys = OwnedRole { owners: owners.rest.clone(), manager: false };
+        let mut parts: BTreeMap<&Name, &OwnedRole> = BTreeMap::new();
+        for role in &amended.roles {
+            parts.insert(role, owners.roles.get(role).unwrap_or(&nobodys));
+        }
+        let each = if parts.is_empty() { vec![&nobodys] } else { parts.into_values().collect() };
+        for owned in each {
+            let mut impossible = owned.owners.is_empty().then(|| NOBODY.to_owned());
+            let mut managers = Vec::new();
+            for person in amended.to.iter().filter(|_| owned.manager) {
+                match people.people.get(person).and_then(|person| person.manager.clone()) {
+                    Some(manager) => managers.push(manager),
+                    None => {
+                        impossible =
+                            Some(format!("the manager of `{person}` has to approve it, and is not known"));
+                    }
+                }
+            }
+            managers.sort();
+            managers.dedup();
+            let key = (false, amended.risk, owned.owners.clone(), managers, impossible);
+            let entry = quorums.entry(key).or_default();
+            entry.0.insert(amended.effect.clone());
+            entry.1.insert(amended.to_string());
+        }
     }
     let of = |((queued, risk, owners, managers, impossible), (effects, of)): (Key, _)| Quorum {
         risk,

@@ -55,7 +55,7 @@ fn quiet() -> Plan {
     let mut plan = plan();
     (plan.changes, plan.held, plan.drift, plan.findings) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     plan.waived.clear();
-    (plan.effects, plan.effect) = Plan::effects_of(&[], &[], &[]);
+    (plan.effects, plan.effect) = Plan::effects_of(&[], &[], &[], &[]);
     plan.verdict = Ruling::Allowed;
     plan
 }

@@ -13,6 +13,7 @@ use crate::gitlab::{BOT, BOT_TOKEN, Fault, Gitlab, JOB_TOKEN};
 use crate::repo::{Ran, Repo};
 use crate::served::Served;
 
+mod laundering;
 mod owners;
 mod posts;
 mod trust;

@@ -179,7 +179,7 @@ fn with_waiver(mut plan: Plan, allow: u32) -> Plan {
         until: start(),
     };
     plan.waived.push(Waived::of(&waiver, vec!["much".into()]));
-    (plan.effects, plan.effect) = Plan::effects_of(&plan.changes, &plan.held, &plan.waived);
+    (plan.effects, plan.effect) = Plan::effects_of(&plan.changes, &plan.held, &plan.waived, &plan.amended);
     plan
 }
 

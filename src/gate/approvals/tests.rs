@@ -460,7 +460,7 @@ fn invariant_2_the_owners_of_each_role_that_a_change_comes_through_have_to_agree
     change.cause = Cause::Request;
     change.reason.role = Some("infra".into());
     change.reason.chain = vec!["role tools (members, entry 1)".to_owned()];
-    let asked = ToApprove { changes: std::slice::from_ref(&change), held: &[], waived: &[] };
+    let asked = ToApprove { changes: std::slice::from_ref(&change), held: &[], waived: &[], amended: &[] };
     let quorums = quorums(asked, &owners, &Inventory::default(), &Approvals::default());
     let of: BTreeSet<&[String]> = quorums.iter().map(|quorum| quorum.owners.as_slice()).collect();
     assert_eq!(of, [&["klibby".to_owned()][..], &["mallory".to_owned()][..]].into());
