@@ -126,7 +126,7 @@ fn make(size: Size, folder: &Path) {
 }
 
 fn plan(draft: Draft, live: &Snapshot) -> Plan {
-    let (effects, effect) = Plan::effects_of(&draft.changes, &draft.held, &[]);
+    let (effects, effect) = Plan::effects_of(&draft.changes, &draft.held, &[], &[]);
     black_box(live);
     Plan {
         format: PLAN_FORMAT.to_owned(),
@@ -139,6 +139,7 @@ fn plan(draft: Draft, live: &Snapshot) -> Plan {
         base: Basis::default(),
         summary: Summary::of(&draft.changes),
         changes: draft.changes,
+        amended: Vec::new(),
         waived: Vec::new(),
         held: draft.held,
         drift: draft.drift,
@@ -217,7 +218,7 @@ fn run(size: Size, folder: &Path) {
         }
         let judged = watch.time("gate", || judge(draft, &head, &wanted, &inventory, &live, &wiring));
         watch.time("digests", || {
-            let effects = Plan::effects_of(&judged.changes, &judged.held, &judged.waived);
+            let effects = Plan::effects_of(&judged.changes, &judged.held, &judged.waived, &[]);
             (
                 effects,
                 wiring.schemas.instances.keys().map(|instance| live.digest_of(instance)).collect::<Vec<_>>(),

@@ -65,6 +65,10 @@ impl Cleared<'_> {
             Approval::Standing if !self.fresh.waived.is_empty() && !self.approved.selection.standing => {
                 refuse(format!("waiver `{}` is used, and has to be approved", self.fresh.waived[0].name))
             }
+            Approval::Standing if !self.fresh.amended.is_empty() => refuse(format!(
+                "{} is otherwise than base has it, and that has to be approved",
+                self.fresh.amended[0]
+            )),
             Approval::Standing if requests > 0 => {
                 refuse(format!("{requests} changes are requests, which do not run as standing changes"))
             }
@@ -77,7 +81,8 @@ impl Cleared<'_> {
                 let changes = self.fresh.changes.iter().filter(|change| needs_approval(change));
                 let effects = changes.map(|change| &change.effect);
                 let waivers = self.fresh.waived.iter().map(|waived| &waived.effect);
-                match effects.chain(waivers).find(|effect| !covered.contains(effect)) {
+                let documents = self.fresh.amended.iter().map(|amended| &amended.effect);
+                match effects.chain(waivers).chain(documents).find(|effect| !covered.contains(effect)) {
                     Some(effect) => refuse(format!("effect `{}` is covered by no approval", effect.short())),
                     None => Ok(Permit::new(verdict, approval)),
                 }
@@ -103,7 +108,8 @@ pub fn approval(
         return Ok(Approval::Simulated);
     }
     // Without approval what is queued stays queued, and the other standing changes go on.
-    let requests = approved.changes.iter().any(needs_approval) || !approved.waived.is_empty();
+    let documents = !approved.amended.is_empty();
+    let requests = approved.changes.iter().any(needs_approval) || !approved.waived.is_empty() || documents;
     if approved.effects.is_empty() || (typed.is_none() && !requests) {
         return Ok(Approval::Standing);
     }
@@ -163,8 +169,18 @@ pub fn reconcile<'a>(
     let wanted = by_target(fresh.changes.iter());
     for change in fresh.changes.iter().filter(|change| needs_approval(change)) {
         let candidates = asked.get(&target(change)).map_or(&[][..], Vec::as_slice);
-        if !candidates.iter().any(|approved| remains_of(change, approved)) {
-            let message = format!("{} `{}` was not approved", change.op, change.target());
+        let origin = candidates.iter().find(|approved| remains_of(change, approved));
+        if origin.is_none_or(|approved| approved.risk < change.risk) {
+            let message = match origin {
+                None => format!("{} `{}` was not approved", change.op, change.target()),
+                Some(approved) => format!(
+                    "{} `{}` was approved as of {} risk, and is of {}",
+                    change.op,
+                    change.target(),
+                    approved.risk,
+                    change.risk
+                ),
+            };
             reasons.push(
                 Finding::error(NOT_APPROVED, message)
                     .at(&change.reason.span)
@@ -180,6 +196,14 @@ pub fn reconcile<'a>(
         reasons.push(
             Finding::error(NOT_APPROVED, message)
                 .at(&waiver.span)
+                .help("run `rolecall plan`, and have the new plan approved"),
+        );
+    }
+    let amended: BTreeSet<&Digest> = approved.amended.iter().map(|amended| &amended.effect).collect();
+    for document in fresh.amended.iter().filter(|document| !amended.contains(&document.effect)) {
+        reasons.push(
+            Finding::error(NOT_APPROVED, format!("what {document} says was not approved"))
+                .at(&document.span)
                 .help("run `rolecall plan`, and have the new plan approved"),
         );
     }

@@ -110,7 +110,7 @@ pub(super) fn after(mut change: Change, other: &Change) -> Change {
 }
 
 pub(super) fn plan(changes: &[Change]) -> Plan {
-    let (effects, effect) = Plan::effects_of(changes, &[], &[]);
+    let (effects, effect) = Plan::effects_of(changes, &[], &[], &[]);
     Plan {
         format: PLAN_FORMAT.into(),
         id: "p1".into(),
@@ -121,6 +121,7 @@ pub(super) fn plan(changes: &[Change]) -> Plan {
         tool: "rolecall".into(),
         base: Basis::default(),
         changes: changes.to_vec(),
+        amended: Vec::new(),
         waived: Vec::new(),
         held: Vec::new(),
         drift: Vec::new(),

@@ -5,10 +5,10 @@
 use std::path::PathBuf;
 
 use super::session::load;
-use super::{Exit, Failure, Format, print, repo_or_here, say, style};
+use super::{Exit, Failure, print, repo_or_here, say, style};
 use crate::apply::memory::{Memory, read_plan};
 use crate::evidence::envelope::{Approves, Key};
-use crate::model::{Code, Finding};
+use crate::model::{Code, Digest, Finding};
 use crate::provider::{Clock as _, SystemClock};
 use crate::providers;
 use crate::render::terminal::{self, Style};
@@ -31,7 +31,7 @@ pub(super) struct Arguments {
     key: PathBuf,
 }
 
-pub(super) fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure> {
+pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let repo = repo_or_here(arguments.repo.as_ref());
     let tree = load(&repo, &providers::registry())?;
     let plan = match &arguments.plan {
@@ -46,10 +46,8 @@ pub(super) fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure
         .map_err(|error| no_key(format!("cannot be read: {error}")))?;
     let key = Key::read(&pem).ok_or_else(|| no_key("is no private key of Ed25519 in PEM".to_owned()))?;
     // Whoever signs is shown what he signs, whatever becomes of stdout.
-    if format == Format::Text {
-        let style = Style { zone: tree.settings.timezone.clone(), ..style(true) };
-        say(&terminal::plan(&plan, &tree.sources, &style));
-    }
+    let style = Style { zone: tree.settings.timezone.clone(), ..style(true) };
+    say(&terminal::plan(&plan, &tree.sources, &style));
     let public = key.public();
     let known = tree.settings.approvals.keys.iter().find(|(_, known)| Some(**known) == public);
     match known {
@@ -61,6 +59,7 @@ pub(super) fn run(arguments: &Arguments, format: Format) -> Result<Exit, Failure
     let envelope = key.approve(Approves {
         organization: &tree.settings.organization,
         plan: &plan.id,
+        document: &Digest::of(&plan),
         effect: &plan.effect,
         at: SystemClock.now(),
         until: plan.expires,

@@ -42,22 +42,18 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
         return suggest(arguments, format).await;
     }
     let root = repo_or_here(arguments.repo.as_ref());
-    let sources = super::repo::read(&root, manifest::folders)?;
-    let (tree, mut found) = manifest::load(&sources, &providers::registry());
-    found.extend(tree.iter().flat_map(resolve::unknown_to_lock));
-    let owners = tree.map(|tree| codeowners::check(&root, &tree)).transpose()?;
-    let hint = if matches!(owners, Some(None)) { codeowners::hint(&sources) } else { None };
-    found.extend(owners.flatten().unwrap_or_default());
+    let (sources, mut found, hint) = match checked(&root) {
+        Ok(checked) => checked,
+        Err(failure) => {
+            // What a commit brings under the name of the folder must not stand for what was found here.
+            leave(arguments, &root, &failure.findings, &failure.sources)?;
+            return Err(failure);
+        }
+    };
     if let Some(file) = &arguments.baseline {
         found = against(found, file)?;
     }
-    if let Some(folder) = &arguments.out {
-        let suggestions = suggestions(&found, &sources, &super::repo::prefix(&root));
-        write(folder, &found, &suggestions).map_err(|error| {
-            let message = format!("`{}` cannot be written: {error}", folder.display());
-            Finding::error(super::repo::UNREADABLE, message).help("name a folder that can be written")
-        })?;
-    }
+    leave(arguments, &root, &found, &sources)?;
     show(&found, &sources, format);
     let errors = found.iter().filter(|finding| finding.level == Level::Error).count();
     if errors > 0 {
@@ -68,6 +64,27 @@ pub(super) async fn run(arguments: &Arguments, format: Format) -> Result<Exit, F
         hint.into_iter().for_each(say);
     }
     Ok(Exit::Success)
+}
+
+/// The files, what is wrong with them, and what a person is told where nothing is.
+fn checked(root: &Path) -> Result<(Sources, Vec<Finding>, Option<&'static str>), Failure> {
+    let sources = super::repo::read(root, manifest::folders)?;
+    let (tree, mut found) = manifest::load(&sources, &providers::registry());
+    found.extend(tree.iter().flat_map(resolve::unknown_to_lock));
+    let owners = tree.map(|tree| codeowners::check(root, &tree)).transpose()?;
+    let hint = if matches!(owners, Some(None)) { codeowners::hint(&sources) } else { None };
+    found.extend(owners.flatten().unwrap_or_default());
+    Ok((sources, found, hint))
+}
+
+/// Writes what `--out` asks for.
+fn leave(arguments: &Arguments, root: &Path, found: &[Finding], sources: &Sources) -> Result<(), Finding> {
+    let Some(folder) = &arguments.out else { return Ok(()) };
+    let suggestions = suggestions(found, sources, &super::repo::prefix(root));
+    write(folder, found, &suggestions).map_err(|error| {
+        let message = format!("`{}` cannot be written: {error}", folder.display());
+        Finding::error(super::repo::UNREADABLE, message).help("name a folder that can be written")
+    })
 }
 
 fn write(folder: &Path, found: &[Finding], suggestions: &[Suggestion]) -> std::io::Result<()> {

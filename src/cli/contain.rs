@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::apply::{NOBODY_TO_ASK, Witnessed, conclude, exit, keep_evidence, on_signal, settled};
 use super::progress::Shown;
-use super::session::{self, CONTAIN_CODES, Parts, Planned, Session, load, load_sources, open_world};
+use super::session::{CONTAIN_CODES, Parts, Planned, Session, load, load_sources, open_world, trust};
 use super::{Exit, Failure, Format, environment, print, repo, repo_or_here, say, style};
 use crate::apply::approve;
 use crate::apply::executor::{self, Run, Stop};
@@ -112,7 +112,6 @@ async fn open(root: &Path, handle: &str) -> Result<(Session, Option<Failure>), F
             None => return Err(broken),
         },
     };
-    session::moved_memory(root, &head)?;
     let selection = Selection { contain: Some(handle.into()), ..Selection::default() };
     Ok((over(root, head, selection, |_| Ok(repo::commit(root))).await?, broken))
 }
@@ -132,6 +131,7 @@ async fn over(
     selection: Selection,
     commit: impl FnOnce(&Memory) -> Result<Option<String>, Failure>,
 ) -> Result<Session, Failure> {
+    trust::own_memory(root, &head.settings, &head.sources, &providers::registry())?;
     let world = head.settings.simulate.as_ref();
     let simulator = world.map(|world| open_world(root, &world.value, Simulator::open)).transpose()?;
     let memory = Memory::at(root.join(&head.settings.memory));
@@ -153,6 +153,9 @@ async fn over(
 fn remembered(root: &Path, registry: &Registry) -> Result<Option<Tree>, Failure> {
     let settings = repo::read(root, |_| Vec::new()).ok();
     let settings = settings.and_then(|sources| manifest::load(&sources, registry).0);
+    if let Some(tree) = &settings {
+        trust::own_memory(root, &tree.settings, &tree.sources, registry)?;
+    }
     let memory = settings.map_or_else(|| USUAL.to_owned(), |tree| tree.settings.memory);
     let sources = Memory::at(root.join(memory)).sources()?;
     sources.map(|sources| load_sources(&sources, registry)).transpose()

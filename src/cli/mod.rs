@@ -210,7 +210,7 @@ pub fn main() -> ExitCode {
             Command::Check(arguments) => check::run(&arguments, format).await,
             Command::Plan(arguments) => plan::run(&arguments, format).await,
             Command::Apply(arguments) => apply::run(&arguments, format).await,
-            Command::Approve(arguments) => approve::run(&arguments, format),
+            Command::Approve(arguments) => approve::run(&arguments),
             Command::Note(arguments) => note::note(&arguments).await,
             Command::Issues(arguments) => note::issues(&arguments, format).await,
             Command::Contain(arguments) => contain::run(&arguments, format).await,

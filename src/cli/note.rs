@@ -10,11 +10,12 @@ use url::Url;
 
 use super::{Exit, Failure, Format, environment, print, repo, say};
 use crate::apply::memory::read_plan;
-use crate::forge::{Gitlab, Posted, Suggestion};
+use crate::forge::{self, Gitlab, Posted};
 use crate::model::{Code, Finding};
 use crate::provider::{Error, SystemClock};
 use crate::render::issue::{self, Issue, Step};
 use crate::render::markdown;
+use crate::render::suggestions::Suggestion;
 
 /// It is not known where to write.
 const NOWHERE: Code =
@@ -136,8 +137,13 @@ pub(super) async fn note(arguments: &NoteArguments) -> Result<Exit, Failure> {
         Posted::Edited => "the note says this now\n",
         Posted::Same => "the note says this already\n",
     });
-    if !checked.suggestions.is_empty() {
-        let new = gitlab.suggest(iid, &checked.suggestions).await.map_err(|error| unwritten(&error))?;
+    let written = checked
+        .suggestions
+        .into_iter()
+        .filter_map(|one| Some(forge::Suggestion { body: one.body()?, path: one.path, line: one.line }));
+    let written: Vec<forge::Suggestion> = written.collect();
+    if !written.is_empty() {
+        let new = gitlab.suggest(iid, &written).await.map_err(|error| unwritten(&error))?;
         say(&format!("new suggestions: {new}\n"));
     }
     Ok(Exit::Success)

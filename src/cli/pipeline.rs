@@ -5,8 +5,10 @@
 
 use std::path::Path;
 
-use super::session::load;
+use super::session::trust::same_reality;
+use super::session::{load, load_sources};
 use super::{Exit, Failure};
+use crate::apply::memory::Memory;
 use crate::model::{Code, Finding};
 use crate::providers;
 
@@ -29,8 +31,15 @@ type Told<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub(super) fn may_apply(repo: &Path, told: Told<'_>) -> Result<(), Failure> {
     let Some(finding) = refusal(told) else { return Ok(()) };
     // Where all is simulated there is nothing to protect.
-    let simulated = load(repo, &providers::registry())?.settings.simulate.is_some();
-    if simulated { Ok(()) } else { Err(Failure::from(finding).exit(Exit::Stale)) }
+    let (registry, refused) = (providers::registry(), Err(Failure::from(finding).exit(Exit::Stale)));
+    let head = load(repo, &registry)?;
+    if head.settings.simulate.is_none() {
+        return refused;
+    }
+    // What was applied last serves where head cannot be planned, and that may be real.
+    let base = Memory::at(repo.join(&head.settings.memory)).sources()?;
+    let base = base.map(|sources| load_sources(&sources, &registry)).transpose()?;
+    base.map_or(Ok(()), |base| same_reality(&head, &base))
 }
 
 /// Why this run must not write; `None` outside a pipeline, or where it may.

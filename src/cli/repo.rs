@@ -208,6 +208,16 @@ pub fn uncommitted(root: &Path, sources: &Sources, folders: &[String]) -> Option
     Some(names)
 }
 
+/// Something at or below a path of the access repo that Git's checked-out commit has, or a link or submodule on the way to it.
+#[must_use]
+pub fn tracked(root: &Path, path: &str) -> Option<String> {
+    let ways = path.match_indices('/').map(|(at, _)| &path[..at]);
+    let is_folder = |row: &str| row.starts_with("040000 ");
+    let listed = |path: &str| git(root, &["ls-tree", "HEAD", "--", path]).filter(|rows| !rows.is_empty());
+    let on_the_way = ways.into_iter().find(|way| listed(way).is_some_and(|row| !is_folder(&row)));
+    on_the_way.map(str::to_owned).or_else(|| listed(path).map(|_| path.to_owned()))
+}
+
 /// The files of the access repo as they were at a revision.
 ///
 /// # Errors
@@ -305,22 +315,32 @@ pub fn commits_since(root: &Path, base: Option<&str>, first_parent: bool) -> Res
     let range = base.map_or_else(|| "HEAD".to_owned(), |base| format!("{base}..HEAD"));
     let most = format!("--max-count={}", MOST_COMMITS + 1);
     let how = if first_parent { "--first-parent" } else { "--full-history" };
-    let format = "--format=%H%x1f%ae%x1f%ce";
-    let told = git(root, &["log", how, &most, format, "--end-of-options", &range, "--", "."])
+    let told = git(root, &["log", how, &most, COMMIT, "--end-of-options", &range, "--", "."])
         .ok_or("Git cannot list it")?;
-    let mut commits = Vec::new();
-    for line in told.lines().filter(|line| !line.is_empty()) {
-        let mut parts = line.split('\u{1f}').map(str::to_owned);
-        let (Some(id), Some(author), Some(committer)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err("Git tells of a commit that cannot be made out".to_owned());
-        };
-        commits.push(Commit { id, author, committer });
-    }
+    let commits = told.lines().filter(|line| !line.is_empty()).map(commit_of);
+    let mut commits: Vec<Commit> = commits
+        .collect::<Option<_>>()
+        .ok_or("Git tells of a commit that cannot be made out: an address in it holds what none does")?;
     if commits.len() > MOST_COMMITS {
         return Err(format!("more than {MOST_COMMITS} commits have come since"));
     }
     commits.reverse();
     Ok(commits)
+}
+
+/// A commit, by whom it is.
+#[must_use]
+pub fn commit_as(root: &Path, commit: &str) -> Option<Commit> {
+    commit_of(&git(root, &["log", "-1", COMMIT, "--end-of-options", commit, "--"])?)
+}
+
+/// How Git is asked for a commit: what follows an address in it cannot pass for the next one, since there is no more.
+const COMMIT: &str = "--format=%H%x1f%ae%x1f%ce";
+
+fn commit_of(line: &str) -> Option<Commit> {
+    let parts: Vec<&str> = line.split('\u{1f}').collect();
+    let [id, author, committer] = parts[..] else { return None };
+    Some(Commit { id: id.to_owned(), author: author.to_owned(), committer: committer.to_owned() })
 }
 
 fn git(root: &Path, arguments: &[&str]) -> Option<String> {

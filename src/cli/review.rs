@@ -3,8 +3,10 @@
 //! Invariant: base's settings say which forge is asked, whose notes count and whose keys; what could not be asked is refused
 //! and never taken for an answer. It must not judge: the gate does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+
+use jiff::Timestamp;
 
 use super::session::{Planned, Session};
 use super::{Exit, Failure, pipeline, repo};
@@ -15,9 +17,10 @@ use crate::gate::approvals::{self, Said};
 use crate::model::approval::History;
 use crate::model::settings::Forge;
 use crate::model::{
-    Accounts, Code, Commit, Digest, Finding, MergeRequest, Name, Plan, Quorum, Reviewed, Statement,
+    Accounts, Cause, Change, Code, Commit, DemandState, Digest, Finding, MergeRequest, Name, Plan, Quorum,
+    Reviewed, Statement,
 };
-use crate::provider::Error;
+use crate::provider::{Error, ErrorKind};
 use crate::resolve;
 
 /// The forge could not be asked.
@@ -72,16 +75,24 @@ impl Inquiry {
         let quorums = &fresh.plan.quorums;
         let mut accounts = resolve::accounts(session.judging_tree(), &fresh.people);
         let history = self.history(session).await?;
-        self.groups(quorums, &mut accounts).await?;
+        self.groups(quorums, session.clock.now(), &mut accounts).await?;
         let statements = self.statements(session)?;
         let effects: BTreeSet<Digest> = approved.effects.iter().cloned().collect();
+        let document = Digest::of(approved);
         let stands_for = approve::stands_for(approved, &fresh.plan);
         let said = Said {
             history: &history,
             statements: &statements,
             accounts: &accounts,
-            plan: (&approved.effect, &effects, approved.created),
+            plan: approvals::Asked {
+                id: &approved.id,
+                document: &document,
+                effect: &approved.effect,
+                effects: &effects,
+                created: approved.created,
+            },
             stands_for: &stands_for,
+            wrote: &waited(session, &fresh.plan),
             lenient: self.forge.as_ref().is_some_and(|(forge, _)| forge.lenient),
         };
         approvals::review(quorums, said).map_err(|findings| Failure::from(findings).exit(Exit::Stale))
@@ -97,21 +108,21 @@ impl Inquiry {
             return Ok(History { direct, ..History::default() });
         };
         let told = async {
-            let gitlab = gitlab.as_ref().map_err(|error| unknown(forge, error))?;
+            let gitlab = gitlab.as_ref().map_err(Unasked::of)?;
             let mut history = History { bot: forge.bot.clone(), ..History::default() };
-            let commits = repo::commits_since(root, base, true).map_err(no_history)?;
-            let fail = |error: Error| unknown(forge, &error);
+            let commits =
+                repo::commits_since(root, base, true).map_err(|why| Unasked::Git(no_history(why)))?;
             let mut known: BTreeSet<u64> = BTreeSet::new();
-            let project = gitlab.project().await.map_err(fail)?;
+            let project = gitlab.project().await?;
             let asked = Asked { bot: forge.bot.as_deref(), target: &forge.target };
             for commit in commits {
-                let requests = gitlab.merged_as(&commit.id, &project.branch).await.map_err(fail)?;
+                let requests = gitlab.merged_as(&commit.id, &project.branch).await?;
                 if requests.is_empty() {
                     history.direct.push(commit);
                 }
                 for iid in requests {
                     if known.insert(iid) {
-                        history.requests.push(gitlab.request(iid, asked).await.map_err(fail)?);
+                        history.requests.push(gitlab.request(iid, asked).await?);
                     }
                 }
             }
@@ -120,35 +131,50 @@ impl Inquiry {
                 history.notes_are_advice = notes_are_advice(forge, project.pipeline.as_deref());
             }
             if let (Some(environment), Some(job)) = (&forge.environment, self.job) {
-                history.deployment = gitlab.deployment(environment, job).await.map_err(fail)?;
+                history.deployment = gitlab.deployment(environment, job).await?;
             }
-            Ok::<_, Failure>(history)
+            Ok::<_, Unasked>(history)
         };
         match told.await {
             Ok(mut history) => {
                 history.requests.sort_by_key(|request: &MergeRequest| request.merged);
                 Ok(history)
             }
-            // Statements stand for themselves, and Git tells who must not have made them.
-            Err(failure) if self.envelopes.is_empty() => Err(failure),
-            Err(_) => {
+            // Statements stand for themselves, and Git tells who must not have made them. That is less than the forge knows, so
+            // it serves only where nobody answers.
+            Err(Unasked::Forge(error)) if self.stands_alone(&error) => {
                 let direct: Vec<Commit> = repo::commits_since(root, base, false).map_err(no_history)?;
-                Ok(History { direct, ..History::default() })
+                let not_asked =
+                    Some(format!("the forge could not be asked who wrote and pushed what: {error}"));
+                Ok(History { direct, not_asked, ..History::default() })
             }
+            Err(Unasked::Forge(error)) => Err(unknown(forge, &error)),
+            Err(Unasked::Git(finding)) => Err(finding.into()),
         }
     }
 
+    /// Whether statements can do without a forge that failed like this: only where it did not answer. One that refuses may be
+    /// refused by whoever starts the apply, who leaves its token away.
+    fn stands_alone(&self, error: &Error) -> bool {
+        error.kind == ErrorKind::Unreachable && !self.envelopes.is_empty()
+    }
+
     /// Who is in the groups that own something.
-    async fn groups(&self, quorums: &[Quorum], accounts: &mut Accounts) -> Result<(), Failure> {
+    async fn groups(
+        &self,
+        quorums: &[Quorum],
+        now: Timestamp,
+        accounts: &mut Accounts,
+    ) -> Result<(), Failure> {
         let Some((forge, Ok(gitlab))) = &self.forge else { return Ok(()) };
         let owners = quorums.iter().flat_map(|quorum| &quorum.owners);
         let groups: BTreeSet<&String> = owners.filter(|owner| owner.starts_with('@')).collect();
         for group in groups {
-            let members = gitlab.members(group.trim_start_matches('@')).await;
+            let members = gitlab.members(group.trim_start_matches('@'), now).await;
             let members = match members {
                 Ok(members) => members,
                 // Whoever is named by himself can still have approved.
-                Err(_) if !self.envelopes.is_empty() => continue,
+                Err(error) if self.stands_alone(&error) => continue,
                 Err(error) => return Err(unknown(forge, &error)),
             };
             let handles: BTreeSet<Name> =
@@ -170,6 +196,43 @@ impl Inquiry {
             }
         }
         if findings.is_empty() { Ok(statements) } else { Err(Failure::from(findings).exit(Exit::Stale)) }
+    }
+}
+
+/// Who wrote what base asked for already and what has been held since: no merge request after base tells. By effect.
+fn waited(session: &Session, plan: &Plan) -> BTreeMap<Digest, Vec<Option<Commit>>> {
+    let Some(root) = session.root() else { return BTreeMap::new() };
+    let waits = |change: &&Change| {
+        let demand = session.demand_of(change);
+        let gives = change.cause == Cause::Request && !change.op.is_removal();
+        gives && demand.is_some_and(|demand| demand.state != DemandState::True)
+    };
+    let of = |change: &Change| {
+        let lines = std::iter::once(&change.reason).chain(&change.also).map(|origin| {
+            let lines = BTreeSet::from([origin.span.line]);
+            let commits = repo::commits_of(root, &origin.span.file, &lines);
+            commits.get(&origin.span.line).and_then(|commit| repo::commit_as(root, commit))
+        });
+        (change.effect.clone(), lines.collect())
+    };
+    plan.changes.iter().filter(waits).map(of).collect()
+}
+
+/// Why it is not known what was merged.
+enum Unasked {
+    Forge(Error),
+    Git(Finding),
+}
+
+impl Unasked {
+    fn of(error: &Error) -> Self {
+        Self::Forge(error.clone())
+    }
+}
+
+impl From<Error> for Unasked {
+    fn from(error: Error) -> Self {
+        Self::Forge(error)
     }
 }
 

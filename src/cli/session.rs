@@ -26,13 +26,12 @@ mod look;
 mod names;
 mod observe;
 mod planning;
+pub(super) mod trust;
 
 pub(super) use contain::CODES as CONTAIN_CODES;
 pub(super) use observe::Observed;
 pub(super) use planning::{Planned, deletions};
 
-/// The simulated world is not below the access repo.
-const WORLD: Code = Code { code: "RC703", title: "`simulate` does not name a file of the access repo" };
 /// A provider refuses to talk to us.
 const NO_PROVIDER: Code = Code { code: "RC501", title: "a provider cannot be used" };
 /// The directory that people come from is not a provider.
@@ -41,11 +40,9 @@ const NO_DIRECTORY: Code = Code { code: "RC502", title: "the directory names no 
 /// Another apply has ended meanwhile.
 const MOVED_ON: Code = Code { code: "RC704", title: "another apply has moved base meanwhile" };
 
-/// The settings look for the memory where it is not.
-const MOVED_MEMORY: Code = Code { code: "RC706", title: "the memory is somewhere else" };
-
 /// All codes of this module.
-pub(super) const CODES: &[Code] = &[WORLD, NO_PROVIDER, NO_DIRECTORY, MOVED_ON, MOVED_MEMORY];
+pub(super) const CODES: &[Code] =
+    &[trust::WORLD, NO_PROVIDER, NO_DIRECTORY, trust::ELSEWHERE, MOVED_ON, trust::MEMORY];
 
 /// What a run over an access repo's folder needs to be told.
 #[derive(Debug, Clone, Default)]
@@ -128,7 +125,7 @@ impl Session {
         let Options { repo: root, base, selection, looks_only, asks_only } = options;
         let registry = providers::registry();
         let head = Arc::new(load(&root, &registry)?);
-        moved_memory(&root, &head)?;
+        trust::own_memory(&root, &head.settings, &head.sources, &registry)?;
         let base = match base {
             Some(named) => {
                 let folder = Path::new(&named);
@@ -182,6 +179,10 @@ impl Session {
             }
             (base, _) => base.map(Arc::new),
         };
+        // A base that was named by hand is only read against.
+        if let Some(base) = base.as_deref().filter(|_| !base_was_named) {
+            trust::same_reality(&head, base)?;
+        }
         let clock: Arc<dyn Clock> = match &simulator {
             Some(simulator) => simulator.clock(),
             None => Arc::new(SystemClock),
@@ -221,6 +222,12 @@ impl Session {
     async fn connect(&mut self, wiring: &Wiring) -> Result<(), Failure> {
         let mut findings = Vec::new();
         for (instance, settings) in &self.head.settings.providers {
+            if self.simulator.is_none()
+                && let Err(finding) = trust::own_address(settings, self.base.as_deref(), &*wiring.credentials)
+            {
+                findings.push(finding);
+                continue;
+            }
             let opened = match providers::open(settings, wiring).await {
                 Ok(provider) => provider.identity().await.map(|caller| (provider, caller)),
                 Err(error) => Err(error),
@@ -381,22 +388,9 @@ pub(super) fn open_world(
     });
     if !plain || linked {
         let message = format!("`simulate` names `{world}`, which is not a plain relative path to a file");
-        return Err(Finding::error(WORLD, message).help("name a file beside `rolecall.yaml`").into());
+        return Err(Finding::error(trust::WORLD, message).help("name a file beside `rolecall.yaml`").into());
     }
     open(&path).map_err(|error| error.finding().into())
-}
-
-/// Without this, a change could bring its own past: a memory elsewhere, in which nothing was ever protected.
-pub(super) fn moved_memory(root: &Path, head: &Tree) -> Result<(), Failure> {
-    let usual = ".rolecall";
-    let is_empty = |memory: &str| Ok::<_, Finding>(Memory::at(root.join(memory)).verified()?.is_none());
-    if head.settings.memory == usual || !is_empty(&head.settings.memory)? || is_empty(usual)? {
-        return Ok(());
-    }
-    let message = format!("`memory: {}` is empty, and there is a memory in `{usual}`", head.settings.memory);
-    let help =
-        "move the folder there by hand, in a change of its own; what judges a change must not come from it";
-    Err(Failure::in_sources(vec![Finding::error(MOVED_MEMORY, message).help(help)], &head.sources))
 }
 
 fn schemas(tree: &Tree, registry: &Registry) -> Schemas {

@@ -57,6 +57,7 @@ struct Predicate {
     /// The organization that the access repo is of: a signature for one must not count in another.
     organization: String,
     plan: String,
+    document: Digest,
     at: Timestamp,
     until: Timestamp,
 }
@@ -68,6 +69,8 @@ pub struct Approves<'a> {
     pub organization: &'a str,
     /// The plan that was read, by its id.
     pub plan: &'a str,
+    /// The digest of all that it said: risks and reasons, too.
+    pub document: &'a Digest,
     /// The digest of its effects.
     pub effect: &'a Digest,
     /// When it is approved.
@@ -99,7 +102,7 @@ impl Key {
     /// Signs an approval.
     #[must_use]
     pub fn approve(&self, approves: Approves<'_>) -> Envelope {
-        let Approves { organization, plan, effect, at, until } = approves;
+        let Approves { organization, plan, document, effect, at, until } = approves;
         let statement = InToto {
             kind: STATEMENT.to_owned(),
             subject: vec![Subject {
@@ -107,7 +110,13 @@ impl Key {
                 digest: [("sha256".to_owned(), effect.hex().to_owned())].into(),
             }],
             predicate_type: APPROVAL.to_owned(),
-            predicate: Predicate { organization: organization.to_owned(), plan: plan.to_owned(), at, until },
+            predicate: Predicate {
+                organization: organization.to_owned(),
+                plan: plan.to_owned(),
+                document: document.clone(),
+                at,
+                until,
+            },
         };
         // Our own texts and times are all that JSON could refuse, and it refuses none of them.
         let payload = serde_json::to_vec(&statement).unwrap_or_default();
@@ -169,7 +178,7 @@ pub fn approvals(
     if statement.kind != STATEMENT || statement.predicate_type != APPROVAL {
         return Err("it is a statement about something else".to_owned());
     }
-    let Predicate { organization: of, at, until, .. } = statement.predicate;
+    let Predicate { organization: of, plan, document, at, until } = statement.predicate;
     if of != organization {
         return Err(format!("it is of `{of}`, and this is `{organization}`"));
     }
@@ -182,7 +191,14 @@ pub fn approvals(
     let [subject] = statement.subject.as_slice() else { return Err("it is not of one effect".to_owned()) };
     let effect = subject.digest.get("sha256").and_then(|hex| Digest::from_hex(hex));
     let effect = effect.ok_or("it is not of an effect")?;
-    let of = |by: &Name| Statement { file: file.to_owned(), by: by.clone(), at, effect: effect.clone() };
+    let of = |by: &Name| Statement {
+        file: file.to_owned(),
+        by: by.clone(),
+        at,
+        plan: plan.clone(),
+        document: document.clone(),
+        effect: effect.clone(),
+    };
     Ok(by.into_iter().map(of).collect())
 }
 
@@ -205,6 +221,7 @@ mod tests {
         let approves = Approves {
             organization: "acme",
             plan: "0123",
+            document: &effect,
             effect: &effect,
             at: at("2026-11-22T17:00:00Z"),
             until: at("2026-11-29T17:00:00Z"),

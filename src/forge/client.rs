@@ -28,6 +28,8 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 
 /// How many pages a list may have: none that is read here comes near.
 const MOST_PAGES: usize = 200;
+/// How many items a page has.
+const PAGE: usize = 100;
 
 /// One project of a GitLab.
 pub struct Gitlab {
@@ -91,6 +93,25 @@ impl Gitlab {
         self.api.get(target).await?.json()
     }
 
+    /// The first of a list that is asked for; what comes after it is not read, nor what comes after the most that is looked through.
+    pub(super) async fn first<T: DeserializeOwned>(
+        &self,
+        target: &str,
+        is: impl Fn(&T) -> bool,
+    ) -> Result<Option<T>, Error> {
+        for page in 1..=MOST_PAGES {
+            let items: Vec<T> = self.read(&format!("{target}&per_page={PAGE}&page={page}")).await?;
+            let last = items.is_empty();
+            if let Some(found) = items.into_iter().find(|item| is(item)) {
+                return Ok(Some(found));
+            }
+            if last {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
     /// Reads a list to its end. GitLab numbers pages, and names the next one in a header.
     pub(super) async fn list<T: DeserializeOwned>(&self, target: &str) -> Result<Vec<T>, Error> {
         let separator = if target.contains('?') { '&' } else { '?' };
@@ -100,14 +121,20 @@ impl Gitlab {
                 let message = format!("the list `{path}` has more than {MOST_PAGES} pages");
                 return Err(Error::new(ErrorKind::Malformed, message));
             }
-            let answer = self.api.get(&format!("{target}{separator}per_page=100&page={page}")).await?;
+            let answer = self.api.get(&format!("{target}{separator}per_page={PAGE}&page={page}")).await?;
+            let items: Vec<T> = answer.json()?;
             let next = answer.headers.get("x-next-page").and_then(|next| next.to_str().ok());
+            // A proxy that drops the header must not make a list end where its first page does.
+            if next.is_none() && items.len() >= PAGE {
+                let message = "a list has a full page, and GitLab does not say whether there is another";
+                return Err(Error::new(ErrorKind::Malformed, message));
+            }
             let next = next.filter(|next| !next.is_empty()).map(str::to_owned);
             // A next page is a number; anything else would be put into the next request.
             if next.as_ref().is_some_and(|next| next.parse::<u32>().is_err()) {
                 return Err(Error::new(ErrorKind::Malformed, "the next page of a list is no number"));
             }
-            Ok(Page { items: answer.json()?, next })
+            Ok(Page { items, next })
         };
         read_all("1".to_owned(), fetch).await.whole()
     }

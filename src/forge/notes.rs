@@ -30,7 +30,7 @@ pub enum Posted {
 }
 
 /// A remark on a line of a merge request.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suggestion {
     /// The file, from the root of the project.
     pub path: String,
@@ -52,6 +52,8 @@ struct Note {
     author: User,
     #[serde(default)]
     system: bool,
+    #[serde(rename = "type")]
+    kind: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -94,6 +96,7 @@ impl Gitlab {
         let notes: Vec<Note> = self.list(&format!("{target}?sort=asc&order_by=created_at")).await?;
         let is_ours = |note: &&Note| {
             !note.system
+                && note.kind.is_none()
                 && note.author.username == account
                 && note.body.lines().next().is_some_and(|line| line.trim_end() == mark)
         };

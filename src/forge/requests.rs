@@ -26,6 +26,19 @@ struct User {
     username: String,
 }
 
+/// The least role whose members own code for GitLab.
+const DEVELOPER: u32 = 30;
+
+#[derive(Debug, Deserialize)]
+struct Member {
+    username: String,
+    access_level: u32,
+    state: Option<String>,
+    membership_state: Option<String>,
+    /// A date.
+    expires_at: Option<String>,
+}
+
 #[derive(Debug, Deserialize)]
 struct Request {
     iid: u64,
@@ -81,6 +94,9 @@ struct Note {
     updated_at: Timestamp,
     #[serde(default)]
     system: bool,
+    /// `DiffNote`, `DiscussionNote`; nothing for one that stands by itself, as that of a plan does.
+    #[serde(rename = "type")]
+    kind: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -186,7 +202,8 @@ impl Gitlab {
         let mark = Shown::mark(asked.target);
         let is_bots = |note: &&Note| {
             let by_bot = asked.bot.is_some_and(|bot| bot.eq_ignore_ascii_case(&note.author.username));
-            !note.system && by_bot && note.body.lines().next().is_some_and(|line| line.trim_end() == mark)
+            let alone = !note.system && note.kind.is_none();
+            alone && by_bot && note.body.lines().next().is_some_and(|line| line.trim_end() == mark)
         };
         let notes = notes.iter().filter(is_bots).map(|note| {
             let shown = Shown::of_note(&note.body);
@@ -236,11 +253,21 @@ impl Gitlab {
         })
     }
 
-    /// The accounts that are in a group, by its path, those of the groups above it too.
-    pub async fn members(&self, group: &str) -> Result<Vec<String>, Error> {
-        let target = self.path(&format!("/groups/{}/members/all", encoded(group)));
-        let members: Vec<User> = self.list(&target).await?;
-        Ok(members.into_iter().map(|member| member.username).collect())
+    /// The accounts that are members of a group itself, by its path, as GitLab takes owners of code: with the role Developer
+    /// or more, and neither blocked, awaited nor past their end. Whoever is in a group above it need not be one of them.
+    pub async fn members(&self, group: &str, now: Timestamp) -> Result<Vec<String>, Error> {
+        let target = self.path(&format!("/groups/{}/members", encoded(group)));
+        let members: Vec<Member> = self.list(&target).await?;
+        let today = now.strftime("%F").to_string();
+        let counts = |member: &Member| {
+            let active = |state: &Option<String>| state.as_deref().is_none_or(|state| state == "active");
+            let lasts = member.expires_at.as_ref().is_none_or(|end| *end > today);
+            active(&member.state)
+                && active(&member.membership_state)
+                && lasts
+                && member.access_level >= DEVELOPER
+        };
+        Ok(members.into_iter().filter(counts).map(|member| member.username).collect())
     }
 
     /// What the project's settings say.
@@ -255,10 +282,10 @@ impl Gitlab {
     /// The deployment to an environment that a job is, with its approvals.
     pub async fn deployment(&self, environment: &str, job: u64) -> Result<Option<Deployment>, Error> {
         let query = format!("/deployments?environment={}&order_by=id&sort=desc", encoded(environment));
-        let deployments: Vec<DeploymentOf> = self.list(&self.of_project(&query)).await?;
         let is_ours =
-            |one: &&DeploymentOf| one.deployable.as_ref().is_some_and(|deployable| deployable.id == job);
-        let Some(ours) = deployments.iter().find(is_ours) else { return Ok(None) };
+            |one: &DeploymentOf| one.deployable.as_ref().is_some_and(|deployable| deployable.id == job);
+        // The newest come first, and ours is one of them: there may be years of them.
+        let Some(ours) = self.first(&self.of_project(&query), is_ours).await? else { return Ok(None) };
         let whole: DeploymentOf = self.read(&self.of_project(&format!("/deployments/{}", ours.id))).await?;
         let (mut approvals, mut rejected) = (Vec::new(), Vec::new());
         for approval in whole.approvals {

@@ -88,7 +88,7 @@ async fn invariant_39_a_refusal_that_repeats_the_token_is_told_by_its_message_al
     let mut refused = answers(&json!({ "message": "403 Forbidden", "sent": "glpat-canary" }));
     *refused.status_mut() = StatusCode::FORBIDDEN;
     let gitlab = gitlab(Arc::new(Scripted::new(vec![Ok(refused)])), clock.clone());
-    let error = clock.drive(gitlab.members("acme/leads")).await.unwrap_err();
+    let error = clock.drive(gitlab.members("acme/leads", jiff::Timestamp::UNIX_EPOCH)).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Denied);
     assert!(!format!("{error} {error:?} {gitlab:?}").contains("canary"), "{error:?}");
 }
@@ -122,5 +122,20 @@ async fn a_merge_request_belongs_to_the_commit_that_it_was_merged_as() {
         let clock = clock();
         let gitlab = gitlab(Arc::new(Scripted::new(vec![Ok(answers(&elsewhere))])), clock.clone());
         assert_eq!(clock.drive(gitlab.merged_as("c1", branch)).await.unwrap(), Vec::<u64>::new());
+    }
+}
+
+#[tokio::test]
+async fn invariant_4_a_full_page_without_a_word_of_the_next_one_is_no_whole_list() {
+    let page = |count: usize, next: Option<&str>| {
+        let mut answer = answers(&Value::Array(vec![json!({ "username": "x", "access_level": 30 }); count]));
+        next.map(|next| answer.headers_mut().insert("x-next-page", next.parse().unwrap()));
+        answer
+    };
+    for (answer, whole) in [(page(100, None), false), (page(100, Some("")), true), (page(99, None), true)] {
+        let clock = clock();
+        let gitlab = gitlab(Arc::new(Scripted::new(vec![Ok(answer)])), clock.clone());
+        let members = clock.drive(gitlab.members("acme", jiff::Timestamp::UNIX_EPOCH)).await;
+        assert_eq!(members.is_ok(), whole, "{members:?}");
     }
 }

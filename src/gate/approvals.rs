@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use crate::model::approval::History;
 use crate::model::settings::Approvals;
 use crate::model::{
-    Accounts, Address, Cause, Change, Code, Covered, Digest, Finding, Held, Inventory, Name, Owners, Quorum,
-    Reviewed, Risk, Statement, Waived, Why,
+    Accounts, Address, Amended, Cause, Change, Code, Commit, Covered, Digest, Finding, Held, Inventory, Name,
+    OwnedRole, Owners, Quorum, Reviewed, Risk, Statement, Waived, Why,
 };
 
 mod sources;
@@ -26,6 +26,9 @@ pub const NOT_COVERED: Code = Code { code: "RC650", title: "effects that nobody 
 /// The forge lets authors approve, or keeps approvals when something is pushed.
 pub const WEAK_FORGE: Code = Code { code: "RC652", title: "the forge's settings let approvals mean little" };
 
+/// Why nobody can approve what has no owner.
+const NOBODY: &str = "nobody answers for it: name `owners` in the role or in `rolecall.yaml`";
+
 /// What a plan asks to be approved.
 #[derive(Debug, Clone, Copy)]
 pub struct ToApprove<'a> {
@@ -35,12 +38,14 @@ pub struct ToApprove<'a> {
     pub held: &'a [Held],
     /// The waivers that are used.
     pub waived: &'a [Waived],
+    /// The documents that are otherwise than base has them.
+    pub amended: &'a [Amended],
 }
 
 /// What it takes to approve each effect of a plan, effects that take the same together.
 ///
-/// The owners of the roles that a change comes through, as many as its risk asks for; besides them the manager of whoever
-/// gets a role that asks for that. What comes through no role, and waivers, are for the owners of the whole.
+/// The owners of each role that a change comes through, of each as many as its risk asks for; besides them the manager of
+/// whoever gets a role that asks for that. So for documents that differ, by the role that one is or the roles that it gives. What comes through no role, and waivers, are for the owners of the whole.
 #[must_use]
 pub fn quorums(
     asked: ToApprove<'_>,
@@ -54,48 +59,70 @@ pub fn quorums(
         asked.changes.iter().filter(|change| change.cause == Cause::Request).map(|change| (false, change));
     let queued = asked.held.iter().filter(|held| held.why == Why::Queued).map(|held| (true, &held.change));
     for (queued, change) in requests.chain(queued) {
+        // Each role that it comes through has to agree: one that takes another in would else be its owners' to give.
         let roles: BTreeSet<&str> = change.roles().collect();
-        let owned: Vec<_> = roles.iter().filter_map(|role| owners.roles.get(*role)).collect();
-        let mut names: Vec<String> = owned.iter().flat_map(|role| role.owners.iter().cloned()).collect();
-        if owned.is_empty() {
-            names.clone_from(&owners.rest);
+        let nobodys = OwnedRole { owners: owners.rest.clone(), manager: false };
+        let mut parts: Vec<(&OwnedRole, String)> = roles
+            .iter()
+            .map(|role| (owners.roles.get(*role).unwrap_or(&nobodys), format!("role `{role}`")))
+            .collect();
+        if parts.is_empty() {
+            parts.push((&nobodys, format!("`{}`", change.reason.span.file)));
         }
-        names.sort();
-        names.dedup();
-        let mut impossible = names
-            .is_empty()
-            .then(|| "nobody answers for it: name `owners` in the role or in `rolecall.yaml`".to_owned());
-        let mut managers = Vec::new();
-        if owned.iter().any(|role| role.manager)
-            && !change.op.is_removal()
-            && let Some(person) = change.subject.as_ref().map(Address::name)
-        {
-            match people.people.get(&*person).and_then(|person| person.manager.clone()) {
-                Some(manager) => managers.push(manager),
-                None => {
-                    impossible =
-                        Some(format!("the manager of `{person}` has to approve it, and is not known"));
+        for (owned, of) in parts {
+            let mut impossible = owned.owners.is_empty().then(|| NOBODY.to_owned());
+            let mut managers = Vec::new();
+            if owned.manager
+                && !change.op.is_removal()
+                && let Some(person) = change.subject.as_ref().map(Address::name)
+            {
+                match people.people.get(&*person).and_then(|person| person.manager.clone()) {
+                    Some(manager) => managers.push(manager),
+                    None => {
+                        impossible =
+                            Some(format!("the manager of `{person}` has to approve it, and is not known"));
+                    }
                 }
             }
+            let key = (queued, change.risk, owned.owners.clone(), managers, impossible);
+            let entry = quorums.entry(key).or_default();
+            entry.0.insert(change.effect.clone());
+            entry.1.insert(of);
         }
-        let of: BTreeSet<String> = if roles.is_empty() {
-            [format!("`{}`", change.reason.span.file)].into()
-        } else {
-            roles.iter().map(|role| format!("role `{role}`")).collect()
-        };
-        let entry = quorums.entry((queued, change.risk, names, managers, impossible)).or_default();
-        entry.0.insert(change.effect.clone());
-        entry.1.extend(of);
     }
     for waived in asked.waived {
-        let impossible = owners
-            .rest
-            .is_empty()
-            .then(|| "nobody answers for it: name `owners` in the role or in `rolecall.yaml`".to_owned());
+        let impossible = owners.rest.is_empty().then(|| NOBODY.to_owned());
         let entry =
             quorums.entry((false, Risk::High, owners.rest.clone(), Vec::new(), impossible)).or_default();
         entry.0.insert(waived.effect.clone());
         entry.1.insert(format!("waiver `{}`", waived.name));
+    }
+    for amended in asked.amended {
+        let nobodys = OwnedRole { owners: owners.rest.clone(), manager: false };
+        let mut parts: BTreeMap<&Name, &OwnedRole> = BTreeMap::new();
+        for role in &amended.roles {
+            parts.insert(role, owners.roles.get(role).unwrap_or(&nobodys));
+        }
+        let each = if parts.is_empty() { vec![&nobodys] } else { parts.into_values().collect() };
+        for owned in each {
+            let mut impossible = owned.owners.is_empty().then(|| NOBODY.to_owned());
+            let mut managers = Vec::new();
+            for person in amended.to.iter().filter(|_| owned.manager) {
+                match people.people.get(person).and_then(|person| person.manager.clone()) {
+                    Some(manager) => managers.push(manager),
+                    None => {
+                        impossible =
+                            Some(format!("the manager of `{person}` has to approve it, and is not known"));
+                    }
+                }
+            }
+            managers.sort();
+            managers.dedup();
+            let key = (false, amended.risk, owned.owners.clone(), managers, impossible);
+            let entry = quorums.entry(key).or_default();
+            entry.0.insert(amended.effect.clone());
+            entry.1.insert(amended.to_string());
+        }
     }
     let of = |((queued, risk, owners, managers, impossible), (effects, of)): (Key, _)| Quorum {
         risk,
@@ -112,6 +139,21 @@ pub fn quorums(
     quorums
 }
 
+/// The plan that was to be approved.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// The digest of all that it says.
+    pub document: &'a Digest,
+    /// The digest of its effects.
+    pub effect: &'a Digest,
+    /// Its effects.
+    pub effects: &'a BTreeSet<Digest>,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
 /// What was said, and who is who.
 #[derive(Debug, Clone, Copy)]
 pub struct Said<'a> {
@@ -121,10 +163,12 @@ pub struct Said<'a> {
     pub statements: &'a [Statement],
     /// Who is who.
     pub accounts: &'a Accounts,
-    /// The plan that was to be approved: its effect, effects, and when it was made.
-    pub plan: (&'a Digest, &'a BTreeSet<Digest>, Timestamp),
+    /// The plan that was to be approved.
+    pub plan: Asked<'a>,
     /// Effects that are what remains of another one, which was to be approved.
     pub stands_for: &'a BTreeMap<Digest, Digest>,
+    /// Who wrote what was asked for before base and has waited since, by effect; nothing where nobody knows.
+    pub wrote: &'a BTreeMap<Digest, Vec<Option<Commit>>>,
     /// Whether weak settings of the forge are recorded and let pass.
     pub lenient: bool,
 }
@@ -134,7 +178,7 @@ pub struct Said<'a> {
 /// # Errors
 /// What is missing, of every effect that has to be approved before anything may be written.
 pub fn review(quorums: &[Quorum], said: Said<'_>) -> Result<Reviewed, Vec<Finding>> {
-    let mut not_compliant = Vec::new();
+    let mut not_compliant: Vec<String> = said.history.not_asked.iter().cloned().collect();
     let mut findings = Vec::new();
     if let Some(why) = weakness(said.history)
         && !said.history.requests.is_empty()
@@ -151,6 +195,7 @@ pub fn review(quorums: &[Quorum], said: Said<'_>) -> Result<Reviewed, Vec<Findin
     }
     let sources = sources(&said);
     let mut covered: BTreeMap<(usize, Vec<String>), Vec<Covered>> = BTreeMap::new();
+    let mut waiting: BTreeSet<&Digest> = BTreeSet::new();
     for (at, quorum) in quorums.iter().enumerate() {
         // What each effect lacks, effects that lack the same together.
         let mut missing: BTreeMap<Vec<String>, usize> = BTreeMap::new();
@@ -159,7 +204,10 @@ pub fn review(quorums: &[Quorum], said: Said<'_>) -> Result<Reviewed, Vec<Findin
                 Ok(found) => {
                     add(covered.entry((at, found.source.clone())).or_default(), quorum, effect, found);
                 }
-                Err(why) => *missing.entry(why).or_default() += 1,
+                Err(why) => {
+                    waiting.insert(effect);
+                    *missing.entry(why).or_default() += 1;
+                }
             }
         }
         if quorum.queued {
@@ -172,6 +220,12 @@ pub fn review(quorums: &[Quorum], said: Said<'_>) -> Result<Reviewed, Vec<Findin
     if !findings.is_empty() {
         return Err(findings);
     }
+    // What only waits goes on once all who have to approve it did.
+    for row in covered.values_mut().flatten() {
+        row.quorum.effects.retain(|effect| !waiting.contains(effect));
+    }
+    covered.values_mut().for_each(|rows| rows.retain(|row| !row.quorum.effects.is_empty()));
+    covered.retain(|_, rows| !rows.is_empty());
     let used: BTreeSet<String> = covered.keys().flat_map(|(_, source)| source.iter().cloned()).collect();
     Ok(Reviewed {
         covered: covered.into_values().flatten().collect(),
@@ -274,6 +328,10 @@ fn covering(
     for source in sources {
         why.extend(source.not.iter().cloned());
         if !source.shows(effect) {
+            continue;
+        }
+        if let Some(later) = source.taken_back(effect, sources) {
+            why.push(format!("{} showed it, and {} took it back after that was merged", source.name, later));
             continue;
         }
         shown = true;

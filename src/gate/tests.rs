@@ -558,7 +558,7 @@ fn what_is_queued_is_among_the_effects_to_approve_and_goes_on_once_it_is() {
     let waits = after(grant("r", "b"), &joiner);
     world.plan([joiner.clone(), mover, waits.clone()]);
     let judged = world.judge();
-    let (effects, _) = crate::model::Plan::effects_of(&judged.changes, &judged.held, &[]);
+    let (effects, _) = crate::model::Plan::effects_of(&judged.changes, &judged.held, &[], &[]);
     assert_eq!(BTreeSet::from_iter(effects.clone()), BTreeSet::from([joiner.effect, waits.effect]));
 
     world.approved = effects.into_iter().collect();

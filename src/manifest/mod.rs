@@ -4,6 +4,7 @@
 //! It must not resolve anything: who matches and what exists is `resolve`'s and the planner's.
 
 mod altered;
+mod amended;
 pub mod codeowners;
 pub mod documents;
 mod duties;
@@ -30,6 +31,7 @@ pub mod time;
 pub mod yaml;
 
 pub use altered::{Edit, altered};
+pub use amended::amended;
 pub use documents::{
     AccessEntry, Approver, Condition, GrantFile, GrantNeed, NativeDocument, OnRequest, Role, RoleEntry,
     Separation, Suspension, Tree, User,

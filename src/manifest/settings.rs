@@ -268,6 +268,13 @@ fn approvals(body: &ApprovalsBody, findings: &mut Vec<Finding>) -> Approvals {
     approvals.operator = body.operator == Operator::Allowed;
     for (handle, key) in &body.keys.0 {
         match forge::public_key(key) {
+            Some(known) if approvals.keys.values().any(|other| *other == known) => {
+                let finding = Finding::error(
+                    WRONG_VALUE,
+                    "somebody else has this key, so whoever holds it would be two",
+                );
+                findings.push(finding.at(&key.span).help("let each have a key of his own"));
+            }
             Some(key) => drop(approvals.keys.insert(handle.value.as_str().into(), key)),
             None => {
                 let finding = Finding::error(WRONG_VALUE, "this is no public key of Ed25519");

@@ -238,6 +238,16 @@ fn handles_are_not_checked_where_a_provider_is_the_directory() {
 }
 
 #[test]
+fn invariant_2_one_key_is_not_two_people() {
+    let key = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
+    for (keys, good) in [(format!("a: {key}"), true), (format!("a: {key}, b: {key}"), false)] {
+        let settings = SETTINGS.replace("approvals: {", &format!("approvals: {{ keys: {{ {keys} }},"));
+        let (_, findings) = load(&Sources::of([("rolecall.yaml", settings)]), &registry());
+        assert_eq!(findings.is_empty(), good, "{findings:?}");
+    }
+}
+
+#[test]
 fn a_long_chain_of_roles_is_no_cycle_and_needs_no_stack() {
     let chain: String = (0..20_000)
         .map(|n| format!("---\n{{ kind: Role, name: r{n}, members: [{{ role: r{} }}] }}\n", n + 1))

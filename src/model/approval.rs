@@ -57,10 +57,14 @@ pub struct OwnedRole {
 /// Who is who at the forge, as base says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Accounts {
+    /// Handles of those who are at work.
+    pub at_work: BTreeSet<Name>,
     /// Handles of those who are at work, by the name of their account in lower case.
     pub by_account: BTreeMap<String, Name>,
     /// Handles of everyone, by e-mail address in lower case.
     pub by_email: BTreeMap<String, Name>,
+    /// The host of the forge.
+    pub forge: Option<String>,
     /// Members of groups, by `@path`: handles. Those that nobody asked about are not there.
     pub groups: BTreeMap<String, BTreeSet<Name>>,
 }
@@ -72,14 +76,17 @@ impl Accounts {
         self.by_account.get(&account.to_lowercase())
     }
 
-    /// Whose e-mail address it is. Forges make up such as `17-ann@users.noreply.gitlab.com` for those who hide theirs.
+    /// Whose e-mail address it is. The forge makes up such as `17-ann@users.noreply.gitlab.com` for those who hide theirs.
     #[must_use]
     pub fn of_email(&self, email: &str) -> Option<&Name> {
         let email = email.to_lowercase();
         self.by_email.get(&email).or_else(|| {
             let (user, host) = email.split_once('@')?;
-            let account = user.split_once('-').map_or(user, |(_, account)| account);
-            if host.starts_with("users.noreply.") { self.by_account.get(account) } else { None }
+            let (id, account) = user.split_once('-')?;
+            let is_id = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
+            let is_forges =
+                host.strip_prefix("users.noreply.").is_some_and(|host| self.forge.as_deref() == Some(host));
+            if is_id && is_forges { self.by_account.get(account) } else { None }
         })
     }
 }
@@ -136,6 +143,8 @@ pub struct History {
     pub direct: Vec<Commit>,
     /// The account whose notes count.
     pub bot: Option<String>,
+    /// Why the forge was not asked, though there is one.
+    pub not_asked: Option<String>,
     /// Why what notes show is not believed; `None`: a merge request cannot have changed it.
     pub notes_are_advice: Option<String>,
     /// The approval of the deployment that this run is.
@@ -164,6 +173,10 @@ pub struct Statement {
     pub by: Name,
     /// When, as it says.
     pub at: Timestamp,
+    /// The plan that was read, by its id.
+    pub plan: String,
+    /// The digest of all that it said.
+    pub document: Digest,
     /// The digest of the effects that it approves.
     pub effect: Digest,
 }

@@ -4,6 +4,7 @@
 //! Invariant: imports nothing of the other modules and does no I/O.
 
 pub mod address;
+pub mod amended;
 pub mod approval;
 pub mod cut_off;
 pub mod decode;
@@ -32,6 +33,7 @@ pub mod span;
 pub mod value;
 
 pub use address::{Address, AddressError, Name};
+pub use amended::Amended;
 pub use approval::{
     Accounts, Approving, BotNote, Commit, Covered, Deployment, ForgeRules, MergeRequest, OwnedRole, Owners,
     Quorum, Reviewed, Shown, Statement,

@@ -2,7 +2,7 @@
 //! (`rolecall.plan/v1`).
 //!
 //! Invariant: the effect digest depends on what is to be approved (request changes, what is queued, the waivers that are
-//! used) and on nothing else, not even their order.
+//! used, documents that differ) and on nothing else, not even their order.
 //! It must not hold secrets, floats, or anything that apply would trust without planning again.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::address::{Address, Name};
+use super::amended::Amended;
 use super::approval::Quorum;
 use super::finding::{Finding, Waiver};
 use super::grant::GrantKey;
@@ -449,6 +450,9 @@ pub struct Plan {
     pub base: Basis,
     /// The changes in the order of execution.
     pub changes: Vec<Change>,
+    /// The documents that are otherwise than base has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub amended: Vec<Amended>,
     /// The waivers that let some of the changes go.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waived: Vec<Waived>,
@@ -537,23 +541,30 @@ impl Plan {
     pub fn is_consistent(&self) -> bool {
         let held = self.held.iter().map(|held| &held.change);
         let each = self.changes.iter().chain(held).all(|change| change.effect == change.own_effect())
-            && self.waived.iter().all(|waived| waived.effect == waived.own_effect());
-        let (effects, effect) = Self::effects_of(&self.changes, &self.held, &self.waived);
+            && self.waived.iter().all(|waived| waived.effect == waived.own_effect())
+            && self.amended.iter().all(|amended| amended.effect == amended.own_effect());
+        let (effects, effect) = Self::effects_of(&self.changes, &self.held, &self.waived, &self.amended);
         each && effects == self.effects
             && effect == self.effect
             && self.id == Self::id_of(&self.effect, self.created, &self.base)
     }
 
     /// The digests of what there is to approve, sorted, and the digest of those: the request changes, what is queued (a
-    /// request change too that waits for a queued one), and the waivers that are used. The other standing changes need no
+    /// request change too that waits for a queued one), the waivers that are used, and the documents that differ. The other standing changes need no
     /// approval.
     #[must_use]
-    pub fn effects_of(changes: &[Change], held: &[Held], waived: &[Waived]) -> (Vec<Digest>, Digest) {
+    pub fn effects_of(
+        changes: &[Change],
+        held: &[Held],
+        waived: &[Waived],
+        amended: &[Amended],
+    ) -> (Vec<Digest>, Digest) {
         let requests = changes.iter().filter(|change| change.cause == Cause::Request);
         let queued = held.iter().filter(|held| held.why == Why::Queued).map(|held| &held.change);
         let waivers = waived.iter().map(|waived| &waived.effect);
+        let documents = amended.iter().map(|amended| &amended.effect);
         let changes = requests.chain(queued).map(|change| &change.effect);
-        let mut effects: Vec<Digest> = changes.chain(waivers).cloned().collect();
+        let mut effects: Vec<Digest> = changes.chain(waivers).chain(documents).cloned().collect();
         effects.sort();
         effects.dedup();
         let all = Digest::of(&effects);

@@ -419,7 +419,7 @@ pub fn presentable(text: &str) -> String {
             run.push(character);
             continue;
         }
-        shown.push_str(if run.len() >= LONGEST_RUN { "…" } else { &run });
+        shown.push_str(if run.len() >= LONGEST_RUN || is_token(&run) { "…" } else { &run });
         run.clear();
         shown.push(if character.is_control() { ' ' } else { character });
         if shown.len() > LONGEST {
@@ -427,6 +427,13 @@ pub fn presentable(text: &str) -> String {
         }
     }
     shown.trim().to_owned()
+}
+
+/// Whether a word has a token of GitLab's in it, which can be as short as 26 characters.
+fn is_token(run: &str) -> bool {
+    ["glpat-", "gldt-", "glrt-", "glcbt-", "glptt-", "glsoat-", "glagent-"]
+        .iter()
+        .any(|kind| run.contains(kind))
 }
 
 #[cfg(test)]

@@ -246,7 +246,7 @@ fn drift() -> Vec<Drift> {
 pub(super) fn plan() -> Plan {
     let changes = changes();
     let waived = vec![waived()];
-    let (effects, effect) = Plan::effects_of(&changes, &held(), &waived);
+    let (effects, effect) = Plan::effects_of(&changes, &held(), &waived, &[]);
     let provider = |scopes, calls| ProviderBasis {
         snapshot: Digest::of_bytes(b"x"),
         partial: BTreeMap::new(),
@@ -269,6 +269,7 @@ pub(super) fn plan() -> Plan {
         },
         summary: Summary::of(&changes),
         changes,
+        amended: Vec::new(),
         waived,
         held: held(),
         drift: drift(),

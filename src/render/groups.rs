@@ -15,7 +15,8 @@ use super::words::{
 };
 use crate::model::plan::Standing;
 use crate::model::{
-    Attributes, Cause, Change, Drift, GrantKey, Held, Name, Op, Origin, Risk, Span, Value, Waived, Why,
+    Amended, Attributes, Cause, Change, Drift, GrantKey, Held, Name, Op, Origin, Risk, Span, Value, Waived,
+    Why,
 };
 
 /// Changes under one heading.
@@ -147,6 +148,34 @@ pub(super) fn held(held: &[Held], zone: &TimeZone) -> Vec<Section> {
         });
     }
     sections
+}
+
+/// The documents that are otherwise: whoever approves the plan approves what they will say from then on.
+pub(super) fn amended(amended: &[Amended]) -> Option<Section> {
+    if amended.is_empty() {
+        return None;
+    }
+    let item = |document: &Amended| {
+        let (sign, op) = match (&document.before, &document.after) {
+            (None, _) => ('+', Op::Create),
+            (_, None) => ('-', Op::Delete),
+            _ => ('~', Op::Update),
+        };
+        let mut title = prose(&document.to_string());
+        title.push(words(format!(" ({} risk) ", document.risk)));
+        title.extend(place(&document.span));
+        Item { op, sign, title, names: Vec::new(), fields: Vec::new(), facts: Vec::new() }
+    };
+    Some(Section {
+        tone: Tone::Warn,
+        title: format!(
+            "What judges and what is asked changes ({})",
+            count(amended.len(), "document", "documents")
+        ),
+        lead: Some(prose("read the files; what they say from now on is approved with the plan")),
+        items: amended.iter().map(item).collect(),
+        remedy: Vec::new(),
+    })
 }
 
 /// The waivers that let changes go: who approves the plan approves them.

@@ -24,7 +24,7 @@ const LINES_AT_ONCE: usize = 24;
 /// A plan.
 #[must_use]
 pub fn plan(plan: &Plan, zone: &TimeZone) -> String {
-    written(plan, zone, None)
+    written(plan, zone, None).0
 }
 
 /// The note of a merge request: a plan between the mark by which the note is found again and the seal that says which
@@ -35,9 +35,14 @@ pub fn note(plan: &Plan, target: &str, pipeline: Option<&str>) -> String {
     let place = Noted { pipeline: pipeline.and_then(address) };
     // A zone that this program does not know is told in UTC, which is always told besides.
     let zone = TimeZone::get(&plan.zone).unwrap_or(TimeZone::UTC);
-    let text = written(plan, &zone, Some(&place));
+    let (text, whole) = written(plan, &zone, Some(&place));
+    let mark = Sealed::mark(target);
+    // Whoever approves was shown what he could read, and nothing else.
+    if !whole {
+        return format!("{mark}\n{text}");
+    }
     let seal = Sealed::line(&plan.effect, &plan.effects);
-    format!("{}\n{text}\n{seal}\n", Sealed::mark(target))
+    format!("{mark}\n{text}\n{seal}\n")
 }
 
 /// The note of a merge request that could not be planned: what is wrong with it. It shows no effects, so that no approval of it
@@ -53,6 +58,7 @@ pub fn unplanned(findings: &[Finding], target: &str, pipeline: Option<&str>) -> 
         text: format!("{}\n### {}not planned: {why}\n", Sealed::mark(target), mark(Tone::Alarm)),
         room: LIMIT - RESERVE,
         cut: 0,
+        hidden: false,
     };
     if !findings.is_empty() {
         told(&mut note, findings);
@@ -79,7 +85,8 @@ fn address(url: &str) -> Option<String> {
     (!rest.is_empty() && rest.chars().all(plain)).then(|| url.to_owned())
 }
 
-fn written(plan: &Plan, zone: &TimeZone, noted: Option<&Noted>) -> String {
+/// The text, and whether all changes are in it, with all names and lines.
+fn written(plan: &Plan, zone: &TimeZone, noted: Option<&Noted>) -> (String, bool) {
     let Outline { tone, headline, remarks, errors_first, sections, basis, effect, approvers, next } =
         Outline::of(plan, zone);
     let mut head = format!("### {}{}\n\n", mark(tone), escape(&headline));
@@ -98,12 +105,6 @@ fn written(plan: &Plan, zone: &TimeZone, noted: Option<&Noted>) -> String {
         if let Some(pipeline) = pipeline {
             tail.push_str(&format!("[The whole plan is in the pipeline]({pipeline})\n\n"));
         }
-        if !plan.effects.is_empty() {
-            tail.push_str(
-                "Approve the merge request after you have read this. A push, or a plan that becomes another one, takes \
-                 approvals away.\n",
-            );
-        }
     } else {
         if let Some((short, whole)) = effect {
             tail.push_str(&format!("**To approve: {}**\n\n{}\n\n", code(&short), code(&whole)));
@@ -118,13 +119,15 @@ fn written(plan: &Plan, zone: &TimeZone, noted: Option<&Noted>) -> String {
         tail.push_str("\n</details>\n");
     }
 
-    let mut note = Note { text: head, room: LIMIT.saturating_sub(tail.len() + RESERVE), cut: 0 };
+    let mut note =
+        Note { text: head, room: LIMIT.saturating_sub(tail.len() + RESERVE), cut: 0, hidden: false };
     if errors_first {
         told(&mut note, &plan.findings);
     }
     for part in &sections {
         section(&mut note, part);
     }
+    let whole = note.cut == 0 && !note.hidden;
     if !errors_first && !plan.findings.is_empty() {
         told(&mut note, &plan.findings);
     }
@@ -134,13 +137,23 @@ fn written(plan: &Plan, zone: &TimeZone, noted: Option<&Noted>) -> String {
             "\n**{cut} not fit into this note; the whole plan is in the job's artifacts.**\n"
         ));
     }
-    note.text + &tail
+    note.text.push_str(&tail);
+    if noted.is_some() && !plan.effects.is_empty() {
+        note.text.push_str(if whole {
+            "Approve the merge request after you have read this. A push, or a plan that becomes another one, takes approvals \
+             away.\n"
+        } else {
+            "**Not all of it is shown here, so an approval of the merge request does not count.** Read the whole plan in the \
+             pipeline of the default branch and approve its deployment, or let smaller merge requests ask for it.\n"
+        });
+    }
+    (note.text, whole)
 }
 
 /// What moved by itself, and how to accept or revert it.
 #[must_use]
 pub fn drift(plan: &Plan) -> String {
-    let mut note = Note { text: String::new(), room: LIMIT, cut: 0 };
+    let mut note = Note { text: String::new(), room: LIMIT, cut: 0, hidden: false };
     match groups::drift(&plan.drift) {
         Some(part) => section(&mut note, &part),
         None => note.text.push_str("No drift: nothing moved by itself.\n"),
@@ -150,7 +163,7 @@ pub fn drift(plan: &Plan) -> String {
 
 /// One section by itself, for what is longer than a note.
 pub(super) fn alone(part: &Section) -> String {
-    let mut note = Note { text: String::new(), room: LIMIT / 2, cut: 0 };
+    let mut note = Note { text: String::new(), room: LIMIT / 2, cut: 0, hidden: false };
     section(&mut note, part);
     if note.cut > 0 {
         let cut = count(note.cut, "more entry does", "more entries do");
@@ -160,13 +173,15 @@ pub(super) fn alone(part: &Section) -> String {
 }
 
 /// Room for the sentence that says what was cut, and for closing what is open.
-const RESERVE: usize = 400;
+const RESERVE: usize = 700;
 
 /// A note that stops growing between items.
 struct Note {
     text: String,
     room: usize,
     cut: usize,
+    /// Whether an item that is there has more names or lines than are shown.
+    hidden: bool,
 }
 
 impl Note {
@@ -213,6 +228,11 @@ fn section(note: &mut Note, section: &Section) {
         return;
     }
     for part in items {
+        note.hidden |= part.names.len() > AT_MOST
+            || part
+                .fields
+                .iter()
+                .any(|(_, shown)| matches!(shown, Shown::Lines(lines) if lines.len() > AT_MOST));
         note.item(&item(part));
     }
     if folded {

@@ -25,7 +25,7 @@ pub(super) struct Outline {
     pub(super) remarks: Vec<Line>,
     /// Whether the findings hold errors and so come before everything else.
     pub(super) errors_first: bool,
-    /// Waivers, changes, held, drift.
+    /// Documents, waivers, changes, held, drift.
     pub(super) sections: Vec<Section>,
     /// What is left alone, what it rests on: label and text.
     pub(super) basis: Vec<(&'static str, Line)>,
@@ -40,7 +40,8 @@ pub(super) struct Outline {
 impl Outline {
     /// Says a plan.
     pub(super) fn of(plan: &Plan, zone: &TimeZone) -> Self {
-        let mut sections: Vec<Section> = groups::waived(&plan.waived, zone).into_iter().collect();
+        let mut sections: Vec<Section> = groups::amended(&plan.amended).into_iter().collect();
+        sections.extend(groups::waived(&plan.waived, zone));
         sections.extend(groups::changes(&plan.changes, zone));
         sections.extend(groups::held(&plan.held, zone));
         sections.extend(groups::drift(&plan.drift));
@@ -71,7 +72,12 @@ fn tone(plan: &Plan) -> Tone {
     let risky = plan.changes.iter().any(|change| change.risk == Risk::High && change.op.writes());
     if plan.verdict == Ruling::Denied || errors(plan) > 0 || risky {
         Tone::Alarm
-    } else if plan.held.is_empty() && plan.drift.is_empty() && plan.waived.is_empty() && plan.complete {
+    } else if plan.held.is_empty()
+        && plan.drift.is_empty()
+        && plan.waived.is_empty()
+        && plan.amended.is_empty()
+        && plan.complete
+    {
         Tone::Calm
     } else {
         Tone::Warn
@@ -106,6 +112,8 @@ fn headline(plan: &Plan) -> String {
     if number == 0 {
         let nothing = if !plan.complete {
             "nothing to do in what could be read"
+        } else if !plan.amended.is_empty() {
+            "nothing to do now; what judges and what is asked changes"
         } else if asides.is_empty() && errors(plan) == 0 {
             "nothing to do: what is live is what the files ask for"
         } else if plan.changes.is_empty() {

@@ -55,7 +55,7 @@ fn quiet() -> Plan {
     let mut plan = plan();
     (plan.changes, plan.held, plan.drift, plan.findings) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     plan.waived.clear();
-    (plan.effects, plan.effect) = Plan::effects_of(&[], &[], &[]);
+    (plan.effects, plan.effect) = Plan::effects_of(&[], &[], &[], &[]);
     plan.verdict = Ruling::Allowed;
     plan
 }
@@ -197,6 +197,19 @@ fn a_note_is_cut_between_items_and_says_so() {
     assert!(told > 100 && number + told >= 3000, "{told} {number}");
     assert_eq!(note.matches("<details>").count(), note.matches("</details>").count());
     assert!(note.contains("To approve"));
+    // Nobody who reads it has seen what was cut, so it names no effects whose approval would count.
+    let posted = |plan: &Plan| markdown::note(plan, "access", None);
+    assert!(!posted(&plan).contains("rolecall:shown") && posted(&plan).contains("does not count"));
+    plan.changes.truncate(2);
+    assert!(posted(&plan).contains("rolecall:shown"), "{}", posted(&plan));
+    let one = origin("one reason", "r.yaml", 1);
+    let folded = |count: usize| {
+        let each =
+            (0..count).map(|n| edge(Op::Grant, &format!("p{n}"), "member", "okta:group/x", one.clone()));
+        Plan { changes: each.collect(), ..plan.clone() }
+    };
+    assert!(posted(&folded(200)).contains("rolecall:shown"));
+    assert!(!posted(&folded(201)).contains("rolecall:shown"), "{}", posted(&folded(201)));
 }
 
 #[test]

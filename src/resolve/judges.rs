@@ -62,7 +62,9 @@ pub fn judging_people(
 /// Who is who at the forge. An account or address that two people would have is nobody's.
 #[must_use]
 pub fn accounts(tree: &Tree, people: &Inventory) -> Accounts {
-    let mut accounts = Accounts::default();
+    let forge = tree.settings.forge.as_ref();
+    let forge = forge.and_then(|forge| forge.url.value.host_str()).map(str::to_lowercase);
+    let mut accounts = Accounts { forge, ..Accounts::default() };
     let mut twice = (Vec::new(), Vec::new());
     for person in people.people.values() {
         if let Some(email) = &person.email {
@@ -75,6 +77,7 @@ pub fn accounts(tree: &Tree, people: &Inventory) -> Accounts {
         if person.status != Status::Active {
             continue;
         }
+        accounts.at_work.insert(person.handle.clone());
         let identity = tree.settings.identities.get(FORGE);
         let own = person.identities.get(FORGE);
         let account = match (own, identity) {

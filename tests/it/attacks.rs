@@ -13,7 +13,10 @@ use crate::gitlab::{BOT, BOT_TOKEN, Fault, Gitlab, JOB_TOKEN};
 use crate::repo::{Ran, Repo};
 use crate::served::Served;
 
+mod laundering;
+mod owners;
 mod posts;
+mod trust;
 
 const WORLD: &str = r#"now: 2026-11-22T17:00:00Z
 okta:

@@ -90,3 +90,26 @@ fn the_component_names_commands_and_files_that_there_are() {
         assert!(!repo.read(&format!("access-plan/{file}")).is_empty(), "{file}");
     }
 }
+
+/// Artifacts of these names are what people read and what apply is given: a commit must not bring them.
+#[test]
+fn invariant_05_a_job_of_the_component_takes_away_what_a_commit_brings_under_the_names_of_reports() {
+    let component = std::fs::read_to_string(crate::repo::package("templates/access.yml")).unwrap();
+    let jobs: Vec<&str> = component.split("\n$[[ inputs.prefix ]]-").skip(1).collect();
+    assert_eq!(jobs.len(), 8);
+    for job in jobs {
+        let script = job.split_once("  script:\n").unwrap().1;
+        let first = script.lines().find(|line| !line.trim_start().starts_with('#')).unwrap().trim();
+        let expected = match job.split_once(':').unwrap().0 {
+            // These have no work tree.
+            "note" | "issues" => {
+                assert!(job.contains("GIT_STRATEGY: empty"), "{job}");
+                continue;
+            }
+            // This is given what the plan job made.
+            "apply" => "- rm -rf access-apply",
+            _ => "- *clean",
+        };
+        assert_eq!(first, expected, "{job}");
+    }
+}

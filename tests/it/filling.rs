@@ -194,7 +194,7 @@ fn is_so(change: &Change, seen: &Snapshot) -> bool {
 }
 
 fn plan(changes: Vec<Change>, simulator: &Simulator) -> Plan {
-    let (effects, effect) = Plan::effects_of(&changes, &[], &[]);
+    let (effects, effect) = Plan::effects_of(&changes, &[], &[], &[]);
     let created = simulator.clock().now();
     let base = Basis {
         commit: None,
@@ -213,6 +213,7 @@ fn plan(changes: Vec<Change>, simulator: &Simulator) -> Plan {
         base,
         summary: Summary::of(&changes),
         changes,
+        amended: Vec::new(),
         waived: Vec::new(),
         held: Vec::new(),
         drift: Vec::new(),

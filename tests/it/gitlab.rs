@@ -49,7 +49,8 @@ pub(crate) enum Fault {
 pub(crate) struct State {
     pub(crate) requests: BTreeMap<u64, Request>,
     pub(crate) issues: Vec<Value>,
-    pub(crate) groups: BTreeMap<String, Vec<String>>,
+    /// Members of each group itself.
+    pub(crate) groups: BTreeMap<String, Vec<Value>>,
     pub(crate) deployments: Vec<Value>,
     /// Where the pipeline is configured, as the project's settings say.
     pub(crate) pipeline: Value,
@@ -160,7 +161,7 @@ impl State {
     /// Somebody writes a note, or GitLab does in his name.
     pub(crate) fn say(&mut self, iid: u64, by: &str, body: &str, system: bool) -> Value {
         let note = json!({
-            "id": self.next, "body": body, "author": user(by), "system": system, "resolvable": false,
+            "id": self.next, "body": body, "author": user(by), "system": system, "resolvable": false, "type": null,
             "created_at": self.now, "updated_at": self.now,
         });
         self.next += 1;
@@ -179,6 +180,15 @@ impl State {
             self.executed.push(format!("{by}: /{command}"));
         }
     }
+}
+
+/// A member of a group: a Developer.
+pub(crate) fn member(name: &str) -> Value {
+    let mut member = user(name);
+    member["access_level"] = json!(30);
+    member["membership_state"] = json!("active");
+    member["expires_at"] = Value::Null;
+    member
 }
 
 fn user(name: &str) -> Value {
@@ -301,10 +311,15 @@ fn answer(state: &mut State, call: &Call) -> Answer {
             json!({ "id": 42, "path_with_namespace": PROJECT, "ci_config_path": state.pipeline, "default_branch": "main" }),
         ),
         ("GET", ["projects", _, "approvals"]) => found(state.settings.clone()),
-        ("GET", ["groups", group, "members", "all"]) => match state.groups.get(*group) {
-            Some(members) => page(call, members.iter().map(|name| user(name)).collect()),
-            None => refuse(404, "404 Group Not Found"),
-        },
+        ("GET", ["groups", group, "members", rest @ ..]) if state.groups.contains_key(*group) => {
+            let of = |path: &str| state.groups.get(path).cloned().unwrap_or_default();
+            let mut members = of(group);
+            // Those of the groups above it as well.
+            if rest == &["all"] {
+                members.extend(group.match_indices('/').flat_map(|(at, _)| of(&group[..at])));
+            }
+            page(call, members)
+        }
         ("GET", ["projects", _, "repository", "commits", commit, "merge_requests"]) => {
             let of = |request: &Request| request.merged_as.as_deref() == Some(commit);
             let numbers: Vec<u64> =
@@ -406,7 +421,9 @@ fn of_request(state: &mut State, call: &Call, iid: u64, rest: &[&str]) -> Answer
             if call.body["position"]["new_line"].as_u64().is_none_or(|line| line >= 100) {
                 return refuse(400, "400 Bad request - Note {:line_code=>[\"can't be blank\"]}");
             }
-            let note = state.say(iid, BOT, call.body["body"].as_str().unwrap_or_default(), false);
+            let mut note = state.say(iid, BOT, call.body["body"].as_str().unwrap_or_default(), false);
+            note["type"] = json!("DiffNote");
+            *state.requests.get_mut(&iid).unwrap().notes.last_mut().unwrap() = note.clone();
             (201, json!({ "id": "d1", "notes": [note] }), Vec::new())
         }
         _ => refuse(404, "404 Not Found"),

@@ -44,6 +44,15 @@ fn the_same_plan_is_cleared() {
 }
 
 #[test]
+fn invariant_9_what_is_riskier_than_it_was_shown_is_refused() {
+    let shown = grant("x", "a");
+    let mut now = shown.clone();
+    now.risk = crate::model::Risk::High;
+    assert_eq!(check(&[shown.clone()], &[now.clone()], &live(&[], &[])), [NOT_APPROVED.code]);
+    assert!(check(&[now], &[shown], &live(&[], &[])).is_empty());
+}
+
+#[test]
 fn invariant_10_an_expired_plan_is_refused_with_every_other_reason_at_once() {
     let approved = plan(&[create("a")]);
     let fresh = plan(&[create("b")]);
@@ -170,7 +179,7 @@ fn with_waiver(mut plan: Plan, allow: u32) -> Plan {
         until: start(),
     };
     plan.waived.push(Waived::of(&waiver, vec!["much".into()]));
-    (plan.effects, plan.effect) = Plan::effects_of(&plan.changes, &plan.held, &plan.waived);
+    (plan.effects, plan.effect) = Plan::effects_of(&plan.changes, &plan.held, &plan.waived, &plan.amended);
     plan
 }
 

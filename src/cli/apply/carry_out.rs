@@ -20,10 +20,11 @@ use crate::cli::review::Inquiry;
 use crate::cli::session::{Planned, Session};
 use crate::cli::{Exit, Failure};
 use crate::evidence::{self, Ran};
+use crate::gate::approvals::NOT_COVERED;
 use crate::model::guard::Guard;
 use crate::model::report::State;
 use crate::model::{
-    Approval, Cause, Change, DemandState, Digest, Finding, Plan, Report, Reviewed, Snapshot, Sources,
+    Approval, Cause, Change, DemandState, Digest, Finding, Plan, Quorum, Report, Reviewed, Snapshot, Sources,
 };
 use crate::planner;
 use crate::provider::Provider;
@@ -150,7 +151,9 @@ async fn execute(session: &Session, order: Order<'_>) -> Result<Option<Report>, 
             let queued = reviewed.covered.iter().filter(|covered| covered.quorum.queued);
             goes = queued.flat_map(|covered| covered.quorum.effects.iter().cloned()).collect();
             if !goes.is_empty() {
+                let before = std::mem::take(&mut fresh.plan.quorums);
                 fresh = Box::pin(session.plan_after(&taken, &goes)).await?;
+                same_quorums(&before, &fresh.plan.quorums)?;
             }
             cite(&reviewed, &mut fresh.plan);
             if reviewed.covered.is_empty() {
@@ -226,6 +229,21 @@ async fn end(
         journal.finish(session.clock.now(), approved)?;
     }
     Ok(())
+}
+
+/// Fails where what goes on besides makes anything take more, or others, to be approved than was judged.
+fn same_quorums(before: &[Quorum], after: &[Quorum]) -> Result<(), Failure> {
+    let takes = |quorum: &Quorum| (quorum.needed, quorum.owners.clone(), quorum.managers.clone());
+    let judged = |quorum: &Quorum, effect: &Digest| {
+        before.iter().any(|old| takes(old) == takes(quorum) && old.effects.contains(effect))
+    };
+    let mut asked = after.iter().filter(|quorum| !quorum.queued);
+    if asked.all(|quorum| quorum.effects.iter().all(|effect| judged(quorum, effect))) {
+        return Ok(());
+    }
+    let finding =
+        Finding::error(NOT_COVERED, "what it takes to approve this has changed while it was looked at");
+    Err(Failure::from(finding.help("plan again, and have that approved")).exit(Exit::Stale))
 }
 
 /// Writes into changes where they were approved.

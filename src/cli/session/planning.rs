@@ -11,9 +11,10 @@ use super::{Observed, Session};
 use crate::cli::Failure;
 use crate::gate::approvals::{self, ToApprove};
 use crate::gate::{self, Judged, Rules};
+use crate::manifest;
 use crate::model::plan::PLAN_FORMAT;
 use crate::model::{
-    Address, Apart, Basis, Cause, Change, Coverage, Demand, Desired, Digest, Draft, GrantKey, Held,
+    Address, Amended, Apart, Basis, Cause, Change, Coverage, Demand, Desired, Digest, Draft, GrantKey, Held,
     Inventory, Op, Plan, ProviderBasis, Ruling, Selection, Snapshot, Summary, Verdict, Waiver, has_errors,
 };
 use crate::planner::{self, Input};
@@ -179,7 +180,8 @@ impl Session {
         }
         findings.sort_by(|a, b| (&a.span, &a.code, &a.message).cmp(&(&b.span, &b.code, &b.message)));
         findings.dedup();
-        let (effects, effect) = Plan::effects_of(&judged.changes, &judged.held, &judged.waived);
+        let amended = self.amended();
+        let (effects, effect) = Plan::effects_of(&judged.changes, &judged.held, &judged.waived, &amended);
         let basis = self.basis(&live);
         let created = self.clock.now();
         let id = Plan::id_of(&effect, created, &basis);
@@ -188,7 +190,12 @@ impl Session {
         let people = resolve::judging_people(&self.head, self.base.as_deref(), &records, now);
         let people = people.unwrap_or(inventory);
         let owners = resolve::owners(&self.head, self.base.as_deref());
-        let asked = ToApprove { changes: &judged.changes, held: &judged.held, waived: &judged.waived };
+        let asked = ToApprove {
+            changes: &judged.changes,
+            held: &judged.held,
+            waived: &judged.waived,
+            amended: &amended,
+        };
         let quorums = approvals::quorums(asked, &owners, &people, &judging.approvals);
         let plan = Plan {
             format: PLAN_FORMAT.to_owned(),
@@ -201,6 +208,7 @@ impl Session {
             base: basis,
             summary: Summary::of(&judged.changes),
             changes: judged.changes,
+            amended,
             waived: judged.waived,
             held: judged.held,
             drift: judged.drift,
@@ -215,6 +223,20 @@ impl Session {
             quorums,
         };
         Ok(Planned { plan, verdict: judged.verdict, live, desired: head, left_out, unknown_people, people })
+    }
+
+    /// The documents that are otherwise than base has them. Whatever does not make head the next base leaves them for a plan that
+    /// does.
+    fn amended(&self) -> Vec<Amended> {
+        let Selection { only, standing, contain, .. } = &self.selection;
+        match self.base.as_deref() {
+            Some(base)
+                if only.is_empty() && !standing && contain.is_none() && base.digest != self.head.digest =>
+            {
+                manifest::amended(&self.head, base)
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// Looks at what a draft would delete; says whether anything was read.

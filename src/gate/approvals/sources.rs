@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::Said;
+use super::{Asked, Said};
 use crate::model::{Accounts, Commit, Digest, MergeRequest, Name};
 
 /// What forges commit as, where somebody merges or edits in the browser (GitHub's and GitLab's, checked in November 2026).
@@ -22,6 +22,8 @@ pub(super) struct Source<'a> {
     pub(super) by: BTreeMap<Name, Timestamp>,
     /// Why others' do not.
     pub(super) not: Vec<String>,
+    /// When the note was last edited, and when it was merged, of a merge request.
+    noted: Option<(Timestamp, Timestamp)>,
 }
 
 enum Shows<'a> {
@@ -37,11 +39,22 @@ impl Source<'_> {
             Shows::Nothing => false,
         }
     }
+
+    /// The first merge request that does not ask for an effect any more, though it was planned after this one was merged:
+    /// what is asked for once more after that has to be approved once more.
+    pub(super) fn taken_back<'b>(&self, effect: &Digest, sources: &'b [Source<'_>]) -> Option<&'b str> {
+        let (_, merged) = self.noted?;
+        let later = sources.iter().find(|later| {
+            let noted = later.noted.is_some_and(|(edited, _)| edited > merged);
+            noted && matches!(later.shows, Shows::Each(_)) && !later.shows(effect)
+        });
+        later.map(|later| later.name.as_str())
+    }
 }
 
 /// All places, the merge requests first and in their order.
 pub(super) fn sources<'a>(said: &Said<'a>) -> Vec<Source<'a>> {
-    let (effect, effects, created) = said.plan;
+    let Asked { id, document, effect, effects, created } = said.plan;
     let mut sources: Vec<Source<'a>> =
         said.history.requests.iter().map(|request| of_request(request, said)).collect();
     if let Some(deployment) = &said.history.deployment {
@@ -50,6 +63,7 @@ pub(super) fn sources<'a>(said: &Said<'a>) -> Vec<Source<'a>> {
             shows: Shows::Each(effects),
             by: BTreeMap::new(),
             not: Vec::new(),
+            noted: None,
         };
         for approving in &deployment.approvals {
             match approving.at {
@@ -70,8 +84,19 @@ pub(super) fn sources<'a>(said: &Said<'a>) -> Vec<Source<'a>> {
     }
     for statement in said.statements {
         let name = format!("statement `{}`", statement.file);
-        let mut source = Source { name, shows: Shows::Each(effects), by: BTreeMap::new(), not: Vec::new() };
-        if statement.effect == *effect {
+        let mut source =
+            Source { name, shows: Shows::Each(effects), by: BTreeMap::new(), not: Vec::new(), noted: None };
+        if !said.accounts.at_work.contains(&statement.by) {
+            source.not.push(format!(
+                "`{}`, who signed {}, is nobody who is at work here",
+                statement.by, source.name
+            ));
+        } else if statement.effect == *effect && statement.plan != id {
+            // The same may be asked for once more, after it was taken back.
+            source.not.push(format!("{} is of plan `{}`, and this is `{id}`", source.name, statement.plan));
+        } else if statement.effect == *effect && statement.document != *document {
+            source.not.push(format!("{} is of a plan `{id}` that said something else", source.name));
+        } else if statement.effect == *effect {
             source.by.insert(statement.by.clone(), statement.at);
         } else {
             source.shows = Shows::Nothing;
@@ -89,13 +114,18 @@ pub(super) fn sources<'a>(said: &Said<'a>) -> Vec<Source<'a>> {
 
 /// What a merge request's approvals amount to.
 fn of_request<'a>(request: &'a MergeRequest, said: &Said<'a>) -> Source<'a> {
-    let mut source =
-        Source { name: request.name.clone(), shows: Shows::Nothing, by: BTreeMap::new(), not: Vec::new() };
+    let mut source = Source {
+        name: request.name.clone(),
+        shows: Shows::Nothing,
+        by: BTreeMap::new(),
+        not: Vec::new(),
+        noted: None,
+    };
     let name = &request.name;
-    if request.merged.is_none() {
+    let Some(merged) = request.merged else {
         source.not.push(format!("{name} is not merged"));
         return source;
-    }
+    };
     let (version, changed) = &request.version;
     if *version != request.head {
         source.not.push(format!(
@@ -109,7 +139,13 @@ fn of_request<'a>(request: &'a MergeRequest, said: &Said<'a>) -> Source<'a> {
         source.not.push(format!("the note of {name} is only advice: {why}"));
         return source;
     }
-    let Some(note) = request.notes.iter().max_by_key(|note| note.edited) else {
+    let (Some(note), None) = (request.notes.first(), request.notes.get(1)) else {
+        if !request.notes.is_empty() {
+            source.not.push(format!(
+                "{name} has several notes that show a plan, and it is not known which is the true one"
+            ));
+            return source;
+        }
         let bot = said.history.bot.as_deref().unwrap_or("the bot that `forge.bot` names");
         source.not.push(format!("{name} has no note by {bot} that shows a plan"));
         return source;
@@ -122,9 +158,18 @@ fn of_request<'a>(request: &'a MergeRequest, said: &Said<'a>) -> Source<'a> {
         source.not.push(format!("the note of {name} is older than its last change of {changed}"));
         return source;
     }
-    let (effect, effects, _) = said.plan;
-    source.shows =
-        if note.effect.as_ref() == Some(effect) { Shows::Each(effects) } else { Shows::Each(&note.effects) };
+    let Asked { effect, effects, .. } = said.plan;
+    source.shows = if note.effect.as_ref() == Some(effect) {
+        Shows::Each(effects)
+    } else if note.effects.is_empty() && note.effect != Some(Digest::of(&note.effects)) {
+        source
+            .not
+            .push(format!("the note of {name} shows too many effects to name them, and not just these"));
+        return source;
+    } else {
+        Shows::Each(&note.effects)
+    };
+    source.noted = Some((note.edited, merged));
     let since = note.edited.max(*changed);
     for approving in &request.approvals {
         match approving.at {
@@ -166,9 +211,10 @@ fn count(source: &mut Source<'_>, account: &str, at: Option<Timestamp>, accounts
 
 /// Whoever asked for an effect, none of whom may approve it; or why that is not known.
 ///
-/// The merge request that was the first to show it asked for it. So may have those before it that never showed what they
-/// ask for, and commits that came with no merge request: Mallory's effects do not become approvable by her because the next
-/// merge request, which she approves, shows them too.
+/// The merge request that was the first to show it asked for it, after it was taken back the first one since. So may have all
+/// before it, since what was held when they were planned is in no note, and commits that came with no merge request: Mallory's
+/// effects do not become approvable by her because the next merge request, which she approves, shows them too. So did
+/// whoever wrote what has waited since before base.
 pub(super) fn asked(
     effect: &Digest,
     sources: &[Source<'_>],
@@ -176,26 +222,23 @@ pub(super) fn asked(
 ) -> (BTreeSet<String>, Vec<String>) {
     let history = said.history;
     let (mut who, mut unknown) = (BTreeSet::new(), Vec::new());
-    let mut first = false;
     // The first sources are the merge requests, in their order.
     for (request, source) in history.requests.iter().zip(sources) {
-        let speaks = !matches!(source.shows, Shows::Nothing);
-        let shows = speaks && source.shows(effect);
-        if shows || !speaks {
-            authors(request, said, &mut who, &mut unknown);
-        }
-        if shows {
-            first = true;
+        authors(request, said, &mut who, &mut unknown);
+        if source.shows(effect) && source.taken_back(effect, sources).is_none() {
             break;
-        }
-    }
-    if !first {
-        for request in &history.requests {
-            authors(request, said, &mut who, &mut unknown);
         }
     }
     for commit in &history.direct {
         wrote(commit, "the branch itself", said, &mut who, &mut unknown);
+    }
+    for commit in said.wrote.get(effect).into_iter().flatten() {
+        match commit {
+            Some(commit) => wrote(commit, "what has waited since", said, &mut who, &mut unknown),
+            None => {
+                unknown.push("Git does not tell who wrote what has waited since the last apply".to_owned())
+            }
+        }
     }
     (who, unknown)
 }

@@ -64,6 +64,7 @@ struct Case {
     accounts: Accounts,
     plan: BTreeSet<Digest>,
     stands_for: BTreeMap<Digest, Digest>,
+    wrote: BTreeMap<Digest, Vec<Option<Commit>>>,
     lenient: bool,
 }
 
@@ -82,12 +83,15 @@ impl Case {
             },
             statements: Vec::new(),
             accounts: Accounts {
+                forge: Some("gitlab.com".to_owned()),
+                at_work: PEOPLE.iter().map(|name| Name::from(*name)).collect(),
                 by_account: PEOPLE.iter().map(|name| ((*name).to_owned(), Name::from(*name))).collect(),
                 by_email: PEOPLE.iter().map(|name| (format!("{name}@acme.com"), Name::from(*name))).collect(),
                 groups: [("@acme/leads".to_owned(), ["tnguyen".into()].into())].into(),
             },
             plan: effects(&[1]),
             stands_for: BTreeMap::new(),
+            wrote: BTreeMap::new(),
             lenient: false,
         }
     }
@@ -100,8 +104,15 @@ impl Case {
                 history: &self.history,
                 statements: &self.statements,
                 accounts: &self.accounts,
-                plan: (&effect, &self.plan, at(6)),
+                plan: Asked {
+                    id: "p1",
+                    document: &self::effect(0),
+                    effect: &effect,
+                    effects: &self.plan,
+                    created: at(6),
+                },
                 stands_for: &self.stands_for,
+                wrote: &self.wrote,
                 lenient: self.lenient,
             },
         )
@@ -207,6 +218,19 @@ fn invariant_3_authors_committers_and_those_who_pushed_do_not_count() {
 }
 
 #[test]
+fn invariant_3_an_address_that_the_forge_did_not_make_up_is_nobodys() {
+    for (email, known) in [
+        ("17-klibby@users.noreply.gitlab.com", true),
+        ("ann-klibby@users.noreply.gitlab.com", false),
+        ("-klibby@users.noreply.gitlab.com", false),
+        ("klibby@users.noreply.gitlab.com", false),
+        ("17-klibby@users.noreply.evil.example", false),
+    ] {
+        assert_eq!(Case::of(Vec::new()).accounts.of_email(email).is_some(), known, "{email}");
+    }
+}
+
+#[test]
 fn invariant_3_whoever_nobody_knows_may_have_written_it_and_approved_it() {
     let mut forged = request(1, &[1]);
     forged.commits.push(commit("c0", "someone@home.example"));
@@ -233,9 +257,8 @@ fn invariant_3_the_next_merge_request_does_not_launder_what_the_last_one_asked_f
     next.approvals = vec![Approving { by: "mallory".to_owned(), at: Some(at(4)) }];
     let case = Case { plan: effects(&[1, 2]), ..Case::of(vec![mallorys.clone(), next.clone()]) };
     assert!(case.refused(quorum(&[1], 1, &["mallory"])).contains("wrote some of it"));
-    // What the second one asked for by itself is not hers.
-    assert!(case.review(&[quorum(&[2], 1, &["mallory"])]).is_ok());
-    // Where the first never showed what it asks for, everything may be.
+    // What the second one shows alone may have been held when hers was planned.
+    assert!(case.refused(quorum(&[2], 1, &["mallory"])).contains("wrote some of it"));
     mallorys.notes.clear();
     let case = Case { plan: effects(&[1, 2]), ..Case::of(vec![mallorys, next]) };
     assert!(case.refused(quorum(&[2], 1, &["mallory"])).contains("wrote some of it"));
@@ -288,6 +311,9 @@ fn invariant_5_a_note_that_is_only_advice_shows_nothing() {
     let mut none = request(1, &[1]);
     none.notes.clear();
     assert!(Case::of(vec![none]).refused(quorum(&[1], 1, &["klibby"])).contains("has no note by bot"));
+    let mut several = request(1, &[1]);
+    several.notes.push(several.notes[0].clone());
+    assert!(Case::of(vec![several]).refused(quorum(&[1], 1, &["klibby"])).contains("has several notes"));
     let mut unsealed = request(1, &[1]);
     unsealed.notes[0].effect = None;
     assert!(
@@ -342,14 +368,29 @@ fn a_statement_approves_the_plan_whose_effect_it_names() {
     let mut case = Case::of(Vec::new());
     case.history = History { direct: vec![commit("d1", "rpatel@acme.com")], ..History::default() };
     let whole = Digest::of(&case.plan.iter().collect::<Vec<_>>());
-    let statement = Statement { file: "a.json".to_owned(), by: "klibby".into(), at: at(6), effect: whole };
+    let (file, plan) = ("a.json".to_owned(), "p1".to_owned());
+    let statement =
+        Statement { file, by: "klibby".into(), at: at(6), plan, document: effect(0), effect: whole };
     case.statements = vec![statement.clone()];
     let reviewed = case.review(&[quorum(&[1], 1, &["klibby"])]).unwrap();
     assert_eq!(reviewed.covered[0].source, "statement `a.json`");
     case.statements[0].effect = effect(9);
     assert!(case.refused(quorum(&[1], 1, &["klibby"])).contains("approves effect"));
-    case.statements = vec![Statement { by: "rpatel".into(), ..statement }];
+    case.statements = vec![Statement { by: "rpatel".into(), ..statement.clone() }];
     assert!(case.refused(quorum(&[1], 1, &["rpatel"])).contains("wrote some of it"));
+    // Of a plan that asked for just the same before it was taken back.
+    case.statements = vec![Statement { plan: "p0".to_owned(), ..statement.clone() }];
+    assert!(case.refused(quorum(&[1], 1, &["klibby"])).contains("is of plan `p0`, and this is `p1`"));
+    case.statements = vec![Statement { document: effect(9), ..statement.clone() }];
+    assert!(case.refused(quorum(&[1], 1, &["klibby"])).contains("said something else"));
+    // A key outlives whose it was.
+    case.statements = vec![statement];
+    case.accounts.at_work.remove("klibby");
+    let refused = case.refused(quorum(&[1], 1, &["klibby"]));
+    assert!(
+        refused.contains("`klibby`, who signed statement `a.json`, is nobody who is at work"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -359,4 +400,68 @@ fn two_who_approved_in_two_places_are_two() {
     let case = Case::of(vec![request(1, &[1]), second]);
     let reviewed = case.review(&[quorum(&[1], 2, &["klibby", "tnguyen"])]).unwrap();
     assert_eq!(reviewed.covered[0].source, "acme/access!1, acme/access!2");
+}
+
+#[test]
+fn invariant_3_who_wrote_what_was_held_before_base_does_not_approve_it() {
+    let mut case = Case::of(vec![request(1, &[1])]);
+    case.wrote = [(effect(1), vec![Some(commit("c0", "klibby@acme.com"))])].into();
+    assert!(case.refused(quorum(&[1], 1, &["klibby"])).contains("wrote some of it"));
+    case.wrote = [(effect(1), vec![None])].into();
+    assert!(case.refused(quorum(&[1], 1, &["klibby"])).contains("Git does not tell who wrote"));
+    case.wrote = [(effect(1), vec![Some(commit("c0", "mallory@acme.com"))])].into();
+    assert!(case.review(&[quorum(&[1], 1, &["klibby"])]).is_ok());
+}
+
+#[test]
+fn invariant_5_what_was_taken_back_is_approved_anew() {
+    let first = request(1, &[1]);
+    let mut back = request(2, &[]);
+    (back.notes[0].edited, back.merged) = (at(6), Some(at(7)));
+    let mut again = request(3, &[1]);
+    (again.author, again.commits) = ("mallory".to_owned(), vec![commit("c1", "mallory@acme.com")]);
+    (again.notes[0].edited, again.merged) = (at(8), Some(at(10)));
+    again.approvals.clear();
+    let mut case = Case::of(vec![first, back, again]);
+    let refused = case.refused(quorum(&[1], 1, &["klibby"]));
+    assert!(refused.contains("acme/access!2 took it back"), "{refused}");
+    case.history.requests[2].approvals = vec![Approving { by: "klibby".to_owned(), at: Some(at(9)) }];
+    let reviewed = case.review(&[quorum(&[1], 1, &["klibby"])]).unwrap();
+    assert_eq!(reviewed.covered[0].source, "acme/access!3");
+    // Nor does she who asks again approve it.
+    assert!(reviewed.covered[0].asked.contains(&"mallory".to_owned()));
+}
+
+#[test]
+fn invariant_5_a_note_of_more_than_it_can_name_shows_only_the_whole_of_it() {
+    let mut many = request(1, &[]);
+    many.notes[0].effect = Some(effect(77));
+    let refused = Case::of(vec![many]).refused(quorum(&[1], 1, &["klibby"]));
+    assert!(refused.contains("too many effects to name them"), "{refused}");
+}
+
+#[test]
+fn invariant_2_all_who_have_to_approve_what_waits_did() {
+    let infra = Quorum { queued: true, ..quorum(&[1], 1, &["klibby"]) };
+    let tools = Quorum { queued: true, ..quorum(&[1], 1, &["mallory"]) };
+    let case = Case::of(vec![request(1, &[1])]);
+    assert_eq!(case.review(&[infra.clone(), tools]).unwrap().effects().count(), 0);
+    assert_eq!(case.review(&[infra]).unwrap().effects().count(), 1);
+}
+
+#[test]
+fn invariant_2_the_owners_of_each_role_that_a_change_comes_through_have_to_agree() {
+    let role = |owner: &str| OwnedRole { owners: vec![owner.to_owned()], manager: false };
+    let owners = Owners {
+        roles: [("infra".into(), role("klibby")), ("tools".into(), role("mallory"))].into(),
+        rest: vec!["rpatel".to_owned()],
+    };
+    let mut change = crate::gate::fixture::grant("okta:user/x", "okta:group/y");
+    change.cause = Cause::Request;
+    change.reason.role = Some("infra".into());
+    change.reason.chain = vec!["role tools (members, entry 1)".to_owned()];
+    let asked = ToApprove { changes: std::slice::from_ref(&change), held: &[], waived: &[], amended: &[] };
+    let quorums = quorums(asked, &owners, &Inventory::default(), &Approvals::default());
+    let of: BTreeSet<&[String]> = quorums.iter().map(|quorum| quorum.owners.as_slice()).collect();
+    assert_eq!(of, [&["klibby".to_owned()][..], &["mallory".to_owned()][..]].into());
 }

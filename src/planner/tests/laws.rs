@@ -109,7 +109,7 @@ proptest! {
             demand.grants.sort_by_key(|grant| key(&grant.key));
         }
         let (one, other) = (world.draft(), shuffled.draft());
-        prop_assert_eq!(Plan::effects_of(&one.changes, &one.held, &[]), Plan::effects_of(&other.changes, &other.held, &[]));
+        prop_assert_eq!(Plan::effects_of(&one.changes, &one.held, &[], &[]), Plan::effects_of(&other.changes, &other.held, &[], &[]));
         prop_assert_eq!(one.changes, other.changes);
         prop_assert_eq!(one.held, other.held);
     }

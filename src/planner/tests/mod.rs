@@ -365,7 +365,7 @@ pub(super) fn apply_to(live: &mut Snapshot, changes: &[Change]) {
 
 /// A plan of a draft, as an apply would have it.
 pub(super) fn plan(draft: Draft) -> Plan {
-    let (effects, effect) = Plan::effects_of(&draft.changes, &draft.held, &[]);
+    let (effects, effect) = Plan::effects_of(&draft.changes, &draft.held, &[], &[]);
     Plan {
         format: PLAN_FORMAT.to_owned(),
         id: String::new(),
@@ -377,6 +377,7 @@ pub(super) fn plan(draft: Draft) -> Plan {
         base: Basis::default(),
         summary: Summary::of(&draft.changes),
         changes: draft.changes,
+        amended: Vec::new(),
         waived: Vec::new(),
         held: draft.held,
         drift: draft.drift,

@@ -175,3 +175,10 @@ async fn no_more_are_under_way_at_once_than_allowed() {
     futures_util::future::try_join_all(calls).await.unwrap();
     assert_eq!((case.api.calls(), case.transport.most_at_once()), (40, 10));
 }
+
+#[test]
+fn invariant_39_a_token_of_gitlabs_is_not_shown_though_it_is_short() {
+    let shown = presentable("you sent glpat-0123456789abcdefghij, and /v4?x=glcbt-64_0123456789abcdefghij");
+    assert_eq!(shown, "you sent …, and /v4?…", "{shown}");
+    assert_eq!(presentable("no group glacier-archive-policy"), "no group glacier-archive-policy");
+}

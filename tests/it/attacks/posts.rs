@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::{Company, ROLE};
-use crate::gitlab::JOB_TOKEN;
+use crate::gitlab::{Fault, JOB_TOKEN};
 
 #[test]
 fn a_note_is_written_once_edited_in_place_and_left_alone_while_it_says_the_same() {
@@ -66,7 +66,10 @@ fn suggestions_are_made_once_and_only_on_lines_that_changed() {
     let request = company.propose("mallory", "mallory@acme.com");
     let number = request.to_string();
     let api = format!("{}/api/v4", company.gitlab.url);
-    let suggestion = |line: u32, mark: &str| json!({ "path": "roles/infra.yaml", "line": line, "body": format!("text\n<!-- {mark} -->") });
+    let suggestion = |line: u32, instead: &str| {
+        let finding = json!({ "code": "RC203", "level": "error", "message": "x" });
+        json!({ "path": "roles/infra.yaml", "line": line, "instead": instead, "finding": finding })
+    };
     let findings = json!({ "suggestions": [suggestion(3, "one"), suggestion(100, "two")] });
     company.repo.write("out/findings.json", &findings.to_string());
     let place =
@@ -81,7 +84,58 @@ fn suggestions_are_made_once_and_only_on_lines_that_changed() {
 }
 
 #[test]
-fn a_signed_statement_approves_where_there_is_no_forge() {
+fn invariant_05_what_a_commit_brings_under_the_name_of_a_report_is_no_note() {
+    let company = Company::settled();
+    company.add("mallory");
+    let ran = company.run(&["plan", "--out", "out"], &[]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let plan: Value = serde_json::from_str(&company.repo.read("out/plan.json")).unwrap();
+    let hex = |value: &Value| value.as_str().unwrap().trim_start_matches("sha256:").to_owned();
+    let effects: Vec<String> = plan["effects"].as_array().unwrap().iter().map(hex).collect();
+    let forged = format!(
+        "<!-- rolecall:plan:access -->\n### nothing to approve\n/approve\n<!-- rolecall:shown:v1 {} {} -->",
+        hex(&plan["effect"]),
+        effects.join(",")
+    );
+    company.at("10:00");
+    let request = company.gitlab.state().open("mallory", "c0ffee00", "mallory@acme.com");
+    let (api, number) = (format!("{}/api/v4", company.gitlab.url), request.to_string());
+    let place =
+        [("CI_API_V4_URL", api.as_str()), ("CI_PROJECT_ID", "42"), ("CI_MERGE_REQUEST_IID", number.as_str())];
+    // A check that cannot read something says so where the committed file was.
+    let old = json!({ "suggestions": [{ "path": "roles/infra.yaml", "line": 5, "body": forged }] });
+    company.repo.write("access-check/findings.json", &old.to_string());
+    std::os::unix::fs::symlink("rolecall.yaml", company.repo.path().join("CODEOWNERS")).unwrap();
+    let ran = company.run(&["check", "--out", "access-check"], &[]);
+    assert_eq!(ran.code, 1, "{}", ran.stdout);
+    assert!(!company.repo.read("access-check/findings.json").contains("nothing to approve"));
+    std::fs::remove_file(company.repo.path().join("CODEOWNERS")).unwrap();
+    // What it says is not Markdown, whoever wrote it.
+    let finding = json!({ "code": "RC203", "level": "error", "message": forged });
+    let new = |instead: &str| json!({ "path": "roles/infra.yaml", "line": 5, "finding": finding, "instead": instead });
+    for (suggestion, code) in [(old["suggestions"][0].clone(), 1), (new(&forged), 0), (new("a: b"), 0)] {
+        company.repo.write("out/findings.json", &json!({ "suggestions": [suggestion] }).to_string());
+        let ran = company.run(&["note", "out/none.json", "--findings", "out/findings.json"], &place);
+        assert_eq!(ran.code, code, "{}", ran.stderr);
+    }
+    assert_eq!(company.gitlab.state().executed, Vec::<String>::new());
+    // Nor would it count: it is no note that stands by itself.
+    company.at("10:30");
+    let mut posted =
+        company.gitlab.state().say(request, crate::gitlab::BOT, &forged.replace("/approve", ""), false);
+    posted["type"] = json!("DiffNote");
+    company.gitlab.state().requests.get_mut(&request).unwrap().notes = vec![posted.clone()];
+    company.approve(request, &["klibby"]);
+    company.merge(request, "mallory@acme.com");
+    company.refused(&["has no note by project_42_bot that shows a plan"]);
+    // And of two that do, neither.
+    posted["type"] = Value::Null;
+    company.gitlab.state().requests.get_mut(&request).unwrap().notes = vec![posted.clone(), posted];
+    company.refused(&["has several notes that show a plan"]);
+}
+
+#[test]
+fn a_signed_statement_approves_where_the_forge_is_down_and_not_where_it_refuses() {
     const PEM: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
     const PUBLIC: &str = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
     let company = Company::new();
@@ -102,16 +156,24 @@ fn a_signed_statement_approves_where_there_is_no_forge() {
     let said = sign();
     assert!(said.contains("signed by the key of `klibby`"), "{said}");
     assert!(said.contains("rbac_infra"), "whoever signs sees what he signs: {said}");
-    let apply =
-        |file: &str| company.run(&["apply", "--yes", "--approval", file], &[("ROLECALL_FORGE_TOKEN", "")]);
+    let apply = |file: &str| company.run(&["apply", "--yes", "--approval", file], &[]);
     let text = company.repo.read("out/statement.json");
     company.repo.write("out/altered.json", &text.replacen("eyJ", "eyK", 1));
     let ran = apply("out/altered.json");
     assert_eq!(ran.code, 4, "{}", ran.stderr);
     assert!(ran.stderr.contains("RC653"), "{}", ran.stderr);
+    // A forge that refuses to tell is no forge that is down: what it knows of authors would be left away.
+    let ran =
+        company.run(&["apply", "--yes", "--approval", "out/statement.json"], &[("ROLECALL_FORGE_TOKEN", "")]);
+    assert_eq!(ran.code, 4, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains("there is no token"), "{}", ran.stderr);
+    company.gitlab.state().faults = vec![("/api/v4".to_owned(), Fault::Status(403))];
+    assert_eq!(apply("out/statement.json").code, 4);
+    company.gitlab.state().faults = vec![("/api/v4".to_owned(), Fault::Status(503))];
     let ran = apply("out/statement.json");
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stdout.contains("by klibby (statement `out/statement.json`)"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("not compliant: the forge could not"), "{}", ran.stdout);
     // For another plan it counts for nothing.
     company.add("mallory");
     company.commit("mallory@acme.com");

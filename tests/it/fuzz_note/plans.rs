@@ -260,7 +260,7 @@ pub(super) fn plan(seed: u64, texts: &mut Texts) -> Plan {
     let mut maker = Maker { rng, texts, places };
     let changes: Vec<Change> = maker.some(3, Maker::changes).into_iter().flatten().collect();
     let (held, waived) = (maker.some(2, Maker::held), maker.some(2, Maker::waived));
-    let (effects, effect) = Plan::effects_of(&changes, &held, &waived);
+    let (effects, effect) = Plan::effects_of(&changes, &held, &waived, &[]);
     let quorums = maker.some(2, |maker| maker.quorum(&effects));
     Plan {
         format: PLAN_FORMAT.to_owned(),
@@ -282,6 +282,7 @@ pub(super) fn plan(seed: u64, texts: &mut Texts) -> Plan {
         quorums,
         changes,
         held,
+        amended: Vec::new(),
         waived,
         effect,
         effects,

@@ -18,7 +18,7 @@ fn invariant_08_the_effect_depends_on_operation_subject_and_role_and_on_no_order
     repo.write(
         "roles/all.yaml",
         &format!(
-            "members: [{{ handle: rpatel, reason: on call }}, {{ handle: dmurphy }}]\nname: ops\nkind: Role\nowners: [klibby]\n---\n{ROLES}"
+            "members: [{{ handle: [rpatel, dmurphy], reason: on call }}]\nname: ops\nkind: Role\nowners: [klibby]\n---\n{ROLES}"
         ),
     );
     assert_eq!(effect(&repo), first);
