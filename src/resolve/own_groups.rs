@@ -14,8 +14,8 @@ use crate::manifest::Role;
 use crate::model::Settings;
 use crate::model::settings::PersonType;
 use crate::model::{
-    Address, Attributes, Collection, Finding, Name, Origin, Sensitivity, Spanned, Target, Through, Value,
-    Wanted,
+    Address, Attributes, Collection, Finding, Name, Origin, Registry, Sensitivity, Spanned, Target, Through,
+    Value, Wanted,
 };
 
 /// A role's own group, as a target that its members get.
@@ -43,12 +43,18 @@ pub(super) struct Named<'a> {
     pub(super) kind: Option<&'a PersonType>,
 }
 
-/// The templates for the groups of a role: one in each identity store, or one for each type that has a colour.
-pub(super) fn named<'a>(settings: &'a Settings, role: &Role) -> Vec<Named<'a>> {
+/// The templates for the groups of a role: one in each identity store, or one for each type that has a colour. Where groups
+/// are there to be bound by policies, only of roles that give something there.
+pub(super) fn named<'a>(settings: &'a Settings, registry: &Registry, role: &Role) -> Vec<Named<'a>> {
     let mut all = Vec::new();
     for (instance, names) in &settings.groups {
         let template = if role.unit { &names.unit } else { &names.role };
         let Some(template) = template else { continue };
+        let provider = settings.providers.get(instance).and_then(|one| registry.provider(&one.provider));
+        let bound = provider.is_some_and(|it| it.relations.iter().any(|relation| relation.pair));
+        if bound && !role.access.iter().any(|entry| entry.instance.value.as_str() == &**instance) {
+            continue;
+        }
         if template.contains("{color}") {
             let types = settings.types.iter().filter(|kind| kind.role_groups && kind.color.is_some());
             all.extend(types.map(|kind| Named { instance, template, kind: Some(kind) }));
@@ -73,7 +79,7 @@ impl Work<'_> {
     pub(super) fn groups(&mut self, role: &Role) -> Vec<Own> {
         let mut own = Vec::new();
         let role_name = role.name.value.as_str();
-        for Named { instance, template, kind } in named(&self.tree.settings, role) {
+        for Named { instance, template, kind } in named(&self.tree.settings, self.registry, role) {
             let of = kind.map(|kind| format!(", its people of type {}", kind.name)).unwrap_or_default();
             let origin = Origin {
                 text: format!("the group of role {role_name}{of}"),

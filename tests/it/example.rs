@@ -18,6 +18,7 @@ const NEW: &[&str] = &[
     "grants/2026-11/inc-1017.yaml",
     "native/aws/artifact-write.json",
     "native/aws/publisher.yaml",
+    "native/gcp/data.yaml",
     "roles/data.yaml",
     "rules/waivers.yaml",
 ];
@@ -90,13 +91,22 @@ fn happen(repo: &Repo) {
     );
     change("title: Senior Frontend Engineer", "title: Senior Backend Engineer");
     change("pmartin@acme.com, wlee@acme.com]", "pmartin@acme.com, wlee@acme.com, zali@acme.com]");
+    let runner = "            - serviceAccount:ci-runner@acme-ci-run.iam.gserviceaccount.com\n";
+    change(runner, &format!("{runner}            - user:fmoreau@acme.com\n"));
+    let account = "display_name: CI runner }";
+    change(
+        account,
+        &format!("display_name: CI runner, keys: [{{ id: {KEY}, created: 2026-11-19T09:00:00Z }}] }}"),
+    );
 }
 
 const SINCE: &str = "\
 # Since the last apply, on 13 November: Tess Hale has joined the people team, Carla Garcia has left, Gabriel Ortega has
 # moved from frontend to backend, the access for incident 991 has ended, and somebody has put Zara Ali, who enters
-# payments, into app.erp.approver by hand.
+# payments, into app.erp.approver by hand. In Google Cloud somebody has bound Fleur Moreau to a role on acme-ci-run, and
+# made a key of ci-runner, which is to have none.
 ";
+const KEY: &str = "5d41402abc4b2a76b9719d911017c592a1b2c3d4";
 const JOINER: &str = r#"    - login: thale@acme.com
       status: ACTIVE
       profile:
@@ -157,6 +167,14 @@ fn the_first_plan_shows_a_bit_of_everything() {
         &[("op", "revoke"), ("address", "okta:group/app.erp.approver"), ("subject", "person:wlee")],
         &[("op", "revoke"), ("address", "managed:ReadOnlyAccess"), ("cause", "request")],
         &[("op", "revoke"), ("subject", "person:tnguyen"), ("cause", "standing"), ("standing", "expiry")],
+        &[("op", "create"), ("address", "gcp:project/acme-warehouse"), ("cause", "request")],
+        &[("op", "create"), ("address", "gcp:custom_role/job_watcher")],
+        &[("op", "create"), ("address", "gcp:group/data-auditors@acme.com")],
+        &[
+            ("op", "grant"),
+            ("address", "gcp:project/acme-warehouse"),
+            ("relation", "roles/bigquery.dataViewer"),
+        ],
         &[("op", "grant"), ("subject", "person:thale"), ("cause", "standing"), ("standing", "joiner")],
         &[("op", "grant"), ("subject", "person:gortega"), ("cause", "standing"), ("standing", "mover")],
         &[("op", "revoke"), ("subject", "person:cgarcia"), ("cause", "standing"), ("standing", "leaver")],
@@ -177,8 +195,8 @@ fn the_first_plan_shows_a_bit_of_everything() {
         (&"absent".into(), &"person:gortega".into())
     );
     let drift = plan["drift"].as_array().unwrap();
-    assert_eq!(drift.len(), 1, "{drift:#?}");
-    assert_eq!(drift[0]["change"]["subject"], "person:zali");
+    let subjects: Vec<_> = drift.iter().map(|drift| &drift["change"]["subject"]).collect();
+    assert_eq!(subjects, [&Value::Null, &"person:fmoreau".into(), &"person:zali".into()], "{drift:#?}");
     for tally in ["unclaimed", "unmanaged"] {
         assert!(!plan[tally]["resources"].as_object().unwrap().is_empty(), "nothing is {tally}");
     }
@@ -303,6 +321,7 @@ fn four_hundred() -> Repo {
         writeln!(world, "    - {{ name: rbac_{number:03}, members: [klibby@acme.com] }}").unwrap();
     }
     world.push_str("aws:\n  accounts:\n    \"222222222222\": { name: ci }\n");
+    world.push_str("gcp: { organization: \"123456789012\", domain: acme.com, customer: C01acme0 }\n");
     repo.write("world.yaml", &world);
     repo.write("native/groups.yaml", "kind: okta/Group\nname: rbac_007\nmembers: [klibby]\n");
     repo

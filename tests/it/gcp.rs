@@ -1,7 +1,7 @@
 //! The Google Cloud provider as a whole, over the simulator: conformance, policies that two people write, how little is
 //! read, what breaks on the way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rolecall::model::settings::ProviderSettings;

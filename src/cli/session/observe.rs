@@ -81,9 +81,12 @@ impl Session {
             let (edges_of, fields) = (scopes.get(instance).unwrap_or(&nothing), fields.get(instance));
             async move {
                 let mut seen = provider.observe(edges_of).await;
-                if let Some(fields) = fields {
-                    seen.take_in_fields(provider.observe_fields(fields).await);
-                }
+                // What does not exist has no fields.
+                let there = |address: &Address| seen.resources.contains_key(address);
+                let of: BTreeMap<_, _> =
+                    fields.into_iter().flatten().filter(|(address, _)| there(address)).collect();
+                let of = of.into_iter().map(|(address, wanted)| (address.clone(), wanted.clone())).collect();
+                seen.take_in_fields(provider.observe_fields(&of).await);
                 seen
             }
         }));

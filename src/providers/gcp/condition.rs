@@ -40,10 +40,10 @@ pub(super) fn read(condition: Option<&Json>) -> (Option<Name>, Option<Timestamp>
     let told = format!("{UNTIL}{end}");
     match (own, title.strip_suffix(&told)) {
         (None, Some("")) => (None, Some(end)),
-        (Some(own), Some(title)) if title.ends_with(", ") => {
-            let title = title.trim_end_matches(", ");
-            (Some(canonical(title, Some(description), own)), Some(end))
-        }
+        (Some(own), Some(title)) => match title.strip_suffix(", ") {
+            Some(title) => (Some(canonical(title, Some(description), own)), Some(end)),
+            None => (plain(), None),
+        },
         _ => (plain(), None),
     }
 }

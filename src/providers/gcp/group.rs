@@ -17,9 +17,9 @@ use super::client::{Client, Service, encoded};
 use super::folder::BAD_NAME;
 use super::names::{self, GROUP};
 use super::writer::Session;
-use super::{Gcp, GcpKind, membership};
+use super::{Gcp, GcpKind, access, membership};
 use crate::model::{
-    Address, Attribute, Attributes, Change, Collection, Coverage, Finding, Kind, Lowering, Native, Op,
+    Address, Attribute, Attributes, Change, Collection, Coverage, Finding, Kind, Lowering, Native, Node, Op,
     Resource, Schema, Snapshot, Spanned, Value,
 };
 use crate::provider::paging::Listing;
@@ -52,6 +52,9 @@ struct GroupManifest {
     /// Service accounts that are in it, by e-mail address.
     #[serde(default)]
     service_accounts: Vec<Spanned<String>>,
+    /// What it is given, like an entry of a role's `access:`.
+    #[serde(default)]
+    access: Vec<Node>,
     /// Whether it may become empty.
     #[serde(default)]
     allow_empty: bool,
@@ -84,6 +87,9 @@ impl Native for GroupManifest {
         {
             let principal = names::principal(lowering.instance, &format!("{sort}:{}", email.value));
             lowering.grant(&principal, MEMBER, &group, &email.span);
+        }
+        for entry in &self.access {
+            access::grant(lowering, &group, entry);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 
 use super::client::Service;
-use super::names::{self, BILLING, GROUP, ORGANIZATION, PROJECT, SERVICE_ACCOUNT, USER};
+use super::names::{self, BILLING, FOLDER, ORGANIZATION, PROJECT, SERVICE_ACCOUNT, USER};
 use super::tree::{self, Tree};
 use super::{Gcp, assets, billing, group, kind_of, membership, policies, project, service_account, user};
 use crate::model::{Address, Attributes, Coverage, GrantKey, LiveGrant, Resource, Snapshot};
@@ -51,6 +51,11 @@ pub(super) async fn observe(gcp: &Arc<Gcp>, edges_of: &BTreeSet<Address>) -> Sna
         if nowhere {
             live.coverage.insert(address.place().into(), projects.clone());
         }
+        // Of a folder or project that was not seen nobody knows who is bound on it, unless it would have been seen.
+        if [FOLDER, PROJECT].contains(&address.kind()) && !live.resources.contains_key(address) {
+            let listed = live.coverage.get(&gcp.scope(address.kind())).cloned().unwrap_or(Coverage::Complete);
+            live.coverage.insert(address.as_str().into(), listed);
+        }
     }
     exactly(gcp, &mut live).await;
     live.normalize();
@@ -59,15 +64,17 @@ pub(super) async fn observe(gcp: &Arc<Gcp>, edges_of: &BTreeSet<Address>) -> Sna
 
 /// Puts what was written here since in the place of what searches show of it.
 async fn exactly(gcp: &Arc<Gcp>, live: &mut Snapshot) {
-    let mut things: BTreeSet<Address> = gcp.written_things().into_iter().collect();
-    // Folders and projects were taken in with the tree.
-    things.retain(|address| [SERVICE_ACCOUNT, names::ROLE, GROUP].contains(&address.kind()));
-    let policies = gcp.written_policies().into_iter().filter(|address| !things.contains(address));
+    let written: BTreeSet<Address> = gcp.written_things().into_iter().collect();
+    // Folders and projects were taken in with the tree; whoever makes one is bound on it by Google.
+    let (things, places): (BTreeSet<Address>, BTreeSet<Address>) =
+        written.into_iter().partition(|address| ![FOLDER, PROJECT].contains(&address.kind()));
+    let places = places.into_iter().filter(|address| live.resources.contains_key(address));
+    let policies: BTreeSet<Address> = gcp.written_policies().into_iter().chain(places).collect();
+    let policies = policies.into_iter().filter(|address| !things.contains(address));
+    let policies: Vec<Address> = policies.collect();
     let reads = things.iter().cloned().chain(policies).map(|address| async move {
         let seen = match kind_of(&address) {
-            Ok(kind) if [SERVICE_ACCOUNT, names::ROLE, GROUP].contains(&address.kind()) => {
-                kind.read(gcp, &address).await
-            }
+            Ok(kind) if ![FOLDER, PROJECT].contains(&address.kind()) => kind.read(gcp, &address).await,
             _ => policies::read(gcp, &address).await,
         };
         (address, seen)

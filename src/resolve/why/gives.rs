@@ -43,7 +43,7 @@ impl View<'_> {
     /// A role's own groups.
     #[must_use]
     pub fn groups(&self, role: &Role) -> Vec<Gives> {
-        let all = named(&self.tree.settings, role);
+        let all = named(&self.tree.settings, self.registry, role);
         let groups = all.into_iter().filter_map(|Named { instance, template, kind }| {
             let settings = self.tree.settings.providers.get(instance)?;
             let (group, relation) = self.registry.provider(&settings.provider)?.role_group?;
