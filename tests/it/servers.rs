@@ -341,8 +341,7 @@ fn prism_tells_a_wrong_answer_from_a_right_one() {
 #[test]
 fn prism_tells_googles_paths_apart() {
     let name = "servers::prism_tells_googles_paths_apart";
-    let (group, policy, found) =
-        (r#"{"groupKey": {"id": "x"}}"#, r#"{"bindings": []}"#, r#"{"results": []}"#);
+    let (group, policy, found) = (r#"{"groupKey":{"id":"x"}}"#, r#"{"bindings":[]}"#, r#"{"results":[]}"#);
     let exchanges = [
         ("/v1/groups/0x", group, false),
         ("/v1/groups:lookup?groupKey.id=x", group, true),
