@@ -79,7 +79,8 @@ fn rule(item: &Node, provider: &ProviderType, findings: &mut Vec<Finding>) -> Op
             return None;
         }
     }
-    if !principals.is_empty() && !(kinds.is_empty() && accounts.is_empty() && folders.is_empty()) {
+    let about_things = !kinds.is_empty() || !accounts.is_empty() || !folders.is_empty();
+    if !principals.is_empty() && about_things {
         let finding = Finding::error(WRONG_VALUE, "`principals` stands alone: it is about no thing");
         findings.push(finding.at(&item.span).help("make two entries of it"));
         return None;

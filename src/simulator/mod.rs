@@ -41,7 +41,7 @@ pub use store::{BUSY, INVALID, UNREADABLE, WorldError};
 pub use watch::Written;
 pub use world::{
     Aws, AwsAccount, AwsLimits, Gcp, GcpBillingAccount, GcpBinding, GcpCondition, GcpFolder, GcpGroup,
-    GcpKey, GcpKeyManager, GcpLien, GcpLimits, GcpMember, GcpOperation, GcpOutcome, GcpPolicy, GcpPool,
+    GcpKey, GcpLien, GcpLimits, GcpManagedBy, GcpMember, GcpOperation, GcpOutcome, GcpPolicy, GcpPool,
     GcpPoolProvider, GcpProject, GcpRole, GcpServiceAccount, GcpStage, GcpState, GcpToken, GcpUser,
     GroupType, IamGroup, IamPolicy, IamRole, IamUser, Okta, OktaGroup, OktaRule, OktaUser, RuleStatus,
     UserStatus, World, WorldFaults,

@@ -188,7 +188,7 @@ impl Client {
             _ => Error { kind: ErrorKind::Unreachable, ..error },
         })?;
         let operation: Operation = answer.json()?;
-        operation.outcome(service, answer.request_id.clone())
+        operation.outcome(service, answer.request_id)
     }
 }
 

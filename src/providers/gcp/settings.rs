@@ -126,7 +126,8 @@ fn host(text: &str) -> Result<Url, &'static str> {
     let url: Url = text.parse().map_err(|_| "is not a URL")?;
     let Some(host) = url.host_str().filter(|host| !host.is_empty()) else { return Err("names no host") };
     let google = url.scheme() == "https" && (host == "googleapis.com" || host.ends_with(".googleapis.com"));
-    if !google && !(["http", "https"].contains(&url.scheme()) && is_loopback(host)) {
+    let here = ["http", "https"].contains(&url.scheme()) && is_loopback(host);
+    if !google && !here {
         return Err("is neither a host of Google's nor this machine");
     }
     if !url.username().is_empty() || url.password().is_some() {

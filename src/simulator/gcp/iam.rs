@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::super::keyed;
 use super::super::order::Reply;
-use super::super::world::{GcpKey, GcpKeyManager, GcpProject, GcpServiceAccount};
+use super::super::world::{GcpKey, GcpManagedBy, GcpProject, GcpServiceAccount};
 use super::{Answer, Context, Problem, etag, put, stamp, text};
 
 /// How long a deleted account can be restored (November 2026):
@@ -128,7 +128,7 @@ impl Context<'_> {
             ..GcpServiceAccount::default()
         };
         if let Some(project) = self.gcp_mut().projects.get_mut(&id) {
-            project.service_accounts.insert(name.clone(), account);
+            project.service_accounts.insert(name, account);
         }
         let (project, account) = self.find_account(&id, &email)?;
         Ok(Reply::json(200, &shown(project, account)))
@@ -221,7 +221,7 @@ impl Context<'_> {
 
     fn create_key(&mut self, project: &str, account: &str) -> Answer {
         let (found, of) = self.find_account(project, account)?;
-        if of.keys.values().filter(|key| key.managed == GcpKeyManager::User).count() >= 10 {
+        if of.keys.values().filter(|key| key.managed == GcpManagedBy::User).count() >= 10 {
             return Err(Problem::precondition("Precondition check failed."));
         }
         let n = self.moment.n.to_string();
@@ -244,7 +244,7 @@ impl Context<'_> {
         if (method, verb) == ("GET", "") {
             return Ok(Reply::json(200, &shown_key(of, found, key)));
         }
-        if key.managed == GcpKeyManager::System {
+        if key.managed == GcpManagedBy::System {
             return Err(Problem::precondition("A key that Google manages cannot be changed."));
         }
         let keys = &mut self.account_mut(project, account)?.keys;
@@ -279,8 +279,8 @@ pub(super) fn shown(project: &GcpProject, account: &GcpServiceAccount) -> Json {
 
 fn kind(key: &GcpKey) -> &'static str {
     match key.managed {
-        GcpKeyManager::User => "USER_MANAGED",
-        GcpKeyManager::System => "SYSTEM_MANAGED",
+        GcpManagedBy::User => "USER_MANAGED",
+        GcpManagedBy::System => "SYSTEM_MANAGED",
     }
 }
 

@@ -268,7 +268,7 @@ fn conditions_are_shown_to_who_asks_for_version_3_and_kept_by_who_sets_it() {
         wrong["bindings"][1][field] = value;
         assert_eq!(set(&simulator, name, &wrong).0, 400, "{field}");
     }
-    let mut plain = whole.clone();
+    let mut plain = whole;
     plain["version"] = 1.into();
     assert_eq!(set(&simulator, name, &plain).0, 400);
     plain["bindings"].as_array_mut().unwrap().pop();

@@ -19,9 +19,9 @@ mod okta;
 
 pub use aws::{Aws, AwsAccount, AwsLimits, IamGroup, IamPolicy, IamRole, IamUser};
 pub use gcp::{
-    Gcp, GcpBillingAccount, GcpBinding, GcpCondition, GcpFolder, GcpGroup, GcpKey, GcpKeyManager, GcpLien,
-    GcpLimits, GcpMember, GcpOperation, GcpOutcome, GcpPolicy, GcpPool, GcpPoolProvider, GcpProject, GcpRole,
-    GcpServiceAccount, GcpStage, GcpState, GcpToken, GcpUser,
+    Gcp, GcpBillingAccount, GcpBinding, GcpCondition, GcpFolder, GcpGroup, GcpKey, GcpLien, GcpLimits,
+    GcpManagedBy, GcpMember, GcpOperation, GcpOutcome, GcpPolicy, GcpPool, GcpPoolProvider, GcpProject,
+    GcpRole, GcpServiceAccount, GcpStage, GcpState, GcpToken, GcpUser,
 };
 pub use okta::{GroupType, Okta, OktaGroup, OktaRule, OktaUser, RuleStatus, UserStatus};
 

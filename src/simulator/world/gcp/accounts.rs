@@ -60,13 +60,13 @@ pub struct GcpKey {
     pub disabled: bool,
     /// Who looks after it.
     #[serde(skip_serializing_if = "is_default")]
-    pub managed: GcpKeyManager,
+    pub managed: GcpManagedBy,
 }
 
 /// Who looks after a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum GcpKeyManager {
+pub enum GcpManagedBy {
     /// Whoever made it.
     #[default]
     User,

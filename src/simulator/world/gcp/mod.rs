@@ -16,7 +16,7 @@ mod directory;
 mod policy;
 mod tree;
 
-pub use accounts::{GcpKey, GcpKeyManager, GcpPool, GcpPoolProvider, GcpRole, GcpServiceAccount, GcpStage};
+pub use accounts::{GcpKey, GcpManagedBy, GcpPool, GcpPoolProvider, GcpRole, GcpServiceAccount, GcpStage};
 pub use directory::{GcpGroup, GcpMember, GcpToken, GcpUser};
 pub use policy::{GcpBinding, GcpCondition, GcpPolicy};
 pub use tree::{GcpBillingAccount, GcpFolder, GcpLien, GcpOperation, GcpOutcome, GcpProject, GcpState};
