@@ -122,7 +122,7 @@ fn sorted(value: Value) -> Value {
     match value {
         Value::List(items) => {
             let mut items: Vec<Value> = items.into_iter().map(sorted).collect();
-            items.sort_by_cached_key(|item| Digest::of(item));
+            items.sort_by_cached_key(Digest::of);
             Value::List(items)
         }
         Value::Map(map) => Value::Map(map.into_iter().map(|(key, value)| (key, sorted(value))).collect()),
@@ -133,6 +133,6 @@ fn sorted(value: Value) -> Value {
 /// The texts under a key: one, or a list of them.
 fn texts(value: &Value, key: &str) -> Vec<Name> {
     let Some(value) = value.as_map().and_then(|map| map.get(key)) else { return Vec::new() };
-    let items = value.as_list().map_or_else(|| std::slice::from_ref(value), |items| items);
+    let items = value.as_list().unwrap_or_else(|| std::slice::from_ref(value));
     items.iter().filter_map(|item| item.as_text()).map(Name::from).collect()
 }

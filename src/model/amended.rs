@@ -51,10 +51,8 @@ impl Amended {
 impl fmt::Display for Amended {
     /// ``role `infra` ``
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind.as_str() {
-            "Role" => write!(f, "role `{}`", self.name),
-            "Settings" => write!(f, "settings `{}`", self.name),
-            kind => write!(f, "{kind} `{}`", self.name),
-        }
+        // A provider's kinds are called as they are written: `aws/Role`.
+        let kind = if self.kind.contains('/') { self.kind.clone() } else { self.kind.to_lowercase() };
+        write!(f, "{kind} `{}`", self.name)
     }
 }

@@ -181,7 +181,11 @@ fn one_person_loses_everything_in_every_provider_and_nobody_else_anything() {
     fs::remove_file(repo.path().join("people/suspensions/dmurphy.yaml")).unwrap();
     let plan = repo.plan();
     assert_eq!(plan["changes"].as_array().unwrap().len(), 4, "{plan:#}");
-    assert_eq!(plan["effects"].as_array().unwrap().len(), 4, "it has to be approved");
+    assert_eq!(
+        plan["effects"].as_array().unwrap().len(),
+        5,
+        "these have to be approved, and that the file goes"
+    );
     // `journal show` tells of it.
     let shown = repo.expect(0, &["journal", "show"]).stdout;
     let id = report["plan"].as_str().unwrap();

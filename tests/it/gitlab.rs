@@ -315,7 +315,7 @@ fn answer(state: &mut State, call: &Call) -> Answer {
             let of = |path: &str| state.groups.get(path).cloned().unwrap_or_default();
             let mut members = of(group);
             // Those of the groups above it as well.
-            if rest == &["all"] {
+            if *rest == ["all"] {
                 members.extend(group.match_indices('/').flat_map(|(at, _)| of(&group[..at])));
             }
             page(call, members)

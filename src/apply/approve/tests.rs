@@ -48,8 +48,9 @@ fn invariant_9_what_is_riskier_than_it_was_shown_is_refused() {
     let shown = grant("x", "a");
     let mut now = shown.clone();
     now.risk = crate::model::Risk::High;
-    assert_eq!(check(&[shown.clone()], &[now.clone()], &live(&[], &[])), [NOT_APPROVED.code]);
-    assert!(check(&[now], &[shown], &live(&[], &[])).is_empty());
+    let (shown, now) = ([shown], [now]);
+    assert_eq!(check(&shown, &now, &live(&[], &[])), [NOT_APPROVED.code]);
+    assert!(check(&now, &shown, &live(&[], &[])).is_empty());
 }
 
 #[test]

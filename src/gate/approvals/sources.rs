@@ -236,7 +236,7 @@ pub(super) fn asked(
         match commit {
             Some(commit) => wrote(commit, "what has waited since", said, &mut who, &mut unknown),
             None => {
-                unknown.push("Git does not tell who wrote what has waited since the last apply".to_owned())
+                unknown.push("Git does not tell who wrote what has waited since the last apply".to_owned());
             }
         }
     }

@@ -77,7 +77,8 @@ fn what_was_approved_on_monday_applies_on_tuesday_when_others_joined_meanwhile()
     repo.write("grants/x.yaml", "{ kind: Grant, name: x, to: klibby, roles: [finance], reason: audit }\n");
     let monday = repo.plan();
     let asked = want(&["grant dmurphy member rbac_role_finance", "grant klibby member rbac_role_finance"]);
-    assert_eq!((set(&monday["changes"]), monday["effects"].as_array().unwrap().len()), (asked, 2));
+    // And what the two files say from now on.
+    assert_eq!((set(&monday["changes"]), monday["effects"].as_array().unwrap().len()), (asked, 4));
     let people = [PEOPLE, &[("j1", "Finance"), ("j2", "Finance"), ("j3", "Infrastructure")]].concat();
     World::settled(&people).now("2026-11-23T17:00:00Z").write(&repo);
     repo.expect(0, &["apply", "--yes"]);
@@ -179,7 +180,10 @@ fn invariant_43_a_separation_of_base_judges_head_and_a_waiver_lets_one_through()
     repo.write("rules/waiver.yaml", waiver);
     let plan = repo.plan();
     assert_eq!(set(&plan["changes"]), want(&["grant klibby member rbac_role_finance"]), "{plan:#}");
-    assert_eq!(plan["effects"].as_array().unwrap().len(), 2, "the waiver is approved with it: {plan:#}");
+    assert_eq!(plan["waived"].as_array().unwrap().len(), 1, "the waiver is approved with it: {plan:#}");
+    // So are the three documents: the separation that goes, the grant, and the waiver for whatever it lets through later.
+    assert_eq!(plan["amended"].as_array().unwrap().len(), 3, "{plan:#}");
+    assert_eq!(plan["effects"].as_array().unwrap().len(), 5, "{plan:#}");
     repo.converge();
 }
 
