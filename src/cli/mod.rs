@@ -176,7 +176,7 @@ enum Command {
     Values(values::Arguments),
     /// Print the completions of a shell
     Completions(completions::Arguments),
-    /// Serve the simulated Okta and AWS of an access repo on loopback
+    /// Serve the simulated Okta, AWS and Google Cloud of an access repo on loopback
     Simulate(simulate::Arguments),
     /// Try everything out on random organizations, with faults and crashes
     Soak(soak::Arguments),

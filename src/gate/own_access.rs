@@ -38,7 +38,11 @@ impl<'a> Bench<'a> {
             let takes = is_own
                 && match change.op {
                     Op::Delete | Op::Revoke => true,
-                    Op::Update => self.narrows(change) || cuts_off(change),
+                    Op::Update => {
+                        self.narrows(change)
+                            || cuts_off(change)
+                            || self.rules.schemas.ending(change).is_some()
+                    }
                     Op::Grant => self.denies(&change.address),
                     Op::Create | Op::Adopt | Op::Forget => false,
                 };
@@ -82,7 +86,14 @@ impl<'a> Bench<'a> {
                 .filter(|attribute| bounds_access(attribute));
             bounding.filter_map(|attribute| resource.attributes.get(&attribute.name)?.as_text()?.parse().ok())
         });
-        edges.map(|key| key.resource.clone()).chain(bounds).collect()
+        // What a policy binds them to may be a role of one's own, and what they are in may end with them.
+        let mut attached: BTreeSet<Address> = bounds.collect();
+        for key in edges {
+            attached.extend(key.relation.parse::<Address>().ok().filter(|_| key.relation.contains(':')));
+            attached.insert(key.resource.clone());
+        }
+        attached.extend(own.iter().filter_map(|address| self.rules.schemas.holder(address)));
+        attached
     }
 
     /// Whether an update may leave less access than there was: an edge's attributes, or a document or flagged attribute

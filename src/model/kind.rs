@@ -16,6 +16,7 @@ use super::finding::Finding;
 use super::grant::GrantKey;
 use super::inventory::Account;
 use super::lowering::{AccessLowering, Lowering};
+use super::plan::{Change, Op};
 use super::span::Node;
 use super::value::{Attributes, Value};
 
@@ -42,6 +43,8 @@ pub struct Flags {
     pub required: bool,
     /// To read it takes a call for each thing, so that it is read only of what declares it.
     pub on_demand: bool,
+    /// Some of its values end the thing, or what it can do: `deleted`, a disabled account, nobody who pays.
+    pub ends: bool,
 }
 
 /// An attribute of a kind.
@@ -58,6 +61,16 @@ pub struct Attribute {
 }
 
 impl Flags {
+    /// Whether a value of it ends the thing.
+    #[must_use]
+    pub fn ended_by(self, value: Option<&Value>) -> bool {
+        self.ends
+            && match value {
+                None | Some(Value::Null | Value::Bool(true)) => true,
+                Some(value) => value.as_text() == Some("deleted"),
+            }
+    }
+
     /// Whether live shows what we asked for, so that the two can be compared.
     #[must_use]
     pub fn compared(self) -> bool {
@@ -312,6 +325,19 @@ impl Schemas {
     #[must_use]
     pub fn provider(&self, address: &Address) -> Option<&ProviderType> {
         self.instances.get(address.instance())
+    }
+
+    /// Whether a change of fields ends the thing, or what it can do; and the field that does.
+    #[must_use]
+    pub fn ending(&self, change: &Change) -> Option<Name> {
+        let schema =
+            self.of(&change.address).filter(|_| change.op == Op::Update && change.grant.is_none())?;
+        let after = |field: &Name| change.after.as_ref().and_then(|after| after.get(field));
+        let ends = |field: &&Name| {
+            let flags = schema.attribute(field).map(|attribute| attribute.flags).unwrap_or_default();
+            flags.ended_by(after(field))
+        };
+        change.fields.iter().find(ends).cloned()
     }
 
     /// The thing that a thing is in.

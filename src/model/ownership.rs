@@ -64,12 +64,14 @@ impl Ownership {
         rules.iter().find(|rule| self.matches(rule, address, plural)).map_or(May::Look, |rule| rule.may)
     }
 
-    /// What is allowed on edges that bind a principal, whatever they are on.
+    /// What is allowed on edges that bind a principal to a thing, for the sake of the principal: an earlier rule about the
+    /// thing decides before that.
     #[must_use]
-    pub fn may_bind(&self, instance: &str, member: &str) -> May {
-        let Some(rules) = self.rules.get(instance) else { return May::Look };
-        let about = rules.iter().find(|rule| any_matches(&rule.principals, member));
-        about.map_or(May::Look, |rule| rule.may)
+    pub fn may_bind(&self, on: &Address, plural: &str, member: &str) -> May {
+        let Some(rules) = self.rules.get(on.instance()) else { return May::Look };
+        let binds = |rule: &OwnRule| !rule.principals.is_empty() && any_matches(&rule.principals, member);
+        let first = rules.iter().find(|rule| binds(rule) || self.matches(rule, on, plural));
+        first.filter(|rule| binds(rule)).map_or(May::Look, |rule| rule.may)
     }
 
     fn matches(&self, rule: &OwnRule, address: &Address, plural: &str) -> bool {
@@ -96,7 +98,8 @@ impl Ownership {
             None if address.kind() == "folder" => Some(&*name),
             None => self.account(address, &name).map(|account| account.path.as_str()),
         };
-        let Some(path) = path else { return false };
+        // What is directly below the organization is in no folder; where one in brackets is, nobody knows.
+        let Some(path) = path.filter(|path| !path.is_empty() && !path.starts_with('[')) else { return false };
         let ends = path.char_indices().filter(|(_, character)| *character == '/').map(|(at, _)| at);
         let above: Vec<&str> = ends.chain([path.len()]).filter_map(|end| path.get(..end)).collect();
         let excepted = |pattern: &Pattern| {
@@ -173,8 +176,13 @@ mod tests {
         let own = Ownership { rules: BTreeMap::from([("gcp".into(), vec![rule])]), accounts: Vec::new() };
         let group = "gcp:group/rbac-x@acme.com".parse().unwrap();
         assert_eq!(own.may(&group, "groups"), May::Look);
-        assert_eq!(own.may_bind("gcp", "group:rbac-x@acme.com"), May::All);
-        assert_eq!(own.may_bind("gcp", "group:others@acme.com"), May::Look);
+        let vault: Address = "gcp:project/vault".parse().unwrap();
+        assert_eq!(own.may_bind(&vault, "projects", "group:rbac-x@acme.com"), May::All);
+        assert_eq!(own.may_bind(&vault, "projects", "group:others@acme.com"), May::Look);
+        let mut rules = own.rules["gcp"].clone();
+        rules.insert(0, self::rule("projects", "vault", May::Look));
+        let own = Ownership { rules: BTreeMap::from([("gcp".into(), rules)]), accounts: Vec::new() };
+        assert_eq!(own.may_bind(&vault, "projects", "group:rbac-x@acme.com"), May::Look);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::Arc;
 
+use crate::model::grant::EXPIRES;
 use crate::model::grants::{self, Edge, End, Roster};
 use crate::model::plan::{Standing, UNTIL};
 use crate::model::snapshot::length;
@@ -292,11 +293,14 @@ impl<'a> Edges<'a, '_> {
         if cause == Cause::Drift && op == Op::Grant && !is_read(self.facts.input.live, &at.key) {
             return;
         }
-        let differs = |name: &str| {
-            live.is_some_and(|live| shown(&live.attributes, name) != shown(&head.attributes, name))
-        };
+        let mut after = head.attributes.clone();
+        if live.is_some_and(|live| live.attributes.contains_key(EXPIRES)) {
+            after.entry(EXPIRES.into()).or_insert(Value::Null);
+        }
+        let differs =
+            |name: &str| live.is_some_and(|live| shown(&live.attributes, name) != shown(&after, name));
         let seen = |live: &LiveGrant| {
-            let managed = live.attributes.iter().filter(|(name, _)| head.attributes.contains_key(*name));
+            let managed = live.attributes.iter().filter(|(name, _)| after.contains_key(*name));
             managed.map(|(name, value)| (name.clone(), value.clone())).collect()
         };
         let proposal = Proposal {
@@ -304,8 +308,8 @@ impl<'a> Edges<'a, '_> {
             address: &at.key.resource,
             grant: Some(&at.key),
             before: live.map(seen),
-            after: Some(head.attributes.clone()),
-            fields: head.attributes.keys().filter(|name| differs(name)).cloned().collect(),
+            fields: after.keys().filter(|name| differs(name)).cloned().collect(),
+            after: Some(after.clone()),
             dependents: Vec::new(),
             cause,
             reason: head.origins.first().map_or_else(nowhere, |origin| (**origin).clone()),
@@ -587,6 +591,10 @@ fn is_there(live: &LiveGrant, wanted: &Terms) -> bool {
 
 /// Whether a live edge has the attributes that are wanted; others are unmanaged.
 pub(super) fn holds(live: &LiveGrant, want: &Attributes) -> bool {
+    // An end that nobody asks for would take it away by itself.
+    if live.attributes.contains_key(EXPIRES) && !want.contains_key(EXPIRES) {
+        return false;
+    }
     // What is wanted to be nothing is so where it is not there.
     want.iter().all(|(name, value)| live.attributes.get(name).unwrap_or(&Value::Null) == value)
 }

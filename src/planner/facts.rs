@@ -167,7 +167,9 @@ impl<'a> Facts<'a> {
         };
         let Some(own) = own.filter(|_| self.input.schemas.is_pair(key)) else { return May::Look };
         let member = self.input.schemas.member(&key.principal);
-        member.map_or(May::Look, |member| own.may_bind(key.principal.instance(), &member))
+        member.map_or(May::Look, |member| {
+            own.may_bind(&key.resource, plural(self.input, &key.resource), &member)
+        })
     }
 
     /// The place where a side names a relation on a resource, where authority goes pair by pair and an edge is of a known

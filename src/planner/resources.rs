@@ -107,8 +107,17 @@ impl<'a> Touched<'a> {
         used.extend(head.from(vanished.iter().copied()).into_iter().map(|(_, end)| &end.principal));
         let resources = head.runs().iter().map(|run| &run.resource);
         used.extend(resources.filter(|resource| vanished.binary_search(resource).is_ok()));
+        // A role of one's own is used by what binds it.
+        let named = |relation: &str| {
+            let named: Address = relation.parse().ok().filter(|_| relation.contains(':'))?;
+            vanished.binary_search(&&named).ok().map(|at| vanished[at])
+        };
+        used.extend(head.runs().iter().filter_map(|run| named(&run.relation)));
         for run in facts.input.live.runs() {
             touching(run, &vanished, |end, grant| live.entry(end).or_default().push(grant));
+            if let Some(role) = run.first().and_then(|first| named(&first.key.relation)) {
+                live.entry(role).or_default().extend(run);
+            }
         }
         Self { used, live }
     }

@@ -10,7 +10,6 @@ use crate::model::{
 };
 
 use super::facts::Facts;
-use super::hold::named_by;
 use super::resources::Asked;
 use super::tally::between;
 
@@ -47,9 +46,19 @@ const BOUND: &[(&str, &str)] = &[
 /// What a role allows that lets its principals give themselves more.
 const SELF_SERVICE: &[&str] = &[
     "setIamPolicy",
+    "iam.roles.create",
     "iam.roles.update",
+    "iam.roles.undelete",
     "iam.serviceAccountKeys.create",
+    "iam.serviceAccounts.actAs",
     "iam.serviceAccounts.getAccessToken",
+    "iam.serviceAccounts.getOpenIdToken",
+    "iam.serviceAccounts.implicitDelegation",
+    "iam.serviceAccounts.signBlob",
+    "iam.serviceAccounts.signJwt",
+    "iam.workloadIdentityPools.create",
+    "iam.workloadIdentityPoolProviders.create",
+    "iam.workloadIdentityPoolProviders.update",
 ];
 /// Principals that are everybody.
 const EVERYBODY: &[&str] = &["allUsers", "allAuthenticatedUsers"];
@@ -82,16 +91,21 @@ pub(super) fn judge(facts: &Facts<'_>, changes: &mut [Change], out: &mut Draft) 
     }
 }
 
+/// Who gets what on what.
+type Found<'a> = (&'a Address, &'a Name, &'a Address);
+
 /// What comes with the things that are given: a member of a group gets what is attached to it.
 struct Given<'a> {
     attached: HashMap<Address, BTreeSet<&'a Address>>,
+    /// What each is bound to by policies: there it is the relation that gives access.
+    bound: HashMap<Address, BTreeSet<(&'a Name, &'a Address)>>,
 }
 
 impl<'a> Given<'a> {
     fn of(facts: &Facts<'a>, things: impl Iterator<Item = Address>) -> Self {
         let mut attached: HashMap<Address, BTreeSet<&Address>> =
             things.map(|thing| (thing, BTreeSet::new())).collect();
-        let mut known = 0;
+        let (mut known, mut bound) = (0, HashMap::<_, BTreeSet<_>>::new());
         while attached.len() > known {
             known = attached.len();
             let mut things: Vec<Address> = attached.keys().cloned().collect();
@@ -99,16 +113,22 @@ impl<'a> Given<'a> {
             let things: Vec<&Address> = things.iter().collect();
             let mut found = Vec::new();
             let wanted = facts.input.head.grants.from(things.iter().copied());
-            found.extend(wanted.into_iter().map(|(run, end)| (&end.principal, &run.resource)));
+            found.extend(wanted.into_iter().map(|(run, end)| (&end.principal, &run.relation, &run.resource)));
             for run in facts.input.live.runs() {
                 attach(&things, run, &mut found);
             }
-            found.retain(|(thing, more)| attached.get_mut(*thing).is_some_and(|known| known.insert(more)));
-            for (_, more) in found {
+            for (thing, relation, more) in &found {
+                let pair = facts.input.schemas.provider(more).and_then(|it| it.relation(relation));
+                if pair.is_some_and(|relation| relation.pair) {
+                    bound.entry((*thing).clone()).or_default().insert((*relation, *more));
+                }
+            }
+            found.retain(|(thing, _, more)| attached.get_mut(*thing).is_some_and(|known| known.insert(more)));
+            for (_, _, more) in found {
                 attached.entry(more.clone()).or_default();
             }
         }
-        Self { attached }
+        Self { attached, bound }
     }
 
     /// What makes a thing, or what comes with it, an administrator's.
@@ -120,6 +140,12 @@ impl<'a> Given<'a> {
                 continue;
             }
             open.extend(self.attached.get(thing).into_iter().flatten());
+            for (relation, on) in self.bound.get(thing).into_iter().flatten() {
+                if let Some(what) = powerful(facts, relation) {
+                    reasons
+                        .push((Risk::High, format!("`{given}` gives `{relation}` on `{on}`, which {what}")));
+                }
+            }
             let Some(what) = administers(facts, thing) else { continue };
             reasons.push((
                 Risk::High,
@@ -133,12 +159,12 @@ impl<'a> Given<'a> {
 }
 
 /// The edges of a run whose principals are among these things. People's edges are most of all, and those have none.
-fn attach<'a>(things: &[&Address], run: &'a [LiveGrant], found: &mut Vec<(&'a Address, &'a Address)>) {
+fn attach<'a>(things: &[&Address], run: &'a [LiveGrant], found: &mut Vec<Found<'a>>) {
     let (Some(first), Some(last)) = (run.first(), run.last()) else { return };
     if let Some(things) = between(things, [&first.key.principal, &last.key.principal]) {
         let keys = run.iter().map(|grant| &grant.key);
         let keys = keys.filter(|key| things.binary_search(&&key.principal).is_ok());
-        found.extend(keys.map(|key| (&key.principal, &key.resource)));
+        found.extend(keys.map(|key| (&key.principal, &key.relation, &key.resource)));
     }
 }
 
@@ -261,6 +287,13 @@ fn resource(facts: &Facts<'_>, change: &Change) -> Reasons {
             }
         }
     }
+    if let Some(field) = facts.input.schemas.ending(change) {
+        reasons.push((Risk::High, format!("`{field}` ends it, and what is in it or depends on it")));
+    }
+    if change.op == Op::Create || change.fields.contains("permissions") {
+        let allowed = change.after.as_ref().and_then(serves_itself);
+        reasons.extend(allowed.map(|permission| (Risk::High, format!("it allows `{permission}`"))));
+    }
     if let Some(asked) = Asked::of(facts.input.head, &change.address) {
         sensitive(asked.sensitivity, &mut reasons);
     }
@@ -280,19 +313,28 @@ fn giving(facts: &Facts<'_>, given: &Given<'_>, change: &Change) -> Reasons {
     reasons
 }
 
+/// What whoever is bound to a role may do, where that is everything or nearly: a vendor's, or one of our own.
+fn powerful(facts: &Facts<'_>, relation: &str) -> Option<String> {
+    if let Some((_, what)) = BOUND.iter().find(|(role, _)| *role == relation) {
+        return Some((*what).to_owned());
+    }
+    let own: Address = relation.parse().ok().filter(|_| relation.contains(':'))?;
+    let live = facts.input.live.resources.get(&own).map(|role| &role.attributes);
+    let wanted = Asked::of(facts.input.head, &own).map(|asked| asked.attributes);
+    live.into_iter().chain(wanted).find_map(serves_itself).map(|permission| format!("allows `{permission}`"))
+}
+
+/// A permission by which whoever has it gives himself more.
+fn serves_itself(role: &Attributes) -> Option<&str> {
+    let permissions = role.get("permissions")?.as_list()?.iter().filter_map(Value::as_text);
+    let serves = |permission: &&str| SELF_SERVICE.iter().any(|end| permission.ends_with(end));
+    permissions.into_iter().find(serves)
+}
+
 /// What a role lets whoever is bound to it do.
 fn bound(facts: &Facts<'_>, key: &GrantKey, reasons: &mut Reasons) {
-    let relation = &*key.relation;
-    if let Some((_, what)) = BOUND.iter().find(|(role, _)| *role == relation) {
-        reasons.push((Risk::High, format!("`{relation}` {what}")));
-    }
-    let own = named_by(key);
-    let live = own.as_ref().and_then(|own| facts.input.live.resources.get(own)).map(|role| &role.attributes);
-    let wanted = own.as_ref().and_then(|own| Asked::of(facts.input.head, own)).map(|asked| asked.attributes);
-    let permissions = live.into_iter().chain(wanted).filter_map(|role| role.get("permissions")?.as_list());
-    let serves = |permission: &&str| SELF_SERVICE.iter().any(|end| permission.ends_with(end));
-    if let Some(permission) = permissions.flatten().filter_map(Value::as_text).find(serves) {
-        reasons.push((Risk::High, format!("`{relation}` allows `{permission}`")));
+    if let Some(what) = powerful(facts, &key.relation) {
+        reasons.push((Risk::High, format!("`{}` {what}", key.relation)));
     }
     if EVERYBODY.contains(&&*key.principal.name()) {
         reasons.push((Risk::High, "it gives that to everybody".to_owned()));

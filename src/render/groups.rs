@@ -155,16 +155,27 @@ pub(super) fn amended(amended: &[Amended]) -> Option<Section> {
     if amended.is_empty() {
         return None;
     }
-    let item = |document: &Amended| {
-        let (sign, op) = match (&document.before, &document.after) {
-            (None, _) => ('+', Op::Create),
-            (_, None) => ('-', Op::Delete),
-            _ => ('~', Op::Update),
-        };
-        let mut title = prose(&document.to_string());
-        title.push(words(format!(" ({} risk) ", document.risk)));
-        title.extend(place(&document.span));
-        Item { op, sign, title, names: Vec::new(), fields: Vec::new(), facts: Vec::new() }
+    let op = |document: &Amended| match (&document.before, &document.after) {
+        (None, _) => Op::Create,
+        (_, None) => Op::Delete,
+        _ => Op::Update,
+    };
+    // What matters most stands alone; of the rest those that are new, changed and gone are a line each.
+    let mut lines: BTreeMap<(Reverse<Risk>, Op, usize), Line> = BTreeMap::new();
+    for (number, document) in (1..).zip(amended) {
+        let alone = if document.risk == Risk::High { number } else { 0 };
+        let line = lines.entry((Reverse(document.risk), op(document), alone)).or_default();
+        match line.is_empty() {
+            true => line.push(words(format!("{} risk: ", document.risk))),
+            false => line.push(words(", ")),
+        }
+        line.extend(prose(&document.to_string()));
+        line.push(words(" "));
+        line.extend(place(&document.span));
+    }
+    let item = |((_, op, _), title)| {
+        let (names, fields, facts) = (Vec::new(), Vec::new(), Vec::new());
+        Item { op, sign: sign(op), title, names, fields, facts }
     };
     Some(Section {
         tone: Tone::Warn,
@@ -173,7 +184,7 @@ pub(super) fn amended(amended: &[Amended]) -> Option<Section> {
             count(amended.len(), "document", "documents")
         ),
         lead: Some(prose("read the files; what they say from now on is approved with the plan")),
-        items: amended.iter().map(item).collect(),
+        items: lines.into_iter().map(item).collect(),
         remedy: Vec::new(),
     })
 }

@@ -301,8 +301,8 @@ fn basis(plan: &Plan, zone: &TimeZone) -> Vec<(&'static str, Line)> {
 /// `399 okta groups (left alone), such as okta:group/a`; nothing where there is nothing.
 fn tally(Tally { resources, grants, examples }: &Tally, what: &str) -> Option<Line> {
     let counted = |number: u64, kind: &str| {
-        let one = singular(kind);
-        count(number, &one, kind)
+        let kind = kind.replace('_', " ");
+        count(number, &singular(&kind), &kind)
     };
     let mut parts: Vec<String> = resources
         .iter()

@@ -147,7 +147,7 @@ fn narrative() -> Vec<Step> {
     let end = "2026-12-01T00:00:00Z";
     let labels = |pairs: &[(&str, &str)]| ("labels", Value::map(pairs.iter().copied()));
     let ended = attributes([("expires", end.into())]);
-    let moved = update_edge(&klibby, ended.clone(), attributes([("expires", Value::Null)]));
+    let moved = update_edge(&klibby, ended, attributes([("expires", Value::Null)]));
     vec![
         Step::new("make a folder", [create(&folder, Attributes::new())]),
         Step::new(

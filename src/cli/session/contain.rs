@@ -135,6 +135,17 @@ impl Session {
         }
         let accounts = self.accounts(head, findings);
         let ended = self.memory.ended()?;
+        for account in accounts.iter().filter(|account| !live.resources.contains_key(*account)) {
+            let assumed = self.schemas.of(account).is_some_and(|schema| schema.assumed);
+            if assumed && live.coverage_of(account).is_none() {
+                let message = format!(
+                    "`{account}`: its sessions and tokens are not ended, since accounts are not read there"
+                );
+                let help =
+                    "end them by hand; `users: true` in the provider's settings would let rolecall do it";
+                findings.push(Finding::warning(STAYS, message).about(account).help(help));
+            }
+        }
         let mut cut_offs = BTreeMap::new();
         for account in accounts.iter().filter(|account| live.resources.contains_key(*account)) {
             let Some(provider) = self.providers.get(account.instance()) else { continue };

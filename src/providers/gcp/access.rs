@@ -27,7 +27,7 @@ pub(super) const BAD_CONDITION: Code = Code { code: "RC543", title: "a condition
 
 /// The roles that take no condition. Checked November 2026:
 /// https://cloud.google.com/iam/docs/conditions-overview#limitations
-const BASIC: [&str; 4] = ["roles/owner", "roles/editor", "roles/viewer", "roles/browser"];
+const BASIC: [&str; 3] = ["roles/owner", "roles/editor", "roles/viewer"];
 
 /// Who gets a binding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]

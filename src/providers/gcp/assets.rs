@@ -135,8 +135,13 @@ fn pool(gcp: &Gcp, tree: &Tree, name: &str) -> Option<(Address, Resource)> {
     Some((Address::new(&gcp.instance, Some(project), POOL, id), Resource::default()))
 }
 
-/// The edges of all policies. `query` picks, where it is not empty.
-pub(super) async fn policies(gcp: &Gcp, tree: &Tree, emails: &Emails, query: &str) -> Snapshot {
+/// The edges of all policies, and what has one and could not be told. `query` picks, where it is not empty.
+pub(super) async fn policies(
+    gcp: &Gcp,
+    tree: &Tree,
+    emails: &Emails,
+    query: &str,
+) -> (Snapshot, Vec<String>) {
     let types = WITH_POLICIES.map(|name| format!("assetTypes={}", encoded(name))).join("&");
     let query = if query.is_empty() { String::new() } else { format!("&query={}", encoded(query)) };
     let target = format!(
@@ -144,11 +149,14 @@ pub(super) async fn policies(gcp: &Gcp, tree: &Tree, emails: &Emails, query: &st
         encoded(&gcp.organization())
     );
     let Listing { items, cut_short } = gcp.reads.list::<Found>(Service::Assets, &target, "results").await;
-    let mut seen = Snapshot::default();
+    let (mut seen, mut unknown) = (Snapshot::default(), Vec::new());
     for Found { resource, policy } in items {
-        if let Some(resource) = address_of(gcp, tree, emails, &resource) {
-            let found = policies::found(&gcp.instance, &resource, policy);
-            seen.grants.extend(found.grants);
+        match address_of(gcp, tree, emails, &resource) {
+            Some(resource) => {
+                let found = policies::found(&gcp.instance, tree, &resource, policy);
+                seen.grants.extend(found.grants);
+            }
+            None => unknown.push(resource),
         }
     }
     let coverage = covered(cut_short.as_ref(), "policies");
@@ -164,7 +172,7 @@ pub(super) async fn policies(gcp: &Gcp, tree: &Tree, emails: &Emails, query: &st
         seen.coverage.insert(address.as_str().into(), coverage.clone());
     }
     seen.normalize();
-    seen
+    (seen, unknown)
 }
 
 /// The address of what Cloud Asset calls by its full name.

@@ -45,9 +45,6 @@ pub(super) async fn accounts(gcp: &Arc<Gcp>, asked: bool) -> Snapshot {
         let id = account.name.trim_start_matches("billingAccounts/");
         let resource = Resource { id: Some(id.into()), ..Resource::default() };
         seen.resources.insert(address(gcp, id), resource);
-        let scope = address(gcp, id).as_str().into();
-        // Policies of accounts of the organization are found with all others.
-        seen.coverage.entry(scope).or_insert(Coverage::Complete);
     }
     let why = |error: Error| Coverage::Partial(format!("the list of billing accounts breaks off: {error}"));
     seen.coverage.insert(gcp.scope(BILLING), cut_short.map_or(Coverage::Complete, why));

@@ -264,11 +264,6 @@ impl Dialect for GoogleDialect {
     }
 
     async fn authorize(&self, request: &mut http::Request<Bytes>) -> Result<(), Error> {
-        if let Some(project) = &self.quota_project
-            && let Ok(value) = HeaderValue::from_str(project)
-        {
-            request.headers_mut().insert("x-goog-user-project", value);
-        }
         let Some(credentials) = &self.credentials else {
             let token = match self.hand {
                 Hand::Reads => HeaderValue::from_static("Bearer simulated-reader"),
@@ -286,6 +281,11 @@ impl Dialect for GoogleDialect {
             let mut value = value.clone();
             value.set_sensitive(true);
             request.headers_mut().insert(name, value);
+        }
+        if let Some(project) = &self.quota_project
+            && let Ok(value) = HeaderValue::from_str(project)
+        {
+            request.headers_mut().insert("x-goog-user-project", value);
         }
         Ok(())
     }

@@ -169,21 +169,29 @@ pub(super) async fn observe(gcp: &Gcp, edges_of: &BTreeSet<Address>) -> Snapshot
 }
 
 /// The group at an address, read just now.
-pub(super) async fn find(client: &Client, address: &Address) -> Result<Option<Group>, Error> {
+pub(super) async fn find(gcp: &Gcp, client: &Client, address: &Address) -> Result<Option<Group>, Error> {
+    let customer = gcp.options.customer.as_ref().map_or("my_customer", |customer| customer.value.as_str());
     let email = address.name();
     let target = format!("/v1/groups:lookup?groupKey.id={}", encoded(&email));
-    // Of one that does not exist Google says that it may not be seen.
-    let missing = |error: &Error| matches!(error.kind, ErrorKind::NotFound | ErrorKind::Denied);
     let found = match client.get(Service::Identity, &target).await {
         Ok(found) => found,
-        Err(error) if missing(&error) => return Ok(None),
+        Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
+        // Of one that does not exist Google says that it may not be seen. That is believed of whoever sees others.
+        Err(error) if error.kind == ErrorKind::Denied => {
+            let parent = encoded(&format!("customers/{customer}"));
+            let any = format!("/v1/groups?parent={parent}&pageSize=1");
+            return client.get(Service::Identity, &any).await.map(|_| None).map_err(|_| error);
+        }
         Err(error) => return Err(error),
     };
     let Some(name) = found.get("name").and_then(serde_json::Value::as_str) else { return Ok(None) };
     match client.get(Service::Identity, &format!("/v1/{name}")).await {
-        Ok(json) => serde_json::from_value(json)
-            .map(Some)
-            .map_err(|_| Error::new(ErrorKind::Malformed, format!("`{address}` is not what it should be"))),
+        Ok(json) => {
+            let odd = |_| Error::new(ErrorKind::Malformed, format!("`{address}` is not what it should be"));
+            let group: Group = serde_json::from_value(json).map_err(odd)?;
+            // A group is found by its other addresses, too; whoever has one of those is another group.
+            Ok(Some(group).filter(|group| group.group_key.id.eq_ignore_ascii_case(&email)))
+        }
         Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -195,13 +203,14 @@ impl GcpKind for Groups {
         let schema = Schema::new(GROUP, "groups")
             .with(Attribute::new("display_name"))
             .with(Attribute::new("description"));
-        Kind::of::<GroupManifest>("gcp/Group", schema)
+        // Where settings name no customer groups are not looked for, and others' can be bound all the same.
+        Kind::of::<GroupManifest>("gcp/Group", Schema { assumed: true, ..schema })
     }
 
     async fn read(&self, gcp: &Gcp, address: &Address) -> Result<Snapshot, Error> {
         let mut seen = Snapshot::default();
         seen.coverage.insert(address.as_str().into(), Coverage::Complete);
-        if let Some(group) = find(&gcp.reads, address).await? {
+        if let Some(group) = find(gcp, &gcp.reads, address).await? {
             let (grants, coverage) = membership::list(gcp, address, &group.name).await;
             seen.grants = grants.into();
             seen.coverage.insert(address.as_str().into(), coverage);
@@ -246,7 +255,7 @@ async fn create(session: &Session, change: &Change) -> Result<Outcome, Error> {
     match gcp.writes.send(Service::Identity, Method::POST, target, Some(&body)).await {
         Ok(answer) => Client::operation(&answer, Service::Identity),
         Err(error) if error.effect == Effect::None && error.kind == ErrorKind::Conflict => {
-            let Some(there) = find(&gcp.writes, address).await? else { return Err(error) };
+            let Some(there) = find(gcp, &gcp.writes, address).await? else { return Err(error) };
             let there = there.attributes();
             match wanted.iter().find(|(name, value)| there.get(*name) != Some(*value)) {
                 None => Ok(Outcome::Done { request_id: error.request_id }),
@@ -265,7 +274,7 @@ async fn update(session: &Session, change: &Change) -> Result<Outcome, Error> {
     let (gcp, address) = (&session.gcp, &change.address);
     let nothing = Attributes::new();
     let wanted = change.after.as_ref().unwrap_or(&nothing);
-    let group = find(&gcp.writes, address).await?.ok_or_else(|| session.gone(address))?;
+    let group = find(gcp, &gcp.writes, address).await?.ok_or_else(|| session.gone(address))?;
     let there = group.attributes();
     let (mut mask, mut body) = (Vec::new(), json!({}));
     for (field, name) in [("displayName", "display_name"), ("description", "description")] {
@@ -284,7 +293,9 @@ async fn update(session: &Session, change: &Change) -> Result<Outcome, Error> {
 
 async fn delete(session: &Session, address: &Address) -> Result<Outcome, Error> {
     let client = &session.gcp.writes;
-    let Some(group) = find(client, address).await? else { return Ok(Outcome::Done { request_id: None }) };
+    let Some(group) = find(&session.gcp, client, address).await? else {
+        return Ok(Outcome::Done { request_id: None });
+    };
     let names = &session.gcp.memberships;
     names.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| key.resource != *address);
     match client.send(Service::Identity, Method::DELETE, &format!("/v1/{}", group.name), None).await {

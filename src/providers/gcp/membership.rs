@@ -109,17 +109,20 @@ pub(super) async fn list(gcp: &Gcp, address: &Address, name: &str) -> (Vec<LiveG
 async fn find(client: &Client, group: &str, key: &GrantKey) -> Result<Option<Membership>, Error> {
     let Some(email) = names::email_of(&key.principal) else { return Ok(None) };
     let target = format!("/v1/{group}/memberships:lookup?memberKey.id={}", encoded(&email));
-    let missing = |error: &Error| matches!(error.kind, ErrorKind::NotFound | ErrorKind::Denied);
     let found = match client.get(Service::Identity, &target).await {
         Ok(found) => found,
-        Err(error) if missing(&error) => return Ok(None),
+        Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     let Some(name) = found.get("name").and_then(Json::as_str) else { return Ok(None) };
     match client.get(Service::Identity, &format!("/v1/{name}")).await {
-        Ok(json) => serde_json::from_value(json)
-            .map(Some)
-            .map_err(|_| Error::new(ErrorKind::Malformed, format!("`{key}` is not what it should be"))),
+        Ok(json) => {
+            let odd = |_| Error::new(ErrorKind::Malformed, format!("`{key}` is not what it should be"));
+            let membership: Membership = serde_json::from_value(json).map_err(odd)?;
+            // Somebody is found by his other addresses, too.
+            let is_he = |found: &Membership| found.preferred_member_key.id.eq_ignore_ascii_case(&email);
+            Ok(Some(membership).filter(is_he))
+        }
         Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -127,7 +130,7 @@ async fn find(client: &Client, group: &str, key: &GrantKey) -> Result<Option<Mem
 
 /// One place, read just now.
 pub(super) async fn read(gcp: &Gcp, key: &GrantKey) -> Result<Option<LiveGrant>, Error> {
-    let Some(group) = group::find(&gcp.reads, &key.resource).await? else { return Ok(None) };
+    let Some(group) = group::find(gcp, &gcp.reads, &key.resource).await? else { return Ok(None) };
     let found = find(&gcp.reads, &group.name, key).await?;
     Ok(found.map(|membership| membership.edge(&gcp.instance, &key.resource)).filter(|edge| edge.key == *key))
 }

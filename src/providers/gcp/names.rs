@@ -87,7 +87,10 @@ pub(super) fn parts_of(email: &str) -> Option<(String, String)> {
 pub(super) fn is_agent(email: &str) -> bool {
     let Some((name, domain)) = email.split_once('@') else { return false };
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = name.strip_prefix("service-").or_else(|| name.strip_prefix("project-")).unwrap_or(name);
+    let number = ["service-org-", "service-folder-", "service-", "project-"]
+        .iter()
+        .find_map(|start| name.strip_prefix(start))
+        .unwrap_or(name);
     digits(number)
         || domain.starts_with("gcp-sa-")
         || ["cloudservices.gserviceaccount.com", "cloudbuild.gserviceaccount.com"].contains(&domain)

@@ -33,7 +33,7 @@ pub(super) async fn observe(gcp: &Arc<Gcp>, edges_of: &BTreeSet<Address>) -> Sna
     let (policies, groups, people, accounts) = tokio::join!(
         async {
             let (mut things, emails) = assets::things(gcp, &tree).await;
-            things.merge(assets::policies(gcp, &tree, &emails, "").await);
+            things.merge(assets::policies(gcp, &tree, &emails, "").await.0);
             things
         },
         group::observe(gcp, edges_of),
@@ -55,6 +55,22 @@ pub(super) async fn observe(gcp: &Arc<Gcp>, edges_of: &BTreeSet<Address>) -> Sna
         if [FOLDER, PROJECT].contains(&address.kind()) && !live.resources.contains_key(address) {
             let listed = live.coverage.get(&gcp.scope(address.kind())).cloned().unwrap_or(Coverage::Complete);
             live.coverage.insert(address.as_str().into(), listed);
+        }
+    }
+    // The search may not show an account's policy: it can be another organization's.
+    for address in edges_of.iter().filter(|address| address.kind() == BILLING) {
+        if !live.resources.contains_key(address) {
+            let listed = live.coverage.get(&gcp.scope(BILLING)).cloned().unwrap_or(Coverage::Complete);
+            live.coverage.insert(address.as_str().into(), listed);
+            continue;
+        }
+        live.grants.retain(|edge| edge.key.resource != *address);
+        match policies::read(gcp, address).await {
+            Ok(seen) => live.merge(seen),
+            Err(error) => {
+                let why = format!("the policy of `{address}` could not be read: {error}");
+                live.coverage.insert(address.as_str().into(), Coverage::Partial(why));
+            }
         }
     }
     exactly(gcp, &mut live).await;
@@ -178,9 +194,9 @@ pub(super) async fn edges_of(gcp: &Arc<Gcp>, principal: &Address) -> Result<Snap
     };
     let tree: Arc<Tree> = tree::shared(gcp, false).await;
     // Without the accounts' ids nobody could tell whose policy a search shows.
-    let (_, emails) = assets::things(gcp, &tree).await;
+    let (things, emails) = assets::things(gcp, &tree).await;
     let query = format!("policy:\"{member}\"");
-    let (bound, groups) =
+    let ((bound, unknown), groups) =
         tokio::join!(assets::policies(gcp, &tree, &emails, &query), membership::of(gcp, principal));
     let mut seen = Snapshot::default();
     let mut partial: Vec<String> = Vec::new();
@@ -190,10 +206,15 @@ pub(super) async fn edges_of(gcp: &Arc<Gcp>, principal: &Address) -> Result<Snap
             seen.grants.push(edge);
         }
     }
-    partial.extend(bound.coverage.into_values().filter_map(|coverage| match coverage {
-        Coverage::Partial(why) => Some(why),
-        Coverage::Complete => None,
-    }));
+    partial.extend(tree.folders_cut.iter().chain(&tree.projects_cut).cloned());
+    // Whose policy it is could not be told of these, so that it may be his.
+    partial.extend(unknown.iter().map(|name| format!("whose policy `{name}` is could not be told")));
+    partial.extend(things.coverage.into_values().chain(bound.coverage.into_values()).filter_map(
+        |coverage| match coverage {
+            Coverage::Partial(why) => Some(why),
+            Coverage::Complete => None,
+        },
+    ));
     match groups {
         Ok(groups) => seen.grants.extend(groups),
         Err(error) => partial.push(format!("the groups of `{principal}` could not be read: {error}")),

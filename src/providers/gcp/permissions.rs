@@ -44,7 +44,7 @@ pub const READS: &[Call] = &[
 /// What writing calls, besides looking just before.
 pub const WRITES: &[Call] = &[
     ("GET", "/v3/operations/*", ""),
-    ("GET", "/v1/operations/*", ""),
+    ("GET", "/v1/operations/*", "serviceusage.operations.get"),
     ("GET", "/v3/folders", "resourcemanager.folders.list"),
     ("POST", "/v3/folders", "resourcemanager.folders.create"),
     ("DELETE", "/v3/folders/*", "resourcemanager.folders.delete"),
@@ -92,9 +92,11 @@ pub const WRITES: &[Call] = &[
     ("POST", "/v1/projects/*/services:batchEnable", "serviceusage.services.enable"),
     ("POST", "/v1/projects/*/services/*:disable", "serviceusage.services.disable"),
     ("PUT", "/v1/projects/*/billingInfo", "resourcemanager.projects.createBillingAssignment"),
+    ("PUT", "/v1/projects/*/billingInfo", "resourcemanager.projects.deleteBillingAssignment"),
     ("PUT", "/v1/projects/*/billingInfo", "billing.resourceAssociations.create"),
     ("GET", "/v1/groups/*", ""),
     ("GET", "/v1/groups:lookup", ""),
+    ("GET", "/v1/groups", ""),
     ("POST", "/v1/groups", ""),
     ("PATCH", "/v1/groups/*", ""),
     ("DELETE", "/v1/groups/*", ""),

@@ -14,7 +14,7 @@ use super::names::{self, BILLING, FOLDER, ORGANIZATION, PROJECT, SERVICE_ACCOUNT
 use super::policy::{Edit, Policy};
 use super::tree;
 use crate::model::{Address, Change, Coverage, Op, Snapshot, Value, grant::EXPIRES};
-use crate::provider::{Error, ErrorKind, Outcome};
+use crate::provider::{Effect, Error, ErrorKind, Outcome};
 
 /// How often a policy is read again because somebody else wrote it meanwhile.
 const CONFLICTS: u32 = 8;
@@ -88,7 +88,9 @@ pub(super) async fn read(gcp: &Gcp, resource: &Address) -> Result<Snapshot, Erro
     seen.coverage.insert(resource.as_str().into(), Coverage::Complete);
     let Some(name) = name_of(gcp, &gcp.reads, resource).await? else { return Ok(seen) };
     if let Some(policy) = read_by(&gcp.reads, resource, &name).await? {
-        seen.grants = policy.edges(&gcp.instance, resource).into();
+        let tree = tree::shared(gcp, false).await;
+        let is_ours = |project: &str| tree.projects.contains_key(project);
+        seen.grants = policy.edges(&gcp.instance, resource, &is_ours).into();
     }
     seen.normalize();
     Ok(seen)
@@ -124,7 +126,9 @@ pub(super) async fn write(gcp: &Gcp, changes: &[&Change]) -> Vec<Result<Outcome,
     let good: Vec<&Edit> = edits.iter().filter_map(|edit| edit.as_ref().ok()).collect();
     gcp.note_policy(resource);
     let mut written = write_edits(gcp, resource, &good).await;
-    let alone = good.len() > 1 && written.as_ref().is_err_and(|error| error.kind == ErrorKind::Other);
+    let busy = [ErrorKind::Throttled, ErrorKind::Unreachable, ErrorKind::Auth];
+    let refused = |error: &Error| error.effect == Effect::None && !busy.contains(&error.kind);
+    let alone = good.len() > 1 && written.as_ref().is_err_and(refused);
     let mut each = Vec::new();
     if alone {
         for edit in &good {
@@ -168,7 +172,7 @@ async fn write_edits(gcp: &Gcp, resource: &Address, edits: &[&Edit]) -> Result<O
         let target = format!("{name}:setIamPolicy");
         match client.send(service(resource), http::Method::POST, &target, Some(&policy.body())).await {
             Ok(answer) => return Ok(Outcome::Done { request_id: answer.request_id }),
-            Err(error) if error.kind == ErrorKind::Conflict && attempt < CONFLICTS => {
+            Err(error) if is_overtaken(&error) && attempt < CONFLICTS => {
                 client.api(service(resource)).clock().sleep(pause).await;
                 pause *= 2;
             }
@@ -178,11 +182,18 @@ async fn write_edits(gcp: &Gcp, resource: &Address, edits: &[&Edit]) -> Result<O
     gone()
 }
 
+/// Whether somebody else wrote the policy meanwhile; a constraint of the organization's is another sort of conflict.
+fn is_overtaken(error: &Error) -> bool {
+    let constraint = ["FAILED_PRECONDITION", "failedPrecondition"];
+    error.kind == ErrorKind::Conflict && !error.code.as_deref().is_some_and(|code| constraint.contains(&code))
+}
+
 /// The edges of a policy that a search showed.
-pub(super) fn found(instance: &str, resource: &Address, policy: Json) -> Snapshot {
+pub(super) fn found(instance: &str, tree: &tree::Tree, resource: &Address, policy: Json) -> Snapshot {
     let mut seen = Snapshot::default();
     if let Some(policy) = Policy::of(policy) {
-        seen.grants = policy.edges(instance, resource).into();
+        let is_ours = |project: &str| tree.projects.contains_key(project);
+        seen.grants = policy.edges(instance, resource, &is_ours).into();
     }
     seen
 }

@@ -52,8 +52,13 @@ impl Policy {
         self.0.get("bindings").and_then(Json::as_array).map_or(&[], Vec::as_slice)
     }
 
-    /// The edges that it makes.
-    pub(super) fn edges(&self, instance: &str, resource: &Address) -> Vec<LiveGrant> {
+    /// The edges that it makes. `is_ours` tells the organization's own projects.
+    pub(super) fn edges(
+        &self,
+        instance: &str,
+        resource: &Address,
+        is_ours: &dyn Fn(&str) -> bool,
+    ) -> Vec<LiveGrant> {
         let mut edges: Vec<LiveGrant> = Vec::new();
         for binding in self.bindings() {
             let Some(role) = binding.get("role").and_then(Json::as_str) else { continue };
@@ -67,7 +72,11 @@ impl Policy {
                     condition: condition.clone(),
                 };
                 let attributes = end.map(|end| (EXPIRES.into(), end.to_string().into()));
-                let edge = LiveGrant { key, attributes: attributes.into_iter().collect(), via: via(member) };
+                let edge = LiveGrant {
+                    key,
+                    attributes: attributes.into_iter().collect(),
+                    via: via(member, is_ours),
+                };
                 // Who is bound twice, until two times, is so until the later one.
                 match edges.iter_mut().find(|known| known.key == edge.key) {
                     Some(known) => known.attributes = later(&known.attributes, &edge.attributes),
@@ -176,12 +185,14 @@ fn new_binding(role: &str, member: &str, condition: Option<Json>) -> Json {
     binding
 }
 
-fn via(member: &str) -> Option<String> {
+/// Why nobody may take a member away. What is in a project of ours is no agent, whatever it is called.
+fn via(member: &str, is_ours: &dyn Fn(&str) -> bool) -> Option<String> {
     if member.starts_with("deleted:") {
         return Some(DELETED.to_owned());
     }
     let email = member.strip_prefix("serviceAccount:")?;
-    names::is_agent(email).then(|| AGENT.to_owned())
+    let own = names::parts_of(email).is_some_and(|(_, project)| is_ours(&project));
+    (names::is_agent(email) && !own).then(|| AGENT.to_owned())
 }
 
 /// The attributes of which the end is later; without an end is latest.
@@ -260,7 +271,7 @@ mod tests {
         let edge = key("user:a@acme.com", "roles/viewer", None);
         assert!(policy.edit("1", &[Edit::Bind(edge.clone(), of("2026-11-23T11:00:00Z"))]));
         let found = |policy: &Policy| {
-            let edges = policy.edges("gcp", &ON.parse().unwrap());
+            let edges = policy.edges("gcp", &ON.parse().unwrap(), &|_| false);
             let edge = edges.into_iter().find(|known| known.key == edge).unwrap();
             edge.attributes.get(EXPIRES).and_then(|end| end.as_text().map(str::to_owned))
         };
@@ -270,12 +281,12 @@ mod tests {
         assert!(policy.edit("1", &[Edit::Bind(edge.clone(), None)]));
         assert_eq!(found(&policy), None);
         assert!(policy.edit("1", &[Edit::Unbind(edge.clone())]));
-        assert!(policy.edges("gcp", &ON.parse().unwrap()).iter().all(|known| known.key != edge));
+        assert!(policy.edges("gcp", &ON.parse().unwrap(), &|_| false).iter().all(|known| known.key != edge));
     }
 
     #[test]
     fn agents_and_the_deleted_are_nobodys_to_take() {
-        let edges = policy().edges("gcp", &ON.parse().unwrap());
+        let edges = policy().edges("gcp", &ON.parse().unwrap(), &|_| false);
         let via: Vec<bool> = edges.iter().map(|edge| edge.via.is_some()).collect();
         assert_eq!(via, [false, false, true, false, true]);
     }
@@ -298,7 +309,7 @@ mod tests {
             let edits: Vec<Edit> = seen.into_values().collect();
             let (one, two) = edits.split_at(cut.min(edits.len()));
             let edges = |policy: &Policy| {
-                let mut edges = policy.edges("gcp", &ON.parse().unwrap());
+                let mut edges = policy.edges("gcp", &ON.parse().unwrap(), &|_| false);
                 edges.sort();
                 edges
             };

@@ -28,7 +28,7 @@ use crate::provider::{Effect, Error, ErrorKind, Outcome};
 /// How many services are enabled by one call; the most that Google takes.
 const SERVICES_AT_ONCE: usize = 20;
 /// How many steps one change can take: one for each field, and some.
-const STEPS: usize = 16;
+const STEPS: usize = 64;
 /// Whose lien one of ours is.
 const ORIGIN: &str = "rolecall";
 /// What a lien keeps from happening.
@@ -213,12 +213,13 @@ impl GcpKind for Projects {
     fn kind(&self) -> Kind {
         let keyed = Flags { keyed: true, ..Flags::default() };
         let on_demand = Flags { on_demand: true, ..Flags::default() };
+        let ends = Flags { ends: true, ..Flags::default() };
         let schema = Schema::new(PROJECT, "projects")
             .with(Attribute::new("parent").reference(FOLDER))
             .with(Attribute::new("display_name"))
             .with(Attribute::new("labels").flags(keyed))
-            .with(Attribute::new("state").default("active"))
-            .with(Attribute::new("billing").flags(on_demand).reference(BILLING))
+            .with(Attribute::new("state").flags(ends).default("active"))
+            .with(Attribute::new("billing").flags(Flags { ends: true, ..on_demand }).reference(BILLING))
             .with(Attribute::new("services").flags(Flags { keyed: true, ..on_demand }))
             .with(Attribute::new("lien").flags(on_demand));
         Kind::of::<ProjectManifest>("gcp/Project", Schema { irreplaceable: true, ..schema })
@@ -464,7 +465,7 @@ async fn use_services(
     taken: &[&'static str],
 ) -> Result<Option<(&'static str, Outcome)>, Error> {
     let client = &session.gcp.writes;
-    if taken.iter().filter(|step| **step == "services").count() > wanted.len() {
+    if taken.iter().filter(|step| **step == "services").count() >= STEPS / 2 {
         return Ok(None);
     }
     let live = services(client, id).await?;
@@ -498,6 +499,14 @@ async fn set_lien(client: &Client, id: &str, wanted: &Value) -> Result<Option<Ou
         return Ok(None);
     }
     let mut request_id = None;
+    // The new one comes first, so that there is no time without any.
+    if let Some(reason) = wanted.as_text() {
+        let parent = format!("projects/{id}");
+        let body =
+            json!({ "parent": parent, "reason": reason, "origin": ORIGIN, "restrictions": [DELETION] });
+        let answer = client.send(Service::Resources, Method::POST, "/v3/liens", Some(&body)).await?;
+        request_id = answer.request_id;
+    }
     for lien in ours {
         let target = format!("/v3/{}", lien.name);
         match client.send(Service::Resources, Method::DELETE, &target, None).await {
@@ -505,13 +514,6 @@ async fn set_lien(client: &Client, id: &str, wanted: &Value) -> Result<Option<Ou
             Err(error) if error.kind == ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-    }
-    if let Some(reason) = wanted.as_text() {
-        let parent = format!("projects/{id}");
-        let body =
-            json!({ "parent": parent, "reason": reason, "origin": ORIGIN, "restrictions": [DELETION] });
-        let answer = client.send(Service::Resources, Method::POST, "/v3/liens", Some(&body)).await?;
-        request_id = answer.request_id;
     }
     Ok(Some(Outcome::Done { request_id }))
 }

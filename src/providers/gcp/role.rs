@@ -236,11 +236,13 @@ impl GcpKind for Roles {
                     Some(role) if role.deleted => {
                         let target = format!("{path}:undelete");
                         client.send(Service::Iam, Method::POST, &target, Some(&json!({}))).await?;
+                        session.note_made(address);
                         set(&role.attributes(), None).await
                     }
                     Some(role) if patch(wanted, &role.attributes(), None).is_none() => {
                         Ok(Outcome::Done { request_id: error.request_id })
                     }
+                    Some(role) if session.is_made(address) => set(&role.attributes(), None).await,
                     Some(_) => {
                         let message = format!("`{address}` exists already, and is not what was approved");
                         Err(Error::new(ErrorKind::Conflict, message).code("ALREADY_EXISTS"))

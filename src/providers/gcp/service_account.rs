@@ -255,7 +255,7 @@ impl GcpKind for ServiceAccounts {
         let schema = Schema::new(SERVICE_ACCOUNT, "service_accounts")
             .with(Attribute::new("display_name"))
             .with(Attribute::new("description"))
-            .with(Attribute::new("disabled").default(false))
+            .with(Attribute::new("disabled").flags(Flags { ends: true, ..Flags::default() }).default(false))
             .with(Attribute::new("keys").flags(Flags { on_demand: true, access: true, ..Flags::default() }));
         Kind::of::<ServiceAccountManifest>("gcp/ServiceAccount", schema)
     }

@@ -62,6 +62,7 @@ impl Project {
 /// What was seen.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
+    organization: String,
     /// Folders by path.
     pub(super) folders: BTreeMap<String, Folder>,
     /// Paths by `folders/NUMBER`.
@@ -99,7 +100,7 @@ impl Tree {
     }
 
     fn of(organization: &str, folders: Vec<Folder>, projects: Vec<Project>) -> Self {
-        let mut tree = Self::default();
+        let mut tree = Self { organization: organization.to_owned(), ..Self::default() };
         let folders: BTreeMap<String, Folder> = folders
             .into_iter()
             .filter(|folder| folder.state != "DELETE_REQUESTED")
@@ -111,6 +112,12 @@ impl Tree {
             tree.folders.insert(path, folder.clone());
         }
         for project in projects {
+            // Whoever calls may see another organization's, too.
+            let another =
+                project.parent.starts_with("organizations/") && tree.path(&project.parent).is_none();
+            if another {
+                continue;
+            }
             tree.ids.insert(project.name.clone(), project.project_id.clone());
             tree.projects.insert(project.project_id.clone(), project);
         }
@@ -153,8 +160,8 @@ impl Tree {
 
     /// The path of the folder that `parent` names; empty for the organization.
     pub(super) fn path(&self, parent: &str) -> Option<&str> {
-        if parent.starts_with("organizations/") {
-            return Some("");
+        if let Some(id) = parent.strip_prefix("organizations/") {
+            return (id == self.organization).then_some("");
         }
         self.paths.get(parent).map(String::as_str)
     }
@@ -182,7 +189,8 @@ impl Tree {
             instance: instance.into(),
             id: project.project_id.as_str().into(),
             name: project.project_id.as_str().into(),
-            path: self.path(&project.parent).unwrap_or_default().to_owned(),
+            // One in brackets is in no folder that could be named.
+            path: self.path(&project.parent).map_or_else(|| format!("[{}]", project.parent), str::to_owned),
         };
         here.map(account).collect()
     }

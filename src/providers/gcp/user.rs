@@ -229,7 +229,10 @@ pub(super) async fn me(gcp: &Gcp) -> Result<Caller, Error> {
         directory_customer_id: String,
     }
     let info = gcp.reads.get(Service::Accounts, "/oauth2/v2/userinfo").await?;
-    let email = serde_json::from_value::<Info>(info).ok().and_then(|info| info.email).unwrap_or_default();
+    let email = serde_json::from_value::<Info>(info).ok().and_then(|info| info.email);
+    // Without it nobody could keep it from taking away its own access.
+    let email = email
+        .ok_or_else(|| Error::new(ErrorKind::Auth, "Google does not tell whose credentials these are"))?;
     let organization = gcp.organization();
     let target = format!("/v3/organizations/{}", encoded(&organization));
     let found = gcp.reads.get(Service::Resources, &target).await.map_err(|error| match error.kind {

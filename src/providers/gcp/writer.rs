@@ -70,7 +70,7 @@ impl Session {
         if let Some(id) = self.known(address) {
             return Ok(Some(format!("groups/{id}")));
         }
-        let found = group::find(&self.gcp.writes, address).await?.map(membership::name_of);
+        let found = group::find(&self.gcp, &self.gcp.writes, address).await?.map(membership::name_of);
         if let Some(name) = &found {
             self.learn(address, &tree::number(name));
         }

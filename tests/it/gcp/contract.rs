@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
 use rolecall::model::Snapshot;
-use rolecall::provider::{Outcome, SystemClock, TransportError};
+use rolecall::provider::{Clock as _, Outcome, SystemClock, TransportError};
 
 use super::*;
 use crate::servers::{Prism, Watching, google_description};
@@ -277,7 +277,7 @@ async fn write(gcp: &dyn Provider, live: &Snapshot, changes: &[Change]) {
         let mut outcome =
             writer.write(change).await.unwrap_or_else(|error| panic!("{}: {error}", change.target()));
         while let Outcome::Pending { poll } = &outcome {
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            SystemClock.sleep(Duration::from_millis(300)).await;
             outcome = writer.poll(change, poll).await.unwrap();
         }
     }
