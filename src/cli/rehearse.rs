@@ -79,6 +79,15 @@ async fn look(mut live: Session, plan: &Plan) -> Result<Copy, Failure> {
         };
         return Err(missing.iter().map(finding).collect::<Vec<_>>().into());
     }
+    // Whoever is taken to exist there is there in the copy.
+    let named = plan.changes.iter().filter_map(|change| change.grant.as_ref()).map(|key| &key.principal);
+    let is_assumed = |person: &&Address| {
+        let provider = live.schemas().provider(person).filter(|it| it.person_kind == person.kind());
+        provider.and_then(|it| it.schema(it.person_kind)).is_some_and(|schema| schema.assumed)
+    };
+    for principal in named.filter(is_assumed) {
+        seen.resources.entry(principal.clone()).or_default();
+    }
     let callers: Vec<Address> = live.callers.iter().filter_map(|caller| caller.principal.clone()).collect();
     let seeded = seed(&Seen {
         now,
@@ -177,11 +186,15 @@ async fn rehearse(copy: Copy, plan: Plan, latency: u64) -> Result<Rehearsal, Fai
 
 /// Whether an action of a vendor's changes nothing.
 fn reads(action: &str) -> bool {
+    // Of HTTP the method tells, but for Google's policies, which are read by `POST`.
+    if action.contains(" /") {
+        return action.starts_with("GET ") || action.ends_with(":getIamPolicy");
+    }
     match action.split_once(':') {
         Some((service, name)) => {
             service == "sts" || ["Get", "List"].iter().any(|word| name.starts_with(word))
         }
-        None => action.starts_with("GET "),
+        None => false,
     }
 }
 
@@ -262,6 +275,9 @@ mod tests {
             ("iam:ListRoles", true),
             ("iam:CreateUser", false),
             ("sts:AssumeRole", true),
+            ("GET /v3/projects:search", true),
+            ("POST /v3/projects/{id}:getIamPolicy", true),
+            ("POST /v3/projects/{id}:setIamPolicy", false),
         ] {
             assert_eq!(reads(action), is_read, "{action}");
         }

@@ -86,12 +86,16 @@ impl<'a> Bench<'a> {
                 .filter(|attribute| bounds_access(attribute));
             bounding.filter_map(|attribute| resource.attributes.get(&attribute.name)?.as_text()?.parse().ok())
         });
-        // What a policy binds them to may be a role of one's own, and what they are in may end with them.
         let mut attached: BTreeSet<Address> = bounds.collect();
         for key in edges {
-            attached.extend(key.relation.parse::<Address>().ok().filter(|_| key.relation.contains(':')));
-            attached.insert(key.resource.clone());
+            // Where policies bind, it is the role that gives access, which may be one's own; not what it is bound on.
+            match self.rules.schemas.is_pair(key) {
+                true => attached
+                    .extend(key.relation.parse::<Address>().ok().filter(|_| key.relation.contains(':'))),
+                false => _ = attached.insert(key.resource.clone()),
+            }
         }
+        // What they are in may end, and they with it.
         attached.extend(own.iter().filter_map(|address| self.rules.schemas.holder(address)));
         attached
     }

@@ -18,6 +18,7 @@ use rolecall::providers::{Wiring, open};
 use rolecall::simulator::{Fault, Planned, Simulator};
 
 mod contract;
+mod judged;
 mod permissions;
 mod policies;
 mod reading;

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value as Json;
 
 use super::super::world::{
-    Gcp, GcpBillingAccount, GcpBinding, GcpCondition, GcpFolder, GcpGroup, GcpKey, GcpMember, GcpPool,
-    GcpPoolProvider, GcpProject, GcpRole, GcpServiceAccount, GcpState, GcpUser,
+    Gcp, GcpBillingAccount, GcpBinding, GcpCondition, GcpFolder, GcpGroup, GcpKey, GcpLien, GcpMember,
+    GcpPool, GcpPoolProvider, GcpProject, GcpRole, GcpServiceAccount, GcpState, GcpUser,
 };
 use super::{Seen, text};
 use crate::model::settings::ProviderSettings;
@@ -143,7 +143,7 @@ impl<'a> Cloud<'a> {
     fn project(&self, name: &str, resource: &Resource) -> GcpProject {
         let parent: Option<Address> = text(resource, "parent").parse().ok();
         let path = parent.filter(|parent| parent.kind() == "folder").map(|parent| parent.name().into_owned());
-        let billing = text(resource, "billing_account");
+        let billing = text(resource, "billing");
         let billing =
             billing.parse::<Address>().map_or_else(|_| bare(billing).to_owned(), |it| it.name().into_owned());
         let number = match resource.attributes.get("number") {
@@ -151,6 +151,13 @@ impl<'a> Cloud<'a> {
             Some(Value::Text(number)) => number.to_string(),
             _ => Some(bare(id(resource))).filter(|id| is_number(id)).unwrap_or_default().to_owned(),
         };
+        let reason = Some(text(resource, "lien")).filter(|reason| !reason.is_empty());
+        let lien = reason.map(|reason| GcpLien {
+            reason: reason.to_owned(),
+            origin: "rolecall".to_owned(),
+            restrictions: ["resourcemanager.projects.delete".to_owned()].into(),
+            ..GcpLien::default()
+        });
         GcpProject {
             id: name.to_owned(),
             number,
@@ -159,7 +166,9 @@ impl<'a> Cloud<'a> {
             state: state(resource),
             labels: map(resource, "labels"),
             billing: Some(billing).filter(|id| self.gcp.billing_accounts.contains_key(id)),
-            services: list(resource, "services"),
+            // What can be used stands as the keys of a map.
+            services: map(resource, "services").into_keys().chain(list(resource, "services")).collect(),
+            liens: lien.into_iter().collect(),
             ..GcpProject::default()
         }
     }
@@ -306,9 +315,19 @@ fn condition(text: &str) -> Option<GcpCondition> {
 fn account(name: &str, resource: &Resource) -> GcpServiceAccount {
     // The id of a key is forty hexadecimal digits, whatever stands around it.
     let is_key = |word: &&str| word.len() == 40 && word.bytes().all(|sign| sign.is_ascii_hexdigit());
-    let words = resource.dependents.iter().flat_map(|text| text.split([' ', '(', ')', ',', '/', ':']));
-    let keys =
-        words.filter(is_key).map(|id| (id.to_owned(), GcpKey { id: id.to_owned(), ..GcpKey::default() }));
+    let words = |text: &str| -> Vec<String> {
+        text.split([' ', '(', ')', ',', '/', ':']).map(str::to_owned).collect()
+    };
+    let keys = resource.dependents.iter().flat_map(|text| {
+        let words = words(text);
+        // A day is told with it; at which hour it was made is not.
+        let day = words.iter().find_map(|word| word.parse::<jiff::civil::Date>().ok());
+        let created = day.and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC).ok()).map(|at| at.timestamp());
+        let disabled = words.iter().any(|word| word == "disabled");
+        let ids = words.into_iter().filter(move |word| is_key(&word.as_str()));
+        ids.map(move |id| (id.clone(), GcpKey { id, created, disabled, ..GcpKey::default() }))
+            .collect::<Vec<_>>()
+    });
     GcpServiceAccount {
         name: name.to_owned(),
         unique_id: Some(id(resource)).filter(|id| is_number(id)).unwrap_or_default().to_owned(),

@@ -39,7 +39,8 @@ fn cut(on: &str, cut: &CutOff) -> Change {
 
 #[tokio::test]
 async fn each_identity_is_allowed_what_it_calls_and_no_more() {
-    let simulator = world(WORLD);
+    let simulator =
+        world(&WORLD.replace("  customer: C01acme", "  customer: C01acme\n  operation_seconds: 5"));
     let transport = Arc::new(Recorded { simulator: simulator.clone(), calls: Mutex::default() });
     let gcp = provider(&[("users", NodeValue::Bool(true))], transport.clone(), simulator.clock()).await;
     let clock = simulator.clock();
@@ -92,6 +93,7 @@ async fn each_identity_is_allowed_what_it_calls_and_no_more() {
         assert!(matches!(change.op, Op::Create | Op::Update | Op::Delete));
         let mut outcome = clock.drive(writer.write(change)).await;
         while let Ok(rolecall::provider::Outcome::Pending { poll }) = &outcome {
+            clock.drive(clock.sleep(std::time::Duration::from_secs(6))).await;
             outcome = clock.drive(writer.poll(change, poll)).await;
         }
         outcome.unwrap_or_else(|error| panic!("{} {:?}: {error}", change.target(), change.after));
