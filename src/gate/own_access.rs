@@ -89,9 +89,8 @@ impl<'a> Bench<'a> {
         let mut attached: BTreeSet<Address> = bounds.collect();
         for key in edges {
             // Where policies bind, it is the role that gives access, which may be one's own; not what it is bound on.
-            match self.rules.schemas.is_pair(key) {
-                true => attached
-                    .extend(key.relation.parse::<Address>().ok().filter(|_| key.relation.contains(':'))),
+            match self.rules.schemas.is_pair(&key.resource, &key.relation) {
+                true => attached.extend(key.named()),
                 false => _ = attached.insert(key.resource.clone()),
             }
         }

@@ -38,6 +38,12 @@ impl GrantKey {
         }
     }
 
+    /// The thing that the edge's relation names, where it names one.
+    #[must_use]
+    pub fn named(&self) -> Option<Address> {
+        named_by(&self.relation)
+    }
+
     /// Whether two edges are of one relation on one resource.
     #[must_use]
     pub fn is_beside(&self, other: &Self) -> bool {
@@ -74,6 +80,13 @@ impl GrantKey {
             Collection::OfPrincipal { principal: self.principal.clone(), relation: self.relation.clone() },
         ]
     }
+}
+
+/// The thing that a relation names, where it names one: a role of one's own that is bound.
+#[must_use]
+pub fn named_by(relation: &str) -> Option<Address> {
+    // Most relations are plain words, and are asked about once per edge: no error is made for those.
+    if relation.contains(':') { relation.parse().ok() } else { None }
 }
 
 impl fmt::Display for GrantKey {

@@ -13,7 +13,6 @@ use serde::de::DeserializeOwned;
 use super::address::{Address, Name};
 use super::decode::decode;
 use super::finding::Finding;
-use super::grant::GrantKey;
 use super::inventory::Account;
 use super::lowering::{AccessLowering, Lowering};
 use super::plan::{Change, Op};
@@ -311,6 +310,12 @@ impl ProviderType {
     pub fn relation(&self, name: &str) -> Option<&Relation> {
         self.relations.iter().find(|relation| relation.covers(name))
     }
+
+    /// Whether authority over the edges of a relation goes pair by pair.
+    #[must_use]
+    pub fn is_pair(&self, relation: &str) -> bool {
+        self.relation(relation).is_some_and(|relation| relation.pair)
+    }
 }
 
 /// Schemas by instance, as planner, gate and render need them: which sort of provider an instance is.
@@ -358,11 +363,10 @@ impl Schemas {
         (self.provider(principal)?.places?.member)(principal)
     }
 
-    /// Whether authority over an edge goes pair by pair.
+    /// Whether authority over the edges of a relation on a resource goes pair by pair.
     #[must_use]
-    pub fn is_pair(&self, key: &GrantKey) -> bool {
-        let provider = self.provider(&key.resource);
-        provider.and_then(|provider| provider.relation(&key.relation)).is_some_and(|relation| relation.pair)
+    pub fn is_pair(&self, resource: &Address, relation: &str) -> bool {
+        self.provider(resource).is_some_and(|provider| provider.is_pair(relation))
     }
 
     /// The schema of the kind that an address is of.

@@ -43,7 +43,7 @@ pub use decode::decode;
 pub use demand::{DEMAND_FORMAT, Demand, DemandState, DemandedField, DemandedGrant};
 pub use explanation::{Answer, EXPLANATION_FORMAT, Explanation};
 pub use finding::{Code, Finding, Level, Sources, Waiver, has_errors, nearest};
-pub use grant::{Collection, GrantKey};
+pub use grant::{Collection, GrantKey, named_by};
 pub use grants::Grants;
 pub use guard::Guard;
 pub use inventory::{Account, DirectoryRecord, Inventory, Person, Status};

@@ -165,7 +165,9 @@ impl<'a> Facts<'a> {
             Side::Head => Some(self.input.own),
             Side::Base => self.input.own_base,
         };
-        let Some(own) = own.filter(|_| self.input.schemas.is_pair(key)) else { return May::Look };
+        let Some(own) = own.filter(|_| self.input.schemas.is_pair(&key.resource, &key.relation)) else {
+            return May::Look;
+        };
         let member = self.input.schemas.member(&key.principal);
         member.map_or(May::Look, |member| {
             own.may_bind(&key.resource, plural(self.input, &key.resource), &member)

@@ -157,7 +157,7 @@ pub(super) fn edge(
 fn giving(facts: &Facts<'_>, change: &Change, making: &HashSet<Address>) -> Option<Reason> {
     let key = change.grant.as_ref()?;
     let ends = [&key.resource, &key.principal];
-    let relation = named_by(key);
+    let relation = key.named();
     let missing = |end: &&Address| !making.contains(*end) && !facts.exists(end);
     if let Some(end) = ends.into_iter().chain(&relation).find(missing) {
         return Some(not_there(facts, end));
@@ -323,11 +323,6 @@ pub(super) fn advice(input: &Input<'_>, person: bool, address: &Address, may: Ma
     } else {
         "declare it, or make it there by hand".to_owned()
     })
-}
-
-/// The thing that an edge's relation names, where it names one: a role of one's own that is bound.
-pub(super) fn named_by(key: &GrantKey) -> Option<Address> {
-    if key.relation.contains(':') { key.relation.parse().ok() } else { None }
 }
 
 /// What a resource cannot be without: what it is in, and what its attributes refer to.

@@ -17,7 +17,7 @@ use crate::model::{Address, Apart, Change, Finding, Op, Schemas};
 
 use super::CYCLE;
 use super::facts::Facts;
-use super::hold::{named_by, references};
+use super::hold::references;
 use super::proposal::place;
 
 /// Writes into each change what it requires; gives back the same as pairs of positions, (first, then).
@@ -45,7 +45,7 @@ fn pairs(changes: &[Change], schemas: &Schemas) -> Vec<(usize, usize)> {
     for (index, change) in changes.iter().enumerate() {
         if let Some(key) = &change.grant {
             // What an edge binds may be a thing of its own: a role that a policy names.
-            let relation = named_by(key);
+            let relation = key.named();
             for end in [&key.resource, &key.principal].into_iter().chain(&relation) {
                 match change.op {
                     Op::Grant | Op::Update => pairs.extend(created.get(end).map(|first| (*first, index))),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::model::plan::Standing;
 use crate::model::{
     Address, Attributes, Cause, Change, DemandState, DemandedField, Desired, Draft, Finding, LiveGrant, May,
-    Op, Origin, Resource, Sensitivity, Value,
+    Op, Origin, Resource, Sensitivity, Value, named_by,
 };
 
 use super::facts::{Facts, Side};
@@ -109,7 +109,7 @@ impl<'a> Touched<'a> {
         used.extend(resources.filter(|resource| vanished.binary_search(resource).is_ok()));
         // A role of one's own is used by what binds it.
         let named = |relation: &str| {
-            let named: Address = relation.parse().ok().filter(|_| relation.contains(':'))?;
+            let named = named_by(relation)?;
             vanished.binary_search(&&named).ok().map(|at| vanished[at])
         };
         used.extend(head.runs().iter().filter_map(|run| named(&run.relation)));

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::model::{
-    Address, Attributes, Change, Draft, GrantKey, LiveGrant, Name, Op, Risk, Sensitivity, Value,
+    Address, Attributes, Change, Draft, GrantKey, LiveGrant, Name, Op, Risk, Sensitivity, Value, named_by,
 };
 
 use super::facts::Facts;
@@ -118,8 +118,7 @@ impl<'a> Given<'a> {
                 attach(&things, run, &mut found);
             }
             for (thing, relation, more) in &found {
-                let pair = facts.input.schemas.provider(more).and_then(|it| it.relation(relation));
-                if pair.is_some_and(|relation| relation.pair) {
+                if facts.input.schemas.is_pair(more, relation) {
                     bound.entry((*thing).clone()).or_default().insert((*relation, *more));
                 }
             }
@@ -304,7 +303,7 @@ fn giving(facts: &Facts<'_>, given: &Given<'_>, change: &Change) -> Reasons {
     let mut reasons = Vec::new();
     let Some(key) = &change.grant else { return reasons };
     given.reasons(facts, &key.resource, &mut reasons);
-    if facts.input.schemas.is_pair(key) {
+    if facts.input.schemas.is_pair(&key.resource, &key.relation) {
         bound(facts, key, &mut reasons);
     }
     if let Some(wanted) = facts.input.head.grant(key) {
@@ -318,7 +317,7 @@ fn powerful(facts: &Facts<'_>, relation: &str) -> Option<String> {
     if let Some((_, what)) = BOUND.iter().find(|(role, _)| *role == relation) {
         return Some((*what).to_owned());
     }
-    let own: Address = relation.parse().ok().filter(|_| relation.contains(':'))?;
+    let own = named_by(relation)?;
     let live = facts.input.live.resources.get(&own).map(|role| &role.attributes);
     let wanted = Asked::of(facts.input.head, &own).map(|asked| asked.attributes);
     live.into_iter().chain(wanted).find_map(serves_itself).map(|permission| format!("allows `{permission}`"))

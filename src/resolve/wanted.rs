@@ -391,7 +391,7 @@ impl Work<'_> {
     fn pair(&mut self, resource: &Address, relation: &Name, origin: &Arc<Origin>) {
         let settings = self.tree.settings.providers.get(resource.instance());
         let provider = settings.and_then(|settings| self.registry.provider(&settings.provider));
-        if provider.and_then(|it| it.relation(relation)).is_some_and(|relation| relation.pair) {
+        if provider.is_some_and(|provider| provider.is_pair(relation)) {
             let pair = (resource.clone(), relation.clone());
             self.out.pairs.entry(pair).or_insert_with(|| origin.clone());
         }

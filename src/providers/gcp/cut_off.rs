@@ -11,7 +11,7 @@ use super::Gcp;
 use super::client::{Service, encoded};
 use super::names::{SERVICE_ACCOUNT, USER};
 use super::service_account;
-use super::writer::Session;
+use super::writer::{self, Session};
 use crate::model::{Address, Change, Cut, CutOff, Op, cut};
 use crate::provider::paging::Listing;
 use crate::provider::{Error, ErrorKind, Outcome};
@@ -69,7 +69,7 @@ pub(super) async fn end(session: &Session, change: &Change) -> Result<Outcome, E
                 }
             }
             Some(Cut::Sessions) => request_id = sign_out(session, &change.address).await?.or(request_id),
-            _ => return Err(session.unsupported(change)),
+            _ => return Err(writer::unsupported(change)),
         }
     }
     Ok(Outcome::Done { request_id })

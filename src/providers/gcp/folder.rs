@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::client::{Client, Service};
 use super::names::FOLDER;
-use super::writer::Session;
+use super::writer::{self, Session};
 use super::{Gcp, GcpKind, policies, tree};
 use crate::model::Address;
 use crate::model::{
@@ -100,7 +100,7 @@ impl GcpKind for Folders {
                     None => format!("organizations/{}", gcp.organization()),
                     Some(above) => {
                         let above = Address::new(&gcp.instance, None, FOLDER, above);
-                        id_of(client, gcp, &above).await?.ok_or_else(|| session.gone(&above))?
+                        id_of(client, gcp, &above).await?.ok_or_else(|| writer::gone(&above))?
                     }
                 };
                 let body = json!({ "displayName": name, "parent": parent });
@@ -124,7 +124,7 @@ impl GcpKind for Folders {
                     client.send(Service::Resources, Method::DELETE, &format!("/v3/{name}"), None).await?;
                 Client::operation(&answer, Service::Resources)
             }
-            _ => Err(session.unsupported(change)),
+            _ => Err(writer::unsupported(change)),
         }
     }
 }

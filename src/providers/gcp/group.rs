@@ -16,7 +16,7 @@ use serde_json::json;
 use super::client::{Client, Service, encoded};
 use super::folder::BAD_NAME;
 use super::names::{self, GROUP};
-use super::writer::Session;
+use super::writer::{self, Session};
 use super::{Gcp, GcpKind, access, membership};
 use crate::model::{
     Address, Attribute, Attributes, Change, Collection, Coverage, Finding, Kind, Lowering, Native, Node, Op,
@@ -226,7 +226,7 @@ impl GcpKind for Groups {
             (Op::Create, None) => create(session, change).await,
             (Op::Update, None) => update(session, change).await,
             (Op::Delete, None) => delete(session, &change.address).await,
-            _ => Err(session.unsupported(change)),
+            _ => Err(writer::unsupported(change)),
         }
     }
 }
@@ -274,7 +274,7 @@ async fn update(session: &Session, change: &Change) -> Result<Outcome, Error> {
     let (gcp, address) = (&session.gcp, &change.address);
     let nothing = Attributes::new();
     let wanted = change.after.as_ref().unwrap_or(&nothing);
-    let group = find(gcp, &gcp.writes, address).await?.ok_or_else(|| session.gone(address))?;
+    let group = find(gcp, &gcp.writes, address).await?.ok_or_else(|| writer::gone(address))?;
     let there = group.attributes();
     let (mut mask, mut body) = (Vec::new(), json!({}));
     for (field, name) in [("displayName", "display_name"), ("description", "description")] {

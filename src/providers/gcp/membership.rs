@@ -13,9 +13,9 @@ use serde_json::{Value as Json, json};
 
 use super::Gcp;
 use super::client::{Client, Service, encoded};
-use super::group::{self, Group, MEMBER};
+use super::group::{self, MEMBER};
 use super::names::{self, GROUP};
-use super::writer::Session;
+use super::writer::{self, Session};
 use crate::model::grant::EXPIRES;
 use crate::model::{Address, Attributes, Change, Coverage, GrantKey, LiveGrant, Op, Value};
 use crate::provider::paging::Listing;
@@ -172,15 +172,15 @@ pub(super) async fn of(gcp: &Gcp, principal: &Address) -> Result<Vec<LiveGrant>,
 
 /// Gives a place, changes it, or takes it away.
 pub(super) async fn write(session: &Session, change: &Change) -> Result<Outcome, Error> {
-    let key = change.grant.as_ref().ok_or_else(|| session.unsupported(change))?;
+    let key = change.grant.as_ref().ok_or_else(|| writer::unsupported(change))?;
     let client = &session.gcp.writes;
     let end = change.after.as_ref().and_then(|after| after.get(EXPIRES)).cloned();
     match change.op {
         Op::Grant => {
             let Some(group) = session.group(&key.resource).await? else {
-                return Err(session.gone(&key.resource));
+                return Err(writer::gone(&key.resource));
             };
-            let email = names::email_of(&key.principal).ok_or_else(|| session.unsupported(change))?;
+            let email = names::email_of(&key.principal).ok_or_else(|| writer::unsupported(change))?;
             let mut role = json!({ "name": PLAIN });
             if let Some(end) = end.as_ref().and_then(Value::as_text) {
                 role["expiryDetail"] = json!({ "expireTime": end });
@@ -198,9 +198,9 @@ pub(super) async fn write(session: &Session, change: &Change) -> Result<Outcome,
         }
         Op::Update => {
             let Some(group) = session.group(&key.resource).await? else {
-                return Err(session.gone(&key.resource));
+                return Err(writer::gone(&key.resource));
             };
-            let there = find(client, &group, key).await?.ok_or_else(|| session.gone(&key.principal))?;
+            let there = find(client, &group, key).await?.ok_or_else(|| writer::gone(&key.principal))?;
             set_end(session, key, &there, end.as_ref()).await
         }
         Op::Revoke => {
@@ -221,7 +221,7 @@ pub(super) async fn write(session: &Session, change: &Change) -> Result<Outcome,
                 Err(error) => Err(error),
             }
         }
-        _ => Err(session.unsupported(change)),
+        _ => Err(writer::unsupported(change)),
     }
 }
 
@@ -247,9 +247,4 @@ async fn set_end(
     let target = format!("/v1/{}:modifyMembershipRoles", there.name);
     let answer = session.gcp.writes.send(Service::Identity, Method::POST, &target, Some(&body)).await?;
     Ok(Outcome::Done { request_id: answer.request_id })
-}
-
-/// The name of a group that was read.
-pub(super) fn name_of(group: Group) -> String {
-    group.name
 }

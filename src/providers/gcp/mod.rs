@@ -52,9 +52,6 @@ mod tree;
 mod user;
 mod writer;
 
-#[cfg(test)]
-mod tests;
-
 /// All kinds that can be written. A new one is added here.
 const KINDS: &[&dyn GcpKind] =
     &[&folder::Folders, &project::Projects, &service_account::ServiceAccounts, &role::Roles, &group::Groups];

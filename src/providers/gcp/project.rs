@@ -16,7 +16,7 @@ use super::client::{Client, Service, encoded};
 use super::folder::{BAD_NAME, check_path};
 use super::names::{BILLING, FOLDER, PROJECT};
 use super::tree::{self, Project};
-use super::writer::Session;
+use super::writer::{self, Session};
 use super::{Gcp, GcpKind, billing, policies};
 use crate::model::{
     Address, Attribute, Attributes, Change, Coverage, Finding, Flags, Kind, Lowering, Many, Name, Native, Op,
@@ -249,7 +249,7 @@ impl GcpKind for Projects {
     async fn write(&self, session: &Session, change: &Change) -> Result<Outcome, Error> {
         match change.op {
             Op::Create | Op::Update => converge(session, change).await,
-            _ => Err(session.unsupported(change)),
+            _ => Err(writer::unsupported(change)),
         }
     }
 
@@ -304,7 +304,7 @@ async fn next(
     };
     let Some(project) = tree::find_project(client, &id).await? else {
         if change.op != Op::Create {
-            return Err(session.gone(address));
+            return Err(writer::gone(address));
         }
         if !open("create") {
             return Ok(None);
@@ -332,8 +332,8 @@ async fn next(
     if let Some(parent) = asks("parent").and_then(Value::as_text)
         && open("move")
     {
-        let holder: Address = parent.parse().map_err(|_| session.unsupported(change))?;
-        let parent = session.name_of(&holder).await?.ok_or_else(|| session.gone(&holder))?;
+        let holder: Address = parent.parse().map_err(|_| writer::unsupported(change))?;
+        let parent = session.name_of(&holder).await?.ok_or_else(|| writer::gone(&holder))?;
         if parent != project.parent {
             let body = json!({ "destinationParent": parent });
             return Ok(Some(("move", send(Method::POST, &format!("{at}:move"), Some(&body)).await?)));
@@ -376,7 +376,7 @@ async fn create(session: &Session, address: &Address, wanted: &Attributes) -> Re
             let holder: Address = parent
                 .parse()
                 .map_err(|_| Error::new(ErrorKind::Other, format!("`{parent}` is no folder")))?;
-            session.name_of(&holder).await?.ok_or_else(|| session.gone(&holder))?
+            session.name_of(&holder).await?.ok_or_else(|| writer::gone(&holder))?
         }
     };
     let mut body = json!({ "projectId": id, "parent": parent });

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::client::{Service, encoded};
 use super::folder::BAD_NAME;
 use super::names::{self, ROLE};
-use super::writer::Session;
+use super::writer::{self, Session};
 use super::{Gcp, GcpKind, access};
 use crate::model::{
     Address, Attribute, Attributes, Change, Coverage, Finding, Flags, Kind, Lowering, Many, Native, Op,
@@ -259,7 +259,7 @@ impl GcpKind for Roles {
             }
             Op::Update => {
                 let role = find(client, gcp, address).await?.filter(|role| !role.deleted);
-                set(&role.ok_or_else(|| session.gone(address))?.attributes(), Some(&change.fields)).await
+                set(&role.ok_or_else(|| writer::gone(address))?.attributes(), Some(&change.fields)).await
             }
             Op::Delete => {
                 if find(client, gcp, address).await?.is_none_or(|role| role.deleted) {
@@ -268,7 +268,7 @@ impl GcpKind for Roles {
                 let answer = client.send(Service::Iam, Method::DELETE, &path, None).await?;
                 Ok(Outcome::Done { request_id: answer.request_id })
             }
-            _ => Err(session.unsupported(change)),
+            _ => Err(writer::unsupported(change)),
         }
     }
 }

@@ -14,7 +14,7 @@ use super::access;
 use super::client::{Service, encoded};
 use super::folder::BAD_NAME;
 use super::names::{self, SERVICE_ACCOUNT};
-use super::writer::Session;
+use super::writer::{self, Session};
 use super::{Gcp, GcpKind, policies};
 use crate::model::{
     Address, Attribute, Attributes, Change, Coverage, Finding, Flags, Kind, Lowering, Native, Node, Op,
@@ -279,7 +279,7 @@ impl GcpKind for ServiceAccounts {
             Op::Update if super::cut_off::is_cut_off(change) => super::cut_off::end(session, change).await,
             Op::Update => update(session, change).await,
             Op::Delete => delete(session, change).await,
-            _ => Err(session.unsupported(change)),
+            _ => Err(writer::unsupported(change)),
         }
     }
 }
@@ -341,7 +341,7 @@ async fn update(session: &Session, change: &Change) -> Result<Outcome, Error> {
     let (gcp, address) = (&session.gcp, &change.address);
     let nothing = Attributes::new();
     let wanted = change.after.as_ref().unwrap_or(&nothing);
-    let found = find(Some(session), gcp, address).await?.ok_or_else(|| session.gone(address))?;
+    let found = find(Some(session), gcp, address).await?.ok_or_else(|| writer::gone(address))?;
     let there = found.attributes();
     let differs = |name: &str| change.fields.contains(name) && wanted.get(name) != there.get(name);
     let mut request_id = None;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use super::names::{FOLDER, GROUP, ORGANIZATION, USER};
-use super::{Gcp, cut_off, group, kind_of, membership, policies, tree};
+use super::{Gcp, cut_off, group, kind_of, policies, tree};
 use crate::model::{Address, Change, Name, Permit, Snapshot};
 use crate::provider::{Error, ErrorKind, Outcome, Writer, covered};
 
@@ -70,22 +70,11 @@ impl Session {
         if let Some(id) = self.known(address) {
             return Ok(Some(format!("groups/{id}")));
         }
-        let found = group::find(&self.gcp, &self.gcp.writes, address).await?.map(membership::name_of);
+        let found = group::find(&self.gcp, &self.gcp.writes, address).await?.map(|group| group.name);
         if let Some(name) = &found {
             self.learn(address, &tree::number(name));
         }
         Ok(found)
-    }
-
-    #[expect(clippy::unused_self, reason = "asked of the run like everything else")]
-    pub(super) fn gone(&self, address: &Address) -> Error {
-        Error::new(ErrorKind::NotFound, format!("`{address}` does not exist in Google Cloud"))
-    }
-
-    #[expect(clippy::unused_self, reason = "asked of the run like everything else")]
-    pub(super) fn unsupported(&self, change: &Change) -> Error {
-        let message = format!("`{} {}` cannot be written to Google Cloud", change.op, change.target());
-        Error::new(ErrorKind::Unsupported, message)
     }
 
     /// Whether a change is one of a policy.
@@ -100,7 +89,7 @@ impl Writer for Session {
         covered(&self.permit, change)?;
         if Self::is_bound(change) {
             let mut written = policies::write(&self.gcp, &[change]).await;
-            return written.pop().unwrap_or_else(|| Err(self.unsupported(change)));
+            return written.pop().unwrap_or_else(|| Err(unsupported(change)));
         }
         if change.address.kind() == USER && cut_off::is_cut_off(change) {
             return cut_off::end(self, change).await;
@@ -135,7 +124,7 @@ impl Writer for Session {
         for (change, refused) in changes.iter().zip(refused) {
             outcomes.push(match refused {
                 Some(error) => Err(error),
-                None => written.next().unwrap_or_else(|| Err(self.unsupported(change))),
+                None => written.next().unwrap_or_else(|| Err(unsupported(change))),
             });
         }
         outcomes
@@ -145,4 +134,15 @@ impl Writer for Session {
         self.gcp.note_thing(&change.address);
         kind_of(&change.address)?.poll(self, change, poll).await
     }
+}
+
+/// What is to be written to is not there.
+pub(super) fn gone(address: &Address) -> Error {
+    Error::new(ErrorKind::NotFound, format!("`{address}` does not exist in Google Cloud"))
+}
+
+/// Nothing here writes such a change.
+pub(super) fn unsupported(change: &Change) -> Error {
+    let message = format!("`{} {}` cannot be written to Google Cloud", change.op, change.target());
+    Error::new(ErrorKind::Unsupported, message)
 }

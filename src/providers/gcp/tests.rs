@@ -1,1 +1,0 @@
-//! The provider over the simulator: what it declares, reads and writes.
